@@ -1,0 +1,85 @@
+"""The books of one account: a ledger, the journal that it is the fold of, and the facts already booked.
+
+Order matters here: an entry is checked, then journaled, then applied. When the journal cannot keep it, nothing has
+changed. When the process dies in between, the journal has it and the next start applies it.
+
+Books know neither vaults nor orders; they only keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .errors import VaultError
+from .journal import Journal, Memory
+from .ledger import COIN_ROLES, Entry, Ledger
+from .market import Instrument
+from .money import Asset
+from .orders import Fill
+from .records import Opened, Record
+
+__all__ = ["Books"]
+
+
+class Books:
+    """What a user assembles first when several vaults share one account; a single `CoreVault` makes its own.
+
+    `journal` is where records are kept (in memory by default). `clock` gives the time in nanoseconds for commands that
+    name none; without it a command happens at the latest time that the books have seen, so that a simulated run writes
+    the same journal each time.
+    """
+
+    def __init__(self, journal: Journal | None = None, *, clock: Callable[[], int] | None = None) -> None:
+        self.ledger = Ledger()
+        self.journal: Journal = Memory() if journal is None else journal
+        self.facts: dict[str, Fill] = {}
+        self.wallets: dict[str, str] = {}
+        self.instruments: dict[str, Instrument] = {}
+        self.now = 0
+        self._clock = clock
+
+    def time(self, at: int | None = None) -> int:
+        """The time of a record: the one given, or the clock's, or the latest seen."""
+        if at is None:
+            at = self._clock() if self._clock else self.now
+        if at > self.now:
+            self.now = at
+        return at
+
+    def post(self, entry: Entry, *before: Record) -> None:
+        """Check, journal and apply an entry, with the records that it follows from. All of it or nothing.
+
+        Raises what `Ledger.post` and `Journal.append` raise.
+        """
+        self.ledger.check(entry)
+        self.journal.append(*before, entry)
+        self.ledger.apply(entry)
+
+    def record(self, *records: Record) -> None:
+        """Journal records that move no money."""
+        self.journal.append(*records)
+
+    def claim(self, name: str, wallet: str) -> None:
+        """Take a name for an owner of accounts whose coins lie in this wallet. Raises `VaultError` when it is taken."""
+        if name in self.wallets:
+            raise VaultError(f"the name {name!r} is taken in these books")
+        self.wallets[name] = wallet
+
+    def coins(self, wallet: str) -> dict[Asset, int]:
+        """What a wallet must hold, per asset, in units: all coins of all owners there."""
+        sums: dict[Asset, int] = {}
+        for owner, where in self.wallets.items():
+            if where == wallet:
+                for account, amount in self.ledger.accounts(owner):
+                    if account.role in COIN_ROLES:
+                        sums[amount.asset] = sums.get(amount.asset, 0) + amount.units
+        return sums
+
+    def know(self, instrument: Instrument) -> None:
+        """Register an instrument by its symbol, once. Raises `VaultError` when the symbol has other terms here."""
+        known = self.instruments.get(instrument.symbol)
+        if known is None:
+            self.instruments[instrument.symbol] = instrument
+            self.record(Opened(self.time(), "desk", "instrument", instrument.symbol, instrument.terms()))
+        elif known != instrument:
+            raise VaultError(f"{instrument.symbol} is known in these books on other terms: {known.terms()}")

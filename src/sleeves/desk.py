@@ -1,0 +1,449 @@
+"""The desk: events in, commands out. Synchronous; no I/O, no clock, no randomness.
+
+    price -> engine -> wish -> gates -> HOLD and order in the journal -> SubmitOrder
+    fill  -> one entry -> sweep when flat -> what was set aside arrives
+
+Replay, paper and live run this same code: they differ in who carries the commands out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import evolve
+
+from . import booking
+from .blotter import Blotter, Working
+from .booking import Allowance
+from .errors import VaultError
+from .explain import Waterfall, explain
+from .gates import CORE, refuse
+from .market import DAY, HOUR, SECOND, Book, Instrument, Mark, Quote
+from .money import PPM, Amount, Asset, Rounding, divide
+from .orders import Accepted, Cancel, Canceled, CancelOrder, Command, Event, Fill, Order, OrderStatus, Place, Rejected, Side, SubmitOrder
+from .proof import Proof, prove
+from .protocols import Engine, Gate
+from .records import Alert, Level, Marked, Opened, OrderUpdate, Placed, Refusal
+from .risk import realized_volatility
+from .seat import NEVER, Seat, SeatView
+from .status import Move
+from .treasury import Inventory, Treasury
+from .vault import Backing, CoreVault, EngineVault, Sleeve, Virtual
+
+__all__ = ["Desk"]
+
+NOTHING: tuple[Command, ...] = ()
+
+
+class Desk:
+    """Where engines sit. Assembled from one or more core vaults that share their books.
+
+    `allowance` is what buys set aside beyond their price; `mark_every` how often holdings are valued in the journal.
+    """
+
+    def __init__(self, *vaults: CoreVault, allowance: Allowance | None = None, mark_every: int = HOUR) -> None:
+        if not vaults:
+            raise VaultError("a desk needs at least one core vault")
+        self.treasury = Treasury(*vaults)
+        self.books = vaults[0].books
+        self.allowance = Allowance() if allowance is None else allowance
+        self.mark_every = mark_every
+        self.faults: list[tuple[str, Exception]] = []
+        self._seats: dict[str, Seat] = {}
+        self._boards: dict[str, Book] = {}
+        self._tables: list[Book] = []
+        self._watchers: list[list[Seat]] = []
+        self._blotter = Blotter()
+        self._mark_at = 0
+        self._closes: dict[str, deque[float]] = {}
+        self._vaults = vaults
+        self._steps: Mapping[type, Callable[[Any], Sequence[Command]]] = {
+            Quote: lambda e: self.quote(self.index(e.instrument), e.at, e.bid, e.ask),
+            Fill: self._filled,
+            Accepted: self._accepted,
+            Canceled: self._canceled,
+            Rejected: self._rejected,
+        }
+
+    # -- setting up --------------------------------------------------------------------------------------------------
+
+    def index(self, instrument: Instrument) -> int:
+        """The number of an instrument at this desk, for `quote`. A new one is registered in the books."""
+        book = self._boards.get(instrument.symbol)
+        if book is not None and (book.instrument is instrument or book.instrument == instrument):
+            return book.index
+        self.books.know(instrument)
+        book = self._boards[instrument.symbol] = Book(instrument, len(self._tables))
+        self._tables.append(book)
+        self._watchers.append([])
+        return book.index
+
+    def assign(
+        self, engine: Engine[Any], *, to: Sleeve, backing: Backing | None = None, gates: Iterable[Gate] = (), by: str = "owner"
+    ) -> EngineVault:
+        """Seat an engine at a sleeve: from now on it trades that sleeve's money and no other.
+
+        `gates` are added behind the core gates. An engine that watches nothing quoted in the vault's asset is seated
+        idle, with that reason. Raises `VaultError` for a sleeve that is not of this desk or already has an engine.
+        """
+        if to.vault not in self._vaults:
+            raise VaultError(f"sleeve {to.name} is not in a vault of this desk")
+        if to.name in self._seats:
+            raise VaultError(f"sleeve {to.name} already has the engine {self._seats[to.name].engine.name}")
+        if not engine.watches:
+            raise VaultError(f"engine {engine.name} watches no instrument")
+        backing = Virtual() if backing is None else backing
+        indexes = [self.index(instrument) for instrument in engine.watches]
+        tradeable = [i for i in indexes if self._tables[i].instrument.quote == to.asset]
+        reason = "" if tradeable else f"none of {', '.join(m.symbol for m in engine.watches)} is quoted in {to.asset}"
+        vault = EngineVault(to, engine.name, backing, reason)
+        view = SeatView(to, self._boards, self.allowance, self._tables[indexes[0]])
+        seat = self._seats[to.name] = Seat(engine, vault, (*CORE, *gates), view)
+        at = self.books.time()
+        terms = {"sleeve": to.name, "engine": repr(engine), "backing": repr(backing), "idle": reason}
+        self.books.record(Opened(at, by, "engine", engine.name, terms))
+        to.move(Move.START, by=by, at=at)
+        if not reason:
+            for i in indexes:
+                self._watchers[i].append(seat)
+        return vault
+
+    @property
+    def engines(self) -> Mapping[str, EngineVault]:
+        """Engine vaults by the name of their sleeve."""
+        return {name: seat.vault for name, seat in self._seats.items()}
+
+    # -- events in ---------------------------------------------------------------------------------------------------
+
+    def quote(self, index: int, now: int, bid: int, ask: int) -> Sequence[Command]:
+        """A price, by scalars: the hot path. `replay` calls this, and so does `step` for a `Quote`."""
+        book = self._tables[index]
+        book.at = now
+        book.bid = bid
+        book.ask = ask
+        if now >= self._mark_at:
+            self.mark(now)
+        commands: list[Command] | None = None
+        for seat in self._watchers[index]:
+            if now < seat.wake:
+                continue
+            if seat.every:
+                seat.wake = now + seat.every
+            view = seat.view
+            view.now = now
+            view.book = book
+            try:
+                wishes = seat.decide(seat.memory, view)
+                if wishes is None:
+                    continue
+                wishes = tuple(wishes)
+            except Exception as error:
+                self._fault(seat, error, now)
+                continue
+            for wish in wishes:
+                command = self._wish(seat, wish, now)
+                if command is not None:
+                    if commands is None:
+                        commands = []
+                    commands.append(command)
+        return NOTHING if commands is None else commands
+
+    def step(self, event: Event) -> Sequence[Command]:
+        """Take in one event; returns the commands to carry out, in order.
+
+        Facts may come twice, late or in any order: the books end the same. Raises `TypeError` for what is no event.
+        """
+        handle = self._steps.get(type(event))
+        if handle is None:
+            raise TypeError(f"{event!r} is not an event that a desk knows")
+        if event.at > self.books.now:
+            self.books.now = event.at
+        return handle(event)
+
+    def mark(self, now: int) -> None:
+        """Journal the prices at which holdings are valued from here on."""
+        self.books.time(now)
+        self._mark_at = now - now % self.mark_every + self.mark_every
+        prices = {symbol: (book.mid, book.at) for symbol, book in self._boards.items() if book.bid}
+        for seat in self._seats.values():
+            self._flush(seat, now)
+            seat.view.now = now
+            seat.view.observe()
+        if prices:
+            self.books.record(Marked(now, prices))
+            self._flex(prices, now)
+
+    def _flex(self, prices: Mapping[str, tuple[int, int]], now: int) -> None:
+        """Once a day, tell flexing reserves the volatility of the last week of marks."""
+        flexing = [v for v in self._vaults if v.reserve_rule is not None and v.reserve_rule.flexes]
+        if not flexing:
+            return
+        for symbol, (price, _) in prices.items():
+            self._closes.setdefault(symbol, deque(maxlen=7 * DAY // self.mark_every + 1)).append(float(price))
+        if now % DAY >= self.mark_every:
+            return
+        for vault in flexing:
+            known = [
+                found
+                for symbol, closes in self._closes.items()
+                if self._boards[symbol].instrument.quote == vault.asset
+                and (found := realized_volatility(closes, self.mark_every / SECOND)) is not None
+            ]
+            if known:
+                vault.flex_reserve(round(max(known) * PPM), at=now)
+
+    # -- wishes ------------------------------------------------------------------------------------------------------
+
+    def _wish(self, seat: Seat, wish: object, now: int) -> Command | None:
+        if now > self.books.now:
+            self.books.now = now
+        if isinstance(wish, Place):
+            return self._place(seat, wish, now)
+        if isinstance(wish, Cancel):
+            order = seat.open_orders.get(wish.order_id)
+            return None if order is None else CancelOrder(order)
+        self._fault(seat, TypeError(f"{wish!r} is neither a Place nor a Cancel"), now)
+        return None
+
+    def _place(self, seat: Seat, place: Place, now: int) -> Command | None:
+        if place.instrument.symbol not in self._boards:
+            self.index(place.instrument)
+        sleeve = seat.sleeve
+        if place.side is Side.BUY:
+            sleeve.vault.land(sleeve, at=now)
+        refusal = self._judge(seat, place)
+        if refusal is not None:
+            self._refused(seat, refusal, now)
+            return None
+        self._flush(seat, now)
+        return self._order(seat, place, now, seat.engine.name)
+
+    def _judge(self, seat: Seat, place: Place) -> Refusal | None:
+        view, vault = seat.view, seat.vault
+        for gate in seat.gates:
+            try:
+                refusal = gate(place, view, vault)
+            except Exception as error:
+                name = getattr(gate, "__name__", type(gate).__name__)
+                return refuse(name, "gate_error", place, view, vault, error=f"{type(error).__name__}: {error}")
+            if refusal is not None:
+                return refusal
+        return None
+
+    def _order(self, seat: Seat, place: Place, now: int, by: str) -> Command:
+        """Hold the money, journal the order, and only then hand it out."""
+        sleeve = seat.sleeve.name
+        worst = self.allowance.worst(place, self._boards[place.instrument.symbol].ask)
+        asset, units = self.allowance.units(place, worst)
+        seat.counter += 1
+        order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst)
+        self.books.post(booking.hold(sleeve, order.id, asset, units, at=now, by=by), Placed(now, order))
+        self._blotter.add(Working(order, seat, asset))
+        return SubmitOrder(order)
+
+    def _refused(self, seat: Seat, refusal: Refusal, now: int) -> None:
+        last = seat.refusal
+        if last is not None and last.gate == refusal.gate and last.reason == refusal.reason:
+            seat.repeats += 1
+            seat.refusal = refusal
+            return
+        self._flush(seat, now)
+        self.books.record(refusal)
+        seat.refusal = refusal
+
+    def _flush(self, seat: Seat, now: int) -> None:
+        """Journal how often the last refusal was repeated."""
+        if seat.refusal is not None and seat.repeats:
+            self.books.record(evolve(seat.refusal, at=now, times=seat.repeats))
+        seat.refusal, seat.repeats = None, 0
+
+    def _fault(self, seat: Seat, error: Exception, now: int) -> None:
+        """An engine raised: it is asked no more, its sleeve only closes, the others go on."""
+        seat.fault, seat.wake = error, NEVER
+        self.faults.append((seat.sleeve.name, error))
+        self._alert(now, Level.CRITICAL, seat.sleeve.name, "engine_fault", f"{seat.engine.name}: {type(error).__name__}: {error}")
+        seat.sleeve.move(Move.BREACH, by="desk", why="engine_fault", at=now)
+
+    def _alert(self, now: int, level: Level, subject: str, code: str, text: str) -> None:
+        self.books.record(Alert(now, level, subject, code, text))
+
+    # -- facts -------------------------------------------------------------------------------------------------------
+
+    def _filled(self, fill: Fill) -> Sequence[Command]:
+        known = self.books.facts.get(fill.key)
+        if known is not None:
+            if known != fill:
+                text = f"{fill.key} came again with other content and was not booked: {fill}"
+                self._alert(fill.at, Level.CRITICAL, fill.order_id, "fill_conflict", text)
+            return NOTHING
+        working = self._blotter.get(fill.order_id)
+        if working is None or not _same_trade(working.order.place, fill):
+            text = f"{fill.key} belongs to no order of this desk and was not booked: {fill}"
+            self._alert(fill.at, Level.CRITICAL, fill.order_id, "fill_unattributed", text)
+            return NOTHING
+        self.books.facts[fill.key] = fill
+        self._book(working, fill)
+        return self._after_fill(working, fill)
+
+    def _book(self, working: Working, fill: Fill) -> None:
+        sleeve, market = working.seat.sleeve, fill.instrument
+        held = self.books.ledger.units(working.held, working.asset)
+        if fill.qty < working.left:
+            held = self._used(working, fill, held)
+        entry = booking.fill(
+            sleeve.name,
+            fill,
+            held=held,
+            position=sleeve.position_units(market),
+            open_cost=sleeve.open_cost_units(market),
+            by=fill.venue or "venue",
+        )
+        self.books.post(entry, fill)
+        working.filled += fill.qty
+        if working.filled >= working.order.place.qty:
+            self._blotter.move(working, OrderStatus.FILLED)
+            if working.filled > working.order.place.qty:
+                text = f"{working.order.id} filled {working.filled} of {working.order.place.qty} units"
+                self._alert(fill.at, Level.CRITICAL, sleeve.name, "overfill", text)
+
+    @staticmethod
+    def _used(working: Working, fill: Fill, held: int) -> int:
+        """The part of a hold that a partial fill uses up: its share, or what it cost where that is more."""
+        if fill.side is Side.SELL:
+            return min(held, fill.qty)
+        share = divide(held * fill.qty, working.left, Rounding.DOWN)
+        spent = fill.cost + (fill.fee.units if fill.fee.asset == working.asset else 0)
+        return min(held, max(share, spent))
+
+    def _after_fill(self, working: Working, fill: Fill) -> Sequence[Command]:
+        seat = working.seat
+        sleeve = seat.sleeve
+        for asset in (sleeve.asset, fill.instrument.base, fill.fee.asset):
+            if sleeve.free_units(asset) < 0:
+                self._overdrawn(sleeve, asset, fill)
+                break
+        if fill.side is Side.SELL:
+            seat.view._last_exit = fill.at
+            if sleeve.is_flat():
+                sleeve.vault.sweep(sleeve, ref=fill.key, at=fill.at)
+                sleeve.vault.land(sleeve, at=fill.at)
+        return self._flatten(seat, fill.at) if seat.flatten_by else NOTHING
+
+    def _overdrawn(self, sleeve: Sleeve, asset: Asset, fill: Fill) -> None:
+        free = Amount(sleeve.free_units(asset), asset)
+        self._alert(fill.at, Level.CRITICAL, sleeve.name, "overdrawn", f"{fill.key} left {free} free: no new risk until this is cleared")
+        sleeve.move(Move.BREACH, by="desk", why=f"overdrawn by {fill.key}", at=fill.at)
+
+    def _accepted(self, event: Accepted) -> Sequence[Command]:
+        working = self._blotter.get(event.order_id)
+        if working is not None and self._blotter.move(working, OrderStatus.OPEN):
+            self.books.record(OrderUpdate(event.at, event.order_id, OrderStatus.OPEN, event.venue_id))
+        return NOTHING
+
+    def _canceled(self, event: Canceled) -> Sequence[Command]:
+        return self._off(event.order_id, event.at, OrderStatus.CANCELED, event.reason)
+
+    def _rejected(self, event: Rejected) -> Sequence[Command]:
+        commands = self._off(event.order_id, event.at, OrderStatus.REJECTED, event.reason)
+        working = self._blotter.get(event.order_id)
+        if working is not None and working.seat.flatten_by:
+            working.seat.flatten_by = ""
+            text = f"flattening order {event.order_id} was rejected: {event.reason}; what is left stays open"
+            self._alert(event.at, Level.CRITICAL, working.seat.sleeve.name, "residual", text)
+            return NOTHING
+        return commands
+
+    def _off(self, order_id: str, at: int, status: OrderStatus, reason: str) -> Sequence[Command]:
+        """An order is off the venue's book: what it still holds is free again."""
+        working = self._blotter.get(order_id)
+        if working is None or working.status.done:
+            return NOTHING
+        self._blotter.move(working, status)
+        update = OrderUpdate(at, order_id, status, reason)
+        held = self.books.ledger.units(working.held, working.asset)
+        if held:
+            self.books.post(booking.release(working.order.sleeve, order_id, working.asset, held, at=at, by="venue", why=reason), update)
+        else:
+            self.books.record(update)
+        seat = working.seat
+        if seat.sleeve.is_flat() and not seat.open_orders:
+            seat.sleeve.vault.sweep(seat.sleeve, ref=order_id, at=at)
+        return self._flatten(seat, at) if seat.flatten_by and status is OrderStatus.CANCELED else NOTHING
+
+    # -- a human's commands ------------------------------------------------------------------------------------------
+
+    def cancel_all(self, sleeve: Sleeve) -> Sequence[Command]:
+        """Cancel every open order of a sleeve."""
+        return [CancelOrder(order) for order in self._seat(sleeve).open_orders.values()]
+
+    def kill(self, sleeve: Sleeve, *, flatten: bool, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
+        """Stop a sleeve for good: its engine is asked no more and its orders are canceled.
+
+        With `flatten`, its position is then sold at market, as soon as the cancels are through; what cannot be sold is
+        reported as an alert `residual`. Returns the commands to carry out now.
+        """
+        seat = self._seat(sleeve)
+        at = self.books.time(at)
+        sleeve.move(Move.KILL, by=by, why=why, at=at)
+        seat.wake = NEVER
+        seat.flatten_by = by if flatten else ""
+        cancels = self.cancel_all(sleeve)
+        return cancels or (self._flatten(seat, at) if flatten else NOTHING)
+
+    def revive(self, sleeve: Sleeve, *, by: str, why: str, at: int | None = None) -> None:
+        """Take a killed sleeve back, paused, with its engine's memory fresh. Raises `WrongStatus` if it was not killed."""
+        seat = self._seat(sleeve)
+        sleeve.move(Move.REVIVE, by=by, why=why, at=at)
+        seat.memory, seat.wake, seat.flatten_by, seat.fault = seat.engine.begin(), 0, "", None
+
+    def _flatten(self, seat: Seat, now: int) -> Sequence[Command]:
+        """Sell what is left at market once no order is open; say what cannot be sold."""
+        if seat.open_orders:
+            return NOTHING
+        by, sleeve = seat.flatten_by, seat.sleeve
+        commands: list[Command] = []
+        for market, amount in sleeve.positions().items():
+            qty = market.round_qty(min(amount.units, sleeve.free_units(market.base)))
+            if qty >= max(market.lot_units, market.min_qty_units):
+                self.index(market)
+                commands.append(self._order(seat, Place(market, Side.SELL, qty, reduce_only=True, why="flatten"), now, by))
+            else:
+                self._alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} is too little to sell")
+        if not commands:
+            seat.flatten_by = ""
+        return commands
+
+    def _seat(self, sleeve: Sleeve) -> Seat:
+        seat = self._seats.get(sleeve.name)
+        if seat is None or seat.sleeve is not sleeve:
+            raise VaultError(f"sleeve {sleeve.name} has no engine at this desk")
+        return seat
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def marks(self) -> dict[str, Mark]:
+        """The latest middle price of each instrument, with the time it was seen."""
+        return {symbol: Mark(book.instrument, book.at, book.mid) for symbol, book in self._boards.items() if book.bid}
+
+    def inventory(self) -> Inventory:
+        """Who has what: idle against deployed by asset, engine and sleeve, at the latest prices."""
+        engines = {name: seat.engine.name for name, seat in self._seats.items()}
+        return self.treasury.inventory(self.marks(), now=self.books.now, engines=engines)
+
+    def check(self, holdings: Mapping[str, Amount] | None = None, *, deep: bool = False) -> Proof:
+        """Prove the laws of the books now. `holdings` is what the venue says it holds, by asset code, to compare with.
+
+        `deep` also rebuilds everything from the journal and compares.
+        """
+        return prove(self._vaults, holdings, deep=deep)
+
+    def explain(self, sleeve: Sleeve, since: int | None = None, until: int | None = None) -> Waterfall:
+        """Why the sleeve's equity went from what it was to what it is, by cause, each line with its journal records."""
+        return explain(self.books.journal, sleeve.name, sleeve.asset, since, until)
+
+
+def _same_trade(place: Place, fill: Fill) -> bool:
+    """Whether a fill is of the instrument and side that were ordered."""
+    return place.side is fill.side and (place.instrument is fill.instrument or place.instrument == fill.instrument)

@@ -1,0 +1,225 @@
+"""Gates: what stands between a wish and an order.
+
+A gate answers None, or a `Refusal` with a reason code and the numbers that decided. Gates run in order and the first
+refusal ends it. They fail closed: one that raises, or lacks what it needs to know, refuses.
+
+`CORE` gates guard the books. They run first, for every order of every engine, and cannot be left out. The others are
+handed to `Desk.assign(..., gates=...)`.
+
+    gate       reason codes                                            guards
+    status     status, shortfall, tradeable                            nothing new while paused, stopped or not backed
+    quote      quote_asset                                             a vault trades only what is quoted in its asset
+    price_age  no_price, stale_price                                   no decision on an old price
+    size       lot, tick, min_qty, min_notional                        what the venue would refuse anyway
+    funds      funds, position                                         a sleeve spends and sells only what it owns
+    order_cap  order_cap                                               one order's size
+    daily_loss daily_loss, unknown_equity                              the loss since midnight UTC
+    drawdown   drawdown, unknown_equity                                the fall from the highest equity
+    cooldown   cooldown                                                a rest between a sale and the next buy
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import field, frozen
+
+from .market import MINUTE, SECOND
+from .money import PPM, Fraction, Rounding, decimal_text, divide, ppm
+from .orders import Place, Side
+from .protocols import Gate, View
+from .records import Refusal
+from .vault import EngineVault
+
+__all__ = ["CORE", "Cooldown", "DailyLoss", "Drawdown", "OrderCap", "PriceAge", "funds", "opens", "quote", "size", "status"]
+
+
+def opens(place: Place) -> bool:
+    """Whether an order takes new risk. Spot is never short: a buy does, a sale does not."""
+    return place.side is Side.BUY
+
+
+def describe(place: Place) -> str:
+    """A wish in words, for the journal."""
+    market = place.instrument
+    price = "market" if place.limit is None else market.price_text(place.limit)
+    stop = "" if place.stop is None else f" stop {market.price_text(place.stop)}"
+    return f"{place.side} {market.qty_text(place.qty)} {market.symbol} at {price}{stop}"
+
+
+def refuse(gate: str, reason: str, place: Place, view: View, vault: EngineVault, **numbers: object) -> Refusal:
+    """A refusal of this wish, with the numbers as text."""
+    return Refusal(view.now, vault.sleeve.name, gate, reason, {k: str(v) for k, v in numbers.items()}, describe(place))
+
+
+def _money(units: int, vault: EngineVault) -> str:
+    return decimal_text(units, vault.sleeve.asset.scale)
+
+
+def status(place: Place, view: View, vault: EngineVault) -> Refusal | None:
+    """Nothing new unless active; exits unless halted. Nothing new beyond Tradeable, or while coins are missing."""
+    now = vault.status
+    if not opens(place):
+        return None if now.may_exit else refuse("status", "status", place, view, vault, status=now)
+    if not now.may_open:
+        return refuse("status", "status", place, view, vault, status=now)
+    core = vault.sleeve.vault
+    if core.short():
+        return refuse("status", "shortfall", place, view, vault, suspense=core.suspense)
+    tradeable = core.tradeable_units()
+    if tradeable < core.allocated_units():
+        needed = view.hold(place)
+        risked = core.at_risk_units()
+        if needed is None or risked + needed > tradeable:
+            return refuse("status", "tradeable", place, view, vault, tradeable=core.tradeable, at_risk=_money(risked, vault))
+    return None
+
+
+def quote(place: Place, view: View, vault: EngineVault) -> Refusal | None:
+    """A vault trades only instruments that are quoted in its asset."""
+    asset = vault.sleeve.asset
+    if place.instrument.quote is asset or place.instrument.quote == asset:
+        return None
+    return refuse("quote", "quote_asset", place, view, vault, quoted_in=place.instrument.quote, traded_in=asset)
+
+
+@frozen
+class PriceAge:
+    """The instrument's price must have been seen within `age_ns`."""
+
+    age_ns: int = MINUTE
+
+    def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
+        book = view.book_of(place.instrument)
+        if book is None:
+            return refuse("price_age", "no_price", place, view, vault)
+        age = view.now - book.at
+        if 0 <= age <= self.age_ns:
+            return None
+        return refuse("price_age", "stale_price", place, view, vault, age_s=age / SECOND, limit_s=self.age_ns / SECOND)
+
+
+def size(place: Place, view: View, vault: EngineVault) -> Refusal | None:
+    """Whole lots, prices on the tick, and at least what the venue takes."""
+    market, qty = place.instrument, place.qty
+    if qty % market.lot_units:
+        return refuse("size", "lot", place, view, vault, qty=market.qty_text(qty), lot=market.lot)
+    for price in (place.limit, place.stop):
+        if price is not None and price % market.tick_units:
+            return refuse("size", "tick", place, view, vault, price=market.price_text(price), tick=market.tick)
+    if qty < market.min_qty_units:
+        return refuse("size", "min_qty", place, view, vault, qty=market.qty_text(qty), least=market.min_qty)
+    if market.min_notional_units:
+        notional = _notional(place, view)
+        if notional is None:
+            return refuse("size", "no_price", place, view, vault)
+        if notional < market.min_notional_units:
+            return refuse("size", "min_notional", place, view, vault, notional=_money(notional, vault), least=market.min_notional)
+    return None
+
+
+def _notional(place: Place, view: View) -> int | None:
+    """What the order is worth at its own price, or at the market's, rounded down."""
+    price = place.limit or place.stop
+    if price is None:
+        book = view.book_of(place.instrument)
+        if book is None:
+            return None
+        price = book.ask if place.side is Side.BUY else book.bid
+    return place.instrument.cost(price, place.qty, Rounding.FLOOR)
+
+
+def funds(place: Place, view: View, vault: EngineVault) -> Refusal | None:
+    """A buy fits into the sleeve's free money with its allowances; a sale into its position and its free coins."""
+    if place.side is Side.BUY:
+        needed = view.hold(place)
+        if needed is None:
+            return refuse("funds", "no_price", place, view, vault)
+        free = view.free()
+        if needed <= free:
+            return None
+        return refuse("funds", "funds", place, view, vault, needed=_money(needed, vault), free=_money(free, vault))
+    market = place.instrument
+    owned = min(view.position(market), vault.sleeve.free_units(market.base))
+    if place.qty <= owned:
+        return None
+    return refuse("funds", "position", place, view, vault, qty=market.qty_text(place.qty), owned=market.qty_text(max(0, owned)))
+
+
+@frozen
+class OrderCap:
+    """One order that takes new risk is worth at most this many coins of the vault's asset."""
+
+    most: str = field(converter=str)
+
+    def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
+        if not opens(place):
+            return None
+        notional = _notional(place, view)
+        most = vault.sleeve.asset(self.most).units
+        if notional is not None and notional <= most:
+            return None
+        worth = "unknown" if notional is None else _money(notional, vault)
+        return refuse("order_cap", "order_cap", place, view, vault, notional=worth, most=self.most)
+
+
+@frozen
+class DailyLoss:
+    """No new risk once the sleeve has lost this part of its capital since midnight UTC."""
+
+    most_ppm: int
+
+    @classmethod
+    def of(cls, most: Fraction) -> DailyLoss:
+        return cls(ppm(most, "daily loss"))
+
+    def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
+        if not opens(place):
+            return None
+        today = view.day_pnl()
+        if today is None:
+            return refuse("daily_loss", "unknown_equity", place, view, vault)
+        limit = divide(max(0, view.capital()) * self.most_ppm, PPM, Rounding.DOWN)
+        if -today < limit:
+            return None
+        return refuse("daily_loss", "daily_loss", place, view, vault, lost=_money(-today, vault), limit=_money(limit, vault))
+
+
+@frozen
+class Drawdown:
+    """No new risk once equity has fallen by this part of its highest value; flows in and out do not count."""
+
+    most_ppm: int
+
+    @classmethod
+    def of(cls, most: Fraction) -> Drawdown:
+        return cls(ppm(most, "drawdown"))
+
+    def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
+        if not opens(place):
+            return None
+        pnl, peak = view.pnl(), view.peak_pnl()
+        if pnl is None or peak is None:
+            return refuse("drawdown", "unknown_equity", place, view, vault)
+        limit = divide(max(0, view.capital() + peak) * self.most_ppm, PPM, Rounding.DOWN)
+        if peak - pnl < limit:
+            return None
+        return refuse("drawdown", "drawdown", place, view, vault, fallen=_money(peak - pnl, vault), limit=_money(limit, vault))
+
+
+@frozen
+class Cooldown:
+    """No buy within this time of the last sale."""
+
+    wait_ns: int
+
+    def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
+        last = view.last_exit()
+        if not opens(place) or last is None or view.now - last >= self.wait_ns:
+            return None
+        left = (self.wait_ns - (view.now - last)) / SECOND
+        return refuse("cooldown", "cooldown", place, view, vault, left_s=left)
+
+
+CORE: Sequence[Gate] = (status, quote, PriceAge(), size, funds)
+"""The gates that guard the books: they always run."""

@@ -1,0 +1,71 @@
+"""The async shell around a desk: venues' events in, the desk's commands out.
+
+One task per venue reads its events and carries out at once what the desk answers, so that a venue is never ahead of
+the books. The desk itself knows nothing of tasks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import anyio
+
+from .desk import Desk
+from .errors import VaultError, VenueUnavailable, VenueUnknown
+from .orders import Command, Event, Order, Rejected, SubmitOrder
+from .protocols import Venue
+
+__all__ = ["trade"]
+
+log = logging.getLogger("sleeves.live")
+log.addHandler(logging.NullHandler())
+
+
+async def trade(desk: Desk, *venues: Venue) -> None:
+    """Run the desk on these venues until each has no more events, or the surrounding scope is canceled.
+
+    With several venues an order goes to the one that its instrument names. Raises `VaultError` when two venues bear
+    one name, and what `Feed.events` raises.
+    """
+    if len({venue.name for venue in venues}) != len(venues) or not venues:
+        raise VaultError("trade needs at least one venue, each with its own name")
+    by_name = {venue.name: venue for venue in venues}
+    async with anyio.create_task_group() as tasks:
+        for venue in venues:
+            tasks.start_soon(_serve, desk, venue, by_name, name=f"sleeves {venue.name}")
+    if desk.books.now:
+        desk.mark(desk.books.now)
+
+
+async def _serve(desk: Desk, venue: Venue, by_name: dict[str, Venue]) -> None:
+    async for event in venue.events():
+        commands = desk.step(event)
+        if commands:
+            await _carry(desk, commands, venue, by_name)
+
+
+async def _carry(desk: Desk, commands: Sequence[Command], heard_from: Venue, by_name: dict[str, Venue]) -> None:
+    """Carry out commands in order; what the desk answers to a failure is carried out after them."""
+    waiting = list(commands)
+    while waiting:
+        command = waiting.pop(0)
+        venue = by_name.get(command.order.place.instrument.venue) or heard_from
+        event = await _send(command, venue)
+        if event is not None:
+            waiting.extend(desk.step(event))
+
+
+async def _send(command: Command, venue: Venue) -> Event | None:
+    order: Order = command.order
+    try:
+        if isinstance(command, SubmitOrder):
+            await venue.submit(order)
+        else:
+            await venue.cancel(order)
+    except VenueUnavailable as error:
+        log.warning("%s was not reached: %s", venue.name, error, extra={"order_id": order.id, "venue": venue.name})
+        return Rejected(order.id, order.at, f"{venue.name} was not reached") if isinstance(command, SubmitOrder) else None
+    except VenueUnknown as error:
+        log.warning("%s did not answer: %s; its hold stays", venue.name, error, extra={"order_id": order.id, "venue": venue.name})
+    return None

@@ -1,0 +1,224 @@
+"""What is wished, what was ordered, and what came of it.
+
+An engine wishes (`Place`, `Cancel`). The desk turns an accepted wish into an `Order` with a deterministic id and
+tells the shell to `SubmitOrder`. The venue answers with events: `Accepted`, `Fill`, `Canceled`, `Rejected`. The order
+table at the end says which status may follow which.
+
+This module knows nothing of accounts: an order says what to do, the ledger says whose money does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from .errors import InvalidMarket
+from .market import Instrument, Quote
+from .money import Amount
+
+__all__ = [
+    "ORDER_TRANSITIONS",
+    "Accepted",
+    "Cancel",
+    "CancelOrder",
+    "Canceled",
+    "Command",
+    "Event",
+    "Fill",
+    "Intent",
+    "Liquidity",
+    "Order",
+    "OrderStatus",
+    "Place",
+    "Rejected",
+    "Side",
+    "SubmitOrder",
+    "TimeInForce",
+]
+
+
+class Side(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.BUY else -1
+
+
+class TimeInForce(StrEnum):
+    GTC = "gtc"
+    """Good till canceled."""
+    IOC = "ioc"
+    """Immediate or cancel: what does not fill at the first price is canceled."""
+
+
+class Liquidity(StrEnum):
+    MAKER = "maker"
+    TAKER = "taker"
+
+
+class OrderStatus(StrEnum):
+    SUBMITTED = "submitted"
+    """Held, journaled, and handed to the shell. The venue has not answered."""
+    OPEN = "open"
+    """The venue has it."""
+    FILLED = "filled"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+
+    @property
+    def done(self) -> bool:
+        return self is not OrderStatus.SUBMITTED and self is not OrderStatus.OPEN
+
+
+# -- wishes ----------------------------------------------------------------------------------------------------------
+
+
+@frozen(order=False)
+class Place:
+    """A wish to trade. `limit` and `stop` are prices in the instrument's units; neither given means at market.
+
+    A `stop` rests until the price reaches it and then trades at market, or at `limit` where one is given.
+    `post_only` is refused by the venue rather than taking liquidity. `reduce_only` never opens or grows a position.
+    `expect` is the profit in quote units that the engine expects, for gates that weigh it against cost.
+    """
+
+    instrument: Instrument
+    side: Side
+    qty: int
+    limit: int | None = None
+    stop: int | None = None
+    tif: TimeInForce = TimeInForce.GTC
+    reduce_only: bool = False
+    post_only: bool = False
+    expect: int | None = None
+    why: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.side, Side):
+            raise InvalidMarket(f"order side {self.side!r} must be Side.BUY or Side.SELL")
+        if isinstance(self.qty, bool) or not isinstance(self.qty, int) or self.qty <= 0:
+            raise InvalidMarket(f"order quantity {self.qty!r} of {self.instrument} must be a positive whole number of base units")
+        for name, price in (("limit", self.limit), ("stop", self.stop)):
+            if price is not None and (isinstance(price, bool) or not isinstance(price, int) or price <= 0):
+                raise InvalidMarket(f"order {name} {price!r} of {self.instrument} must be a positive whole number of price units")
+        if self.post_only and self.limit is None:
+            raise InvalidMarket(f"a post-only order of {self.instrument} needs a limit price")
+
+
+@frozen(order=False)
+class Cancel:
+    """A wish to cancel one's own order."""
+
+    order_id: str
+
+
+Intent = Place | Cancel
+
+
+# -- orders and commands ---------------------------------------------------------------------------------------------
+
+
+@frozen(order=False)
+class Order:
+    """An accepted wish: its id is `f"{sleeve}-{n}"`, so that sending it again is recognised.
+
+    `worst` is the highest price that the money held for a buy covers: no venue may fill it above, so that one sleeve
+    never spends what another counts on. None for a sale, which holds the coins that it sells.
+    """
+
+    id: str
+    sleeve: str
+    place: Place
+    at: int
+    worst: int | None = None
+
+
+@frozen(order=False)
+class SubmitOrder:
+    """Told to the shell: send this order to its venue."""
+
+    order: Order
+
+
+@frozen(order=False)
+class CancelOrder:
+    """Told to the shell: ask the venue to cancel this order."""
+
+    order: Order
+
+
+Command = SubmitOrder | CancelOrder
+
+
+# -- what the venue says ---------------------------------------------------------------------------------------------
+
+
+@frozen(order=False)
+class Accepted:
+    """The venue has the order on its book."""
+
+    order_id: str
+    at: int
+    venue_id: str = ""
+
+
+@frozen(order=False)
+class Fill:
+    """A trade that has happened. `cost` is the exact money that changed hands, as the venue booked it, fee apart.
+
+    `fee` may be negative (a rebate) and in any asset. `trade_id` is the venue's own; `key` is what makes the same fill
+    the same fill however often it is told.
+    """
+
+    order_id: str
+    at: int
+    instrument: Instrument
+    side: Side
+    qty: int
+    price: int
+    cost: int
+    fee: Amount
+    liquidity: Liquidity
+    trade_id: str
+    venue: str = ""
+    key: str = field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.qty <= 0 or self.price <= 0 or self.cost < 0:
+            what = f"fill {self.trade_id!r} of {self.instrument}: quantity {self.qty}, price {self.price}, cost {self.cost}"
+            raise InvalidMarket(f"{what}: need quantity > 0, price > 0, cost >= 0")
+        object.__setattr__(self, "key", f"{self.venue}|{self.instrument.symbol}|{self.trade_id}|{self.order_id}")
+
+
+@frozen(order=False)
+class Canceled:
+    """The order is off the book; what was not filled never will be."""
+
+    order_id: str
+    at: int
+    reason: str = ""
+
+
+@frozen(order=False)
+class Rejected:
+    """The venue refused the order; nothing of it was done."""
+
+    order_id: str
+    at: int
+    reason: str
+
+
+Event = Quote | Accepted | Fill | Canceled | Rejected
+
+ORDER_TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
+    OrderStatus.SUBMITTED: frozenset({OrderStatus.OPEN, OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED}),
+    OrderStatus.OPEN: frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED}),
+    OrderStatus.FILLED: frozenset(),
+    OrderStatus.CANCELED: frozenset({OrderStatus.FILLED}),
+    OrderStatus.REJECTED: frozenset({OrderStatus.FILLED}),
+}
+"""Which status may follow which. A fill is a fact: it may complete an order that was already said to be off the book."""

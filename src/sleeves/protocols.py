@@ -1,0 +1,152 @@
+"""Every seam on one page: what a third party may write, and what it must promise.
+
+    Engine   decides                       (write one: docs/how-to/write-an-engine.md)
+    View     what an engine and a gate may see; nothing in it can be moved
+    Gate     refuses
+    Feed, Broker, Custody = Venue          do (write one: docs/how-to/write-a-venue.md)
+    Journal  keeps
+
+Nothing here does anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from .journal import Journal
+from .market import Book, Instrument
+from .money import Amount
+from .orders import Event, Intent, Order, Place
+from .records import Refusal
+from .vault import EngineVault
+
+__all__ = ["Broker", "Custody", "Engine", "Feed", "Gate", "Journal", "Venue", "View"]
+
+M = TypeVar("M")
+
+
+class View(Protocol):
+    """What an engine sees when it decides, and a gate when it judges: its own sleeve and the market. Read-only.
+
+    All money is in integer units of the vault's asset, quantities in base units, prices in the instrument's units.
+    The object is reused: read it during the call, do not keep it.
+    """
+
+    @property
+    def now(self) -> int:
+        """The time of the event, in nanoseconds."""
+
+    @property
+    def book(self) -> Book:
+        """Top of book of the instrument that just moved."""
+
+    def book_of(self, instrument: Instrument) -> Book | None:
+        """Top of book of another instrument; None while no price was seen."""
+
+    def position(self, instrument: Instrument) -> int:
+        """Base units that this sleeve owns through this instrument."""
+
+    def open_cost(self, instrument: Instrument) -> int:
+        """What that position cost, in quote units, fees apart."""
+
+    def free(self) -> int:
+        """What this sleeve may use for an order now."""
+
+    def capital(self) -> int:
+        """What the core vault has put into this sleeve, net of all it took back: what profit is measured against."""
+
+    def pnl(self) -> int | None:
+        """Realized and unrealized profit less fees since the sleeve was opened; None while a holding has no price."""
+
+    def day_pnl(self) -> int | None:
+        """The same since midnight UTC, or since it was first known after it."""
+
+    def peak_pnl(self) -> int | None:
+        """The highest `pnl` seen so far."""
+
+    def last_exit(self) -> int | None:
+        """When this sleeve last sold."""
+
+    def orders(self) -> Sequence[Order]:
+        """This sleeve's open orders, oldest first."""
+
+    def affordable(self, instrument: Instrument, money: int | None = None) -> int:
+        """The most base units that a buy at market can be for, with its allowances, from free money or a part of it."""
+
+    def hold(self, place: Place) -> int | None:
+        """What this order would set aside; None while its instrument has no price."""
+
+
+class Engine(Protocol[M]):
+    """A strategy. It decides and never does: no I/O, no clock, no randomness of its own.
+
+    `name` labels its decisions, `watches` are the instruments whose prices wake it, `every` is the least time between
+    two decisions in nanoseconds (0: each price).
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def watches(self) -> tuple[Instrument, ...]: ...
+
+    @property
+    def every(self) -> int: ...
+
+    def begin(self) -> M:
+        """Fresh scratch memory. The desk owns it and hands it back at each decision."""
+
+    def decide(self, memory: M, view: View) -> Iterable[Intent] | None:
+        """What to do now; None, nearly always, for nothing. The same memory and view give the same intents."""
+
+
+class Gate(Protocol):
+    """A check of one wish before it becomes an order. A gate that raises refuses."""
+
+    def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
+        """None to let it pass, or the refusal with its reason code and numbers."""
+
+
+class Feed(Protocol):
+    """Where events come from."""
+
+    def events(self) -> AsyncIterator[Event]:
+        """Prices and what became of our orders, in order. Prices may be skipped for newer ones; fills never are.
+
+        Raises `VenueUnavailable` when the connection is lost for good. Ends when there will be no more.
+        """
+
+
+class Broker(Protocol):
+    """Where orders go."""
+
+    async def submit(self, order: Order) -> None:
+        """Send an order. What becomes of it comes as events. Sending the same id again does nothing.
+
+        Raises `VenueUnavailable` when nothing was sent, `VenueUnknown` when the answer was lost after sending.
+        A refusal by the venue is a `Rejected` event, not an exception.
+        """
+
+    async def cancel(self, order: Order) -> None:
+        """Ask for a cancel. `Canceled` comes as an event when it is off the book; a fill may come first.
+
+        Raises like `submit`.
+        """
+
+
+class Custody(Protocol):
+    """Where the money lies."""
+
+    async def balances(self) -> Mapping[str, Amount]:
+        """All coins of the account by asset code, held ones included.
+
+        Raises `VenueUnavailable`.
+        """
+
+
+class Venue(Feed, Broker, Custody, Protocol):
+    """A driver: all three, under a name."""
+
+    @property
+    def name(self) -> str: ...

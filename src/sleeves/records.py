@@ -1,0 +1,110 @@
+"""The kinds of record that a journal keeps: all that ever changed, and all that was refused.
+
+With them one can rebuild every balance, status and order, and answer who did what, when, how much and why. Market data
+is not journaled; a `Marked` record keeps the prices at which holdings were valued, on a cadence.
+
+A record is a value. It knows nothing of where it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from .ledger import Entry
+from .orders import Fill, Order, OrderStatus
+
+__all__ = ["Alert", "Changed", "Level", "Marked", "Opened", "OrderUpdate", "Placed", "Record", "Refusal"]
+
+
+@frozen(order=False)
+class Opened:
+    """A vault, sleeve, instrument or engine was set up, on these terms."""
+
+    at: int
+    by: str
+    what: str
+    name: str
+    terms: Mapping[str, str] = field(factory=dict, hash=False)
+
+
+@frozen(order=False)
+class Changed:
+    """A status or a term of a vault or sleeve was changed by somebody, for a reason."""
+
+    at: int
+    by: str
+    subject: str
+    what: str
+    before: str
+    after: str
+    why: str = ""
+
+
+@frozen(order=False)
+class Placed:
+    """An order was accepted by the desk and its money held. Journaled before the order leaves the house."""
+
+    at: int
+    order: Order
+
+
+@frozen(order=False)
+class OrderUpdate:
+    """What became of an order."""
+
+    at: int
+    order_id: str
+    status: OrderStatus
+    reason: str = ""
+
+
+@frozen(order=False)
+class Refusal:
+    """A wish that a gate refused: which gate, why as a code, and the numbers that decided.
+
+    `times` counts equal refusals in a row that this record stands for, so that an engine that asks each tick does
+    not flood the journal.
+    """
+
+    at: int
+    sleeve: str
+    gate: str
+    reason: str
+    numbers: Mapping[str, str] = field(factory=dict, hash=False)
+    wish: str = ""
+    times: int = 1
+
+    def __str__(self) -> str:
+        numbers = ", ".join(f"{name} {value}" for name, value in self.numbers.items())
+        return f"{self.gate} refused {self.wish or 'a wish'} of {self.sleeve}: {self.reason}" + (f" ({numbers})" if numbers else "")
+
+
+class Level(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@frozen(order=False)
+class Alert:
+    """Something that a human should know, under a stable code."""
+
+    at: int
+    level: Level
+    subject: str
+    code: str
+    text: str
+
+
+@frozen(order=False)
+class Marked:
+    """The prices, by symbol in price units, at which holdings are valued from here on, and when each was seen."""
+
+    at: int
+    prices: Mapping[str, tuple[int, int]] = field(factory=dict, hash=False)
+
+
+Record = Opened | Changed | Entry | Placed | OrderUpdate | Fill | Refusal | Alert | Marked

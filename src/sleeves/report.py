@@ -1,0 +1,481 @@
+"""What a run came to, as a fold over its journal: per sleeve and per vault, as text, as HTML, as plain rows.
+
+A report reads records, not live objects, so it can be made of any journal. Returns are flow-aware: an allocation or a
+sweep is never a profit or a loss. Drawdown and ratios are measured at the journal's marks.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from attrs import define, field, frozen
+
+from .errors import MissingExtra
+from .fold import SleeveFold
+from .ledger import Entry, EntryKind, Role
+from .market import DAY, Instrument
+from .money import Amount, Asset
+from .orders import Fill, Side
+from .proof import Proof
+from .records import Alert, Marked, Opened, Record, Refusal
+from .risk import drawdown, returns, sharpe, sortino
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Report", "Sample", "SleeveStory", "Trade", "VaultSample", "VaultStory", "fold"]
+
+
+class Sample(NamedTuple):
+    """One mark of a sleeve, in units; `paid_in` and `taken_out` are sums since it was opened."""
+
+    at: int
+    balance: int
+    equity: int | None
+    realized: int
+    unrealized: int | None
+    fees: int
+    returned: int
+    paid_in: int
+    taken_out: int
+
+
+class VaultSample(NamedTuple):
+    """One mark of a vault, in units."""
+
+    at: int
+    total: int
+    tradeable: int
+    idle_and_reserve: int
+    suspense: int
+
+
+@frozen(order=False)
+class Trade:
+    """One round trip of a sleeve in an instrument, from flat to flat. `net` is what it made after all its fees."""
+
+    sleeve: str
+    symbol: str
+    opened: int
+    closed: int
+    net: Amount
+    fees: Amount
+    fills: int
+
+
+@define
+class _Open:
+    """A round trip under way."""
+
+    at: int
+    net: int = 0
+    fees: int = 0
+    fills: int = 0
+
+
+@define
+class SleeveStory:
+    """All that the journal says of one sleeve."""
+
+    fold: SleeveFold
+    vault: str
+    policy: str
+    engine: str = ""
+    samples: list[Sample] = field(factory=list)
+    trades: list[Trade] = field(factory=list)
+    refusals: dict[str, int] = field(factory=dict)
+    swept: list[tuple[int, int]] = field(factory=list)
+    """(at, units) of each sweep."""
+    fills: int = 0
+    _open: dict[str, _Open] = field(factory=dict)
+
+    def amount(self, units: int) -> Amount:
+        return Amount(units, self.fold.asset)
+
+
+@define
+class VaultStory:
+    """All that the journal says of one core vault."""
+
+    owner: str
+    asset: Asset
+    coins: int = 0
+    tradeable: int = 0
+    suspense: int = 0
+    sleeves: list[str] = field(factory=list)
+    samples: list[VaultSample] = field(factory=list)
+
+
+@define
+class Story:
+    """The fold of a whole journal."""
+
+    sleeves: dict[str, SleeveStory] = field(factory=dict)
+    vaults: dict[str, VaultStory] = field(factory=dict)
+    instruments: dict[str, Instrument] = field(factory=dict)
+    prices: dict[str, int] = field(factory=dict)
+    fills: list[tuple[str, Fill]] = field(factory=list)
+    alerts: list[Alert] = field(factory=list)
+    since: int | None = None
+    until: int = 0
+
+
+def fold(records: Iterable[Record]) -> Story:
+    """Read a journal from its first record to its last."""
+    story = Story()
+    last_fill: Fill | None = None
+    for record in records:
+        story.until = max(story.until, record.at)
+        if isinstance(record, Entry):
+            _entry(story, record, last_fill)
+        elif isinstance(record, Fill):
+            last_fill = record
+        elif isinstance(record, Marked):
+            _marked(story, record)
+        elif isinstance(record, Refusal):
+            refusals = story.sleeves[record.sleeve].refusals
+            refusals[record.reason] = refusals.get(record.reason, 0) + record.times
+        elif isinstance(record, Opened):
+            _opened(story, record)
+        elif isinstance(record, Alert):
+            story.alerts.append(record)
+    return story
+
+
+def _opened(story: Story, record: Opened) -> None:
+    if record.what == "instrument":
+        story.instruments[record.name] = Instrument.from_terms(record.name, record.terms)
+    elif record.what == "vault":
+        code, _, scale = record.terms["asset"].rpartition(":")
+        story.vaults[record.name] = VaultStory(record.name, Asset(code, int(scale)))
+    elif record.what == "sleeve":
+        vault = story.vaults[record.terms["vault"]]
+        vault.sleeves.append(record.name)
+        story.sleeves[record.name] = SleeveStory(SleeveFold(record.name, vault.asset), vault.owner, record.terms["policy"])
+    elif record.what == "engine":
+        story.sleeves[record.terms["sleeve"]].engine = record.name
+
+
+_CORE = frozenset({Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT})
+
+
+def _entry(story: Story, entry: Entry, fill: Fill | None) -> None:
+    touched = None
+    for (owner, role, _), asset, units in entry.postings:
+        vault = story.vaults.get(owner)
+        if vault is not None:
+            if asset.code == vault.asset.code:
+                if role in _CORE:
+                    vault.coins += units
+                    if role is Role.SUSPENSE:
+                        vault.suspense += units
+                elif role is Role.TRADEABLE:
+                    vault.tradeable += units
+        elif owner in story.sleeves:
+            touched = owner
+    if touched is None:
+        return
+    sleeve = story.sleeves[touched]
+    before = sleeve.fold.realized - sleeve.fold.fees, sleeve.fold.fees, sleeve.fold.returned
+    sleeve.fold.apply(entry)
+    if entry.kind is EntryKind.FILL and fill is not None:
+        made = sleeve.fold.realized - sleeve.fold.fees - before[0]
+        _trip(story, sleeve, fill, made, sleeve.fold.fees - before[1])
+    elif entry.kind is EntryKind.SWEEP:
+        sleeve.swept.append((entry.at, sleeve.fold.returned - before[2]))
+
+
+def _trip(story: Story, sleeve: SleeveStory, fill: Fill, made: int, fees: int) -> None:
+    """Add a fill to the round trip that it belongs to, and close the trip when nothing is left that could be sold."""
+    market = fill.instrument
+    trip = sleeve._open.setdefault(market.symbol, _Open(fill.at))
+    trip.net += made
+    trip.fees += fees
+    trip.fills += 1
+    sleeve.fills += 1
+    story.fills.append((sleeve.fold.name, fill))
+    if story.since is None:
+        story.since = fill.at
+    if fill.side is Side.SELL and sleeve.fold.positions.get(market.symbol, 0) < max(market.lot_units, market.min_qty_units):
+        del sleeve._open[market.symbol]
+        sleeve.trades.append(
+            Trade(sleeve.fold.name, market.symbol, trip.at, fill.at, sleeve.amount(trip.net), sleeve.amount(trip.fees), trip.fills)
+        )
+
+
+def _marked(story: Story, record: Marked) -> None:
+    for symbol, (price, _) in record.prices.items():
+        story.prices[symbol] = price
+    for sleeve in story.sleeves.values():
+        f = sleeve.fold
+        unrealized = f.unrealized(story.prices, story.instruments)
+        equity = None if unrealized is None else f.balance + unrealized
+        paid_in = sum(units for kind, units in f.flows.items() if units > 0)
+        taken_out = -sum(units for kind, units in f.flows.items() if units < 0)
+        sleeve.samples.append(Sample(record.at, f.balance, equity, f.realized, unrealized, f.fees, f.returned, paid_in, taken_out))
+    for vault in story.vaults.values():
+        total = vault.coins + sum(story.sleeves[name].fold.balance for name in vault.sleeves)
+        vault.samples.append(VaultSample(record.at, total, vault.tradeable, vault.coins - vault.suspense, vault.suspense))
+
+
+class _Described(Protocol):
+    def describe(self) -> list[str]: ...
+
+
+class _Desk(Protocol):
+    """What a report asks of a desk."""
+
+    @property
+    def books(self) -> Any: ...
+
+    def check(self, holdings: Mapping[str, Amount] | None = None, *, deep: bool = False) -> Proof: ...
+
+
+class Report:
+    """The result of a run. Print it, show it in a notebook, take its rows, or save it as one HTML file with pictures.
+
+    `tape`, `rules` and `holdings` (the venue's own balances) are what the run knows besides the journal.
+    """
+
+    def __init__(
+        self, desk: _Desk, *, tape: Any = None, rules: _Described | None = None, holdings: Mapping[str, Amount] | None = None
+    ) -> None:
+        self.desk = desk
+        self.tape = tape
+        self.rules = rules
+        self.holdings = holdings
+
+    @cached_property
+    def story(self) -> Story:
+        return fold(self.desk.books.journal)
+
+    @cached_property
+    def proof(self) -> Proof:
+        """The laws of the books at the end of the run, checked in depth and, where known, against the venue."""
+        return self.desk.check(self.holdings, deep=True)
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One plain row per sleeve: money as exact text, ratios as floats (None: not enough data). For pandas or polars."""
+        return [self._row(name) for name in self.story.sleeves]
+
+    def _row(self, name: str) -> dict[str, Any]:
+        sleeve = self.story.sleeves[name]
+        f = sleeve.fold
+        unrealized = f.unrealized(self.story.prices, self.story.instruments)
+        wins = [t.net.units for t in sleeve.trades if t.net.units > 0]
+        losses = [-t.net.units for t in sleeve.trades if t.net.units < 0]
+        periods = self._returns(name)
+        daily = self._daily(name)
+        index = [1.0]
+        for period in periods:
+            index.append(index[-1] * (1 + period))
+
+        def text(units: int | None) -> str | None:
+            return None if units is None else sleeve.amount(units).text
+
+        return {
+            "sleeve": name,
+            "policy": sleeve.policy,
+            "engine": sleeve.engine,
+            "asset": f.asset.code,
+            "allocation": text(f.allocation),
+            "balance": text(f.balance),
+            "unrealized": text(unrealized),
+            "equity": text(None if unrealized is None else f.balance + unrealized),
+            "realized": text(f.realized),
+            "fees": text(f.fees),
+            "funding": text(f.funding),
+            "returned": text(f.returned),
+            "net_profit": text(None if unrealized is None else f.realized + unrealized - f.fees + f.funding),
+            "fills": sleeve.fills,
+            "trades": len(sleeve.trades),
+            "win_rate": len(wins) / len(sleeve.trades) if sleeve.trades else None,
+            "profit_factor": sum(wins) / sum(losses) if losses else None,
+            "return": index[-1] - 1 if periods else None,
+            "drawdown": drawdown(index) if periods else None,
+            "sharpe": sharpe(daily),
+            "sortino": sortino(daily),
+            "refusals": sum(sleeve.refusals.values()),
+        }
+
+    def vault_rows(self) -> list[dict[str, Any]]:
+        """One plain row per core vault."""
+        rows = []
+        for vault in self.story.vaults.values():
+            balances = sum(self.story.sleeves[name].fold.balance for name in vault.sleeves)
+            rows.append(
+                {
+                    "vault": vault.owner,
+                    "asset": vault.asset.code,
+                    "total": Amount(vault.coins + balances, vault.asset).text,
+                    "tradeable": Amount(vault.tradeable, vault.asset).text,
+                    "in_sleeves": Amount(balances, vault.asset).text,
+                    "idle_and_reserve": Amount(vault.coins - vault.suspense, vault.asset).text,
+                    "suspense": Amount(vault.suspense, vault.asset).text,
+                    "returned": Amount(sum(self.story.sleeves[name].fold.returned for name in vault.sleeves), vault.asset).text,
+                }
+            )
+        return rows
+
+    def series(self, sleeve: str) -> list[dict[str, Any]]:
+        """One plain row per mark of a sleeve, in coins as floats, for pictures and frames; `at` in nanoseconds."""
+        story = self.story.sleeves[sleeve]
+        unit = 10.0**story.fold.asset.scale
+        names = ("balance", "equity", "realized", "unrealized", "fees", "returned")
+        return [
+            {"at": s.at} | {name: None if value is None else value / unit for name, value in zip(names, s[1:7], strict=True)}
+            for s in story.samples
+        ]
+
+    def vault_series(self, vault: str) -> list[dict[str, Any]]:
+        """One plain row per mark of a core vault, in coins as floats."""
+        story = self.story.vaults[vault]
+        unit = 10.0**story.asset.scale
+        return [{"at": s.at, "total": s.total / unit, "tradeable": s.tradeable / unit} for s in story.samples]
+
+    def trades(self) -> list[dict[str, Any]]:
+        """One plain row per round trip."""
+        return [
+            {
+                "sleeve": t.sleeve,
+                "symbol": t.symbol,
+                "opened": t.opened,
+                "closed": t.closed,
+                "net": t.net.text,
+                "fees": t.fees.text,
+                "fills": t.fills,
+            }
+            for sleeve in self.story.sleeves.values()
+            for t in sleeve.trades
+        ]
+
+    def _known(self, name: str) -> list[Sample]:
+        return [s for s in self.story.sleeves[name].samples if s.equity is not None]
+
+    def _returns(self, name: str) -> list[float]:
+        samples = self._known(name)
+        if not samples:
+            return []
+        paid = [0.0] + [float(b.paid_in - a.paid_in) for a, b in itertools.pairwise(samples)]
+        taken = [0.0] + [float(b.taken_out - a.taken_out) for a, b in itertools.pairwise(samples)]
+        return returns([float(s.equity or 0) for s in samples], paid, taken)
+
+    def _daily(self, name: str) -> list[float]:
+        """Returns compounded by UTC day of the mark that ends them."""
+        days: dict[int, float] = {}
+        for sample, period in zip(self._known(name)[1:], self._returns(name), strict=True):
+            day = (sample.at - 1) // DAY
+            days[day] = (1 + days.get(day, 0.0)) * (1 + period) - 1
+        return list(days.values())
+
+    # -- for people --------------------------------------------------------------------------------------------------
+
+    def notes(self) -> list[str]:
+        """How the run was made: the data, what was repaired in it, and every choice of the simulated venue."""
+        lines = []
+        if self.tape is not None:
+            lines.append(f"data: {len(self.tape):,} rows of {self.tape.instrument.symbol} from {self.tape.name}")
+            lines += [f"data: {line}" for line in str(self.tape.repairs).splitlines() if line]
+        if self.rules is not None:
+            lines += self.rules.describe()
+        for name, sleeve in self.story.sleeves.items():
+            lines += [f"{name}: refused {times}x for {reason}" for reason, times in sorted(sleeve.refusals.items())]
+        lines += [f"alert {alert.code} ({alert.subject}): {alert.text}" for alert in self.story.alerts]
+        return lines
+
+    def _table(self) -> list[list[str]]:
+        rows = self.rows()
+
+        def money(value: str | None) -> str:
+            return "unknown" if value is None else f"{float(value):,.2f}"
+
+        def percent(value: float | None) -> str:
+            return "n/a" if value is None else f"{value:.1%}"
+
+        def ratio(value: float | None) -> str:
+            return "n/a" if value is None else f"{value:.2f}"
+
+        table = [["", *(f"{row['sleeve']} ({row['asset']})" for row in rows)]]
+        table.append(["policy", *(row["policy"] for row in rows)])
+        table.append(["engine", *(row["engine"] or "none" for row in rows)])
+        for key, label in _MONEY.items():
+            table.append([label, *(money(row[key]) for row in rows)])
+        for key in ("fills", "trades"):
+            table.append([key, *(str(row[key]) for row in rows)])
+        for key, label in _PERCENT.items():
+            table.append([label, *(percent(row[key]) for row in rows)])
+        for key, label in _RATIO.items():
+            table.append([label, *(ratio(row[key]) for row in rows)])
+        return table
+
+    def _vault_lines(self) -> list[str]:
+        return [
+            f"{row['vault']}: total {float(row['total']):,.2f} {row['asset']}, tradeable {float(row['tradeable']):,.2f}, "
+            f"in sleeves {float(row['in_sleeves']):,.2f}, idle and reserve {float(row['idle_and_reserve']):,.2f}, "
+            f"swept back {float(row['returned']):,.2f}" + (f", in suspense {float(row['suspense']):,.2f}" if float(row["suspense"]) else "")
+            for row in self.vault_rows()
+        ]
+
+    def _verdict(self) -> str:
+        laws = ", ".join(str(finding.law) for finding in self.proof.findings)
+        if self.proof.holds:
+            venue = " and equal the venue's balances" if self.holdings is not None else ""
+            return f"books: exact to the unit{venue} (laws {laws} hold)"
+        return "books: BROKEN\n" + str(self.proof)
+
+    def __str__(self) -> str:
+        table = self._table()
+        widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+        lines = [
+            "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]).rstrip()
+            for row in table
+        ]
+        lines.insert(1, "-" * (sum(widths) + 2 * (len(widths) - 1)))
+        return "\n".join([*lines, "", *self._vault_lines(), self._verdict()])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head, *body = self._table()
+        cells = "".join(f"<tr><th>{escape(row[0])}</th>" + "".join(f"<td>{escape(c)}</td>" for c in row[1:]) + "</tr>" for row in body)
+        below = "".join(f"<p>{escape(line)}</p>" for line in [*self._vault_lines(), self._verdict()])
+        return f"<table><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>{cells}</table>{below}"
+
+    def figures(self) -> dict[str, Any]:
+        """The five graphs as plotly figures by name. Raises `MissingExtra` without plotly."""
+        found: dict[str, Any] = _plots().figures(self)
+        return found
+
+    def save(self, path: str | Path) -> None:
+        """Write one self-contained HTML file with the table and the graphs. Raises `MissingExtra` without plotly."""
+        page = _plots().page(self)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(page)
+
+
+_MONEY = {
+    "allocation": "allocation",
+    "balance": "balance, positions at cost",
+    "unrealized": "unrealized",
+    "equity": "equity",
+    "realized": "realized, before fees",
+    "fees": "fees",
+    "returned": "swept to Tradeable",
+    "net_profit": "net profit",
+}
+_PERCENT = {"win_rate": "win rate", "return": "return, flows apart", "drawdown": "deepest drawdown"}
+_RATIO = {"profit_factor": "profit factor", "sharpe": "Sharpe (365 days)", "sortino": "Sortino (365 days)"}
+
+
+def _plots() -> Any:
+    try:
+        from . import plots
+    except ImportError as error:
+        raise MissingExtra("plotly", "plots", "drawing a report") from error
+    return plots

@@ -1,0 +1,160 @@
+"""One engine at the desk: its memory, its sleeve, when it wants to be woken, and the view it is shown.
+
+The view is the only thing an engine ever gets. It reads the ledger; nothing in it can move money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .booking import Allowance
+from .ledger import Role
+from .market import DAY, Book, Instrument
+from .money import Rounding
+from .orders import Order, Place
+from .protocols import Engine, Gate
+from .records import Refusal
+from .vault import EngineVault, Sleeve
+
+__all__ = ["NEVER", "Seat", "SeatView"]
+
+NEVER = 1 << 62
+"""A time that does not come: the wake time of an engine that is not to be asked."""
+
+
+class SeatView:
+    """The `View` of one sleeve. `now` and `book` are set before each call; the rest is read when asked for."""
+
+    __slots__ = ("_allowance", "_boards", "_day", "_day_pnl", "_last_exit", "_orders", "_peak", "_sleeve", "book", "now")
+
+    def __init__(self, sleeve: Sleeve, boards: Mapping[str, Book], allowance: Allowance, book: Book) -> None:
+        self.now = 0
+        self.book = book
+        self._sleeve = sleeve
+        self._boards = boards
+        self._allowance = allowance
+        self._orders: dict[str, Order] = {}
+        self._peak: int | None = None
+        self._day = -1
+        self._day_pnl: int | None = None
+        self._last_exit: int | None = None
+
+    def book_of(self, instrument: Instrument) -> Book | None:
+        book = self._boards.get(instrument.symbol)
+        return book if book is not None and book.bid else None
+
+    def position(self, instrument: Instrument) -> int:
+        return self._sleeve.position_units(instrument)
+
+    def open_cost(self, instrument: Instrument) -> int:
+        return self._sleeve.open_cost_units(instrument)
+
+    def free(self) -> int:
+        return self._sleeve.free_units()
+
+    def capital(self) -> int:
+        return self._sleeve.vault.books.ledger.net_flow(self._sleeve.name, self._sleeve.asset)
+
+    def pnl(self) -> int | None:
+        """Equity less capital, read off the accounts that made it."""
+        pnl = 0
+        asset, boards = self._sleeve.asset.code, self._boards
+        for (_, role, of), code, units in self._sleeve.vault.books.ledger.cells(self._sleeve.name):
+            if role is Role.TRADING:
+                if code == asset:
+                    pnl -= units
+                elif units:
+                    book = boards.get(of)
+                    if book is None or not book.bid:
+                        return None
+                    pnl += book.instrument.cost(book.mid, -units, Rounding.FLOOR)
+            elif code == asset and role in _SPENT:
+                pnl -= units
+        return pnl
+
+    def observe(self) -> None:
+        """Note today's start and the peak. The desk calls it at each mark and before gates judge."""
+        pnl = self.pnl()
+        if pnl is None:
+            return
+        if self._peak is None or pnl > self._peak:
+            self._peak = max(0, pnl)
+        day = self.now // DAY
+        if day != self._day:
+            self._day, self._day_pnl = day, pnl
+
+    def day_pnl(self) -> int | None:
+        self.observe()
+        pnl = self.pnl()
+        return None if pnl is None or self._day_pnl is None else pnl - self._day_pnl
+
+    def peak_pnl(self) -> int | None:
+        self.observe()
+        return self._peak
+
+    def last_exit(self) -> int | None:
+        return self._last_exit
+
+    def orders(self) -> Sequence[Order]:
+        return tuple(self._orders.values())
+
+    def affordable(self, instrument: Instrument, money: int | None = None) -> int:
+        book = self.book_of(instrument)
+        if book is None:
+            return 0
+        worst = instrument.shift(book.ask, self._allowance.slippage_ppm, Rounding.FLOOR)
+        free = self._sleeve.free_units()
+        return instrument.affordable(free if money is None else min(money, free), worst, self._allowance.fee_ppm)
+
+    def hold(self, place: Place) -> int | None:
+        book = self.book_of(place.instrument)
+        if book is None and place.limit is None and place.stop is None:
+            return None
+        return self._allowance.units(place, self._allowance.worst(place, book.ask if book else 0))[1]
+
+
+_SPENT = frozenset({Role.PNL, Role.FEES, Role.FUNDING})
+
+
+class Seat:
+    """What the desk knows of one engine besides its view."""
+
+    __slots__ = (
+        "counter",
+        "decide",
+        "engine",
+        "every",
+        "fault",
+        "flatten_by",
+        "gates",
+        "memory",
+        "refusal",
+        "repeats",
+        "vault",
+        "view",
+        "wake",
+    )
+
+    def __init__(self, engine: Engine[Any], vault: EngineVault, gates: Sequence[Gate], view: SeatView) -> None:
+        self.engine = engine
+        self.vault = vault
+        self.gates = gates
+        self.view = view
+        self.memory = engine.begin()
+        self.decide = engine.decide
+        self.every = engine.every
+        self.wake = 0
+        self.counter = 0
+        self.fault: Exception | None = None
+        self.flatten_by = ""
+        self.refusal: Refusal | None = None
+        self.repeats = 0
+
+    @property
+    def sleeve(self) -> Sleeve:
+        return self.vault.sleeve
+
+    @property
+    def open_orders(self) -> dict[str, Order]:
+        return self.view._orders

@@ -1,0 +1,17 @@
+"""The simulated world: market data as columns, a matching engine without I/O, and two ways to run a desk on it.
+
+    from sleeves.sim import Tape, replay
+
+`replay` runs a desk over a tape as fast as it can; `VirtualDriver` is the same matcher behind the async `Venue`
+protocol, for `live.trade`. Both write the same journal, record for record.
+"""
+
+from __future__ import annotations
+
+from .driver import VirtualDriver
+from .matcher import Matcher
+from .models import FeeIn, Fees, Rules, Slippage
+from .replay import replay
+from .tape import SAMPLE_INSTRUMENT, Repairs, Tape
+
+__all__ = ["SAMPLE_INSTRUMENT", "FeeIn", "Fees", "Matcher", "Repairs", "Rules", "Slippage", "Tape", "VirtualDriver", "replay"]

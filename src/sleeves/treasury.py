@@ -1,0 +1,169 @@
+"""Several core vaults over one set of books, and the inventory of all they hold: idle against deployed.
+
+Values need marks. A coin without one is "unknown", and so is every sum that it is part of; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any
+
+from attrs import frozen
+
+from .errors import VaultError
+from .ledger import COIN_ROLES, Role
+from .market import SECOND, Mark
+from .money import Amount, Asset, Rounding
+from .vault import CoreVault
+
+__all__ = ["Holding", "Inventory", "Treasury"]
+
+
+@frozen(order=False)
+class Holding:
+    """Coins of one asset in one place. `value` is in the vault's asset at a mark of `age_ns`; None is unknown."""
+
+    vault: str
+    sleeve: str
+    engine: str
+    place: str
+    """idle, set aside, reserve, suspense, free, held or in transit."""
+    amount: Amount
+    value: Amount | None
+    age_ns: int | None
+
+    @property
+    def deployed(self) -> bool:
+        return bool(self.sleeve)
+
+
+@frozen(order=False)
+class Inventory:
+    """Everything that is held, at one instant."""
+
+    at: int
+    holdings: tuple[Holding, ...]
+
+    def total(self, asset: Asset, *, deployed: bool | None = None) -> Amount:
+        """All coins of an asset; with `deployed`, only those in sleeves (True) or outside of them (False)."""
+        chosen = (h for h in self.holdings if h.amount.asset == asset and deployed in (None, h.deployed))
+        return Amount(sum(h.amount.units for h in chosen), asset)
+
+    def by(self, what: str) -> dict[str, dict[str, Amount | None]]:
+        """Values by "asset", "engine", "sleeve" or "vault", each split by the asset that they are valued in.
+
+        Raises `VaultError` for anything else.
+        """
+        if what not in ("asset", "engine", "sleeve", "vault"):
+            raise VaultError(f"an inventory is split by asset, engine, sleeve or vault, not by {what!r}")
+        sums: dict[str, dict[str, Amount | None]] = {}
+        for holding in self.holdings:
+            key = holding.amount.asset.code if what == "asset" else str(getattr(holding, what)) or "none"
+            values = sums.setdefault(key, {})
+            unit = holding.vault.rpartition(":")[2]
+            before = values.get(unit, holding.value.asset.zero if holding.value else None)
+            values[unit] = None if before is None or holding.value is None else before + holding.value
+        return sums
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One plain row per holding, for pandas, polars or a page."""
+        return [
+            {
+                "vault": h.vault,
+                "sleeve": h.sleeve,
+                "engine": h.engine,
+                "place": h.place,
+                "asset": h.amount.asset.code,
+                "amount": h.amount.text,
+                "value": None if h.value is None else h.value.text,
+                "valued_in": h.vault.rpartition(":")[2],
+                "mark_age_s": None if h.age_ns is None else h.age_ns / SECOND,
+            }
+            for h in self.holdings
+        ]
+
+    def _lines(self) -> Iterator[tuple[str, ...]]:
+        yield ("where", "engine", "place", "amount", "value", "mark age")
+        for h in self.holdings:
+            value = "unknown" if h.value is None else f"{h.value:,.2f} {h.value.asset}"
+            age = "" if h.age_ns is None or not h.age_ns else f"{h.age_ns / SECOND:g} s"
+            yield (h.sleeve or h.vault, h.engine, h.place, str(h.amount), value, age)
+
+    def __str__(self) -> str:
+        lines = list(self._lines())
+        widths = [max(len(line[i]) for line in lines) for i in range(6)]
+        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+    def _repr_html_(self) -> str:
+        head, *body = self._lines()
+        cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in body)
+        return f"<table><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>{cells}</table>"
+
+
+_PLACES = {
+    Role.FREE: "free",
+    Role.HELD: "held",
+    Role.UNSETTLED: "unsettled",
+    Role.IDLE: "idle",
+    Role.RESERVED: "reserve",
+    Role.SUSPENSE: "suspense",
+    Role.IN_TRANSIT: "in transit",
+}
+
+
+class Treasury:
+    """Core vaults that share one set of books. Raises `VaultError` when they do not."""
+
+    def __init__(self, *vaults: CoreVault) -> None:
+        if not vaults:
+            raise VaultError("a treasury needs at least one core vault")
+        if any(vault.books is not vaults[0].books for vault in vaults):
+            raise VaultError("these vaults keep different books: make one Books() and hand it to each CoreVault(..., books=books)")
+        self.vaults = vaults
+
+    def __getitem__(self, asset: str) -> CoreVault:
+        """The first vault of an asset, by its code."""
+        for vault in self.vaults:
+            if vault.asset.code == asset:
+                return vault
+        raise KeyError(asset)
+
+    def inventory(self, marks: Mapping[str, Mark], *, now: int, engines: Mapping[str, str] | None = None) -> Inventory:
+        """All coins of all vaults and sleeves, valued in their vault's asset at these marks (by symbol).
+
+        `engines` names the engine of each sleeve. The age of a mark is counted from `now`.
+        """
+        engines = engines or {}
+        holdings: list[Holding] = []
+        for vault in self.vaults:
+            holdings += self._holdings(vault, vault.owner, "", "", marks, now)
+            for name in vault.sleeves:
+                holdings += self._holdings(vault, name, name, engines.get(name, ""), marks, now)
+        return Inventory(now, tuple(holdings))
+
+    @staticmethod
+    def _holdings(vault: CoreVault, owner: str, sleeve: str, engine: str, marks: Mapping[str, Mark], now: int) -> list[Holding]:
+        sums: dict[tuple[str, Asset], int] = {}
+        for account, amount in vault.books.ledger.accounts(owner):
+            if account.role in COIN_ROLES:
+                place = "set aside" if account.role is Role.IDLE and account.of else _PLACES[account.role]
+                sums[place, amount.asset] = sums.get((place, amount.asset), 0) + amount.units
+        found = []
+        for (place, asset), units in sums.items():
+            if not units:
+                continue
+            value, age = _value(Amount(units, asset), vault.asset, marks, now)
+            found.append(Holding(vault.owner, sleeve, engine, place, Amount(units, asset), value, age))
+        return found
+
+
+def _value(amount: Amount, unit: Asset, marks: Mapping[str, Mark], now: int) -> tuple[Amount | None, int | None]:
+    """What coins are worth in another asset, rounded down, at the freshest mark that links the two."""
+    if amount.asset == unit:
+        return amount, 0
+    linked = [mark for mark in marks.values() if mark.instrument.base == amount.asset and mark.instrument.quote == unit]
+    if not linked:
+        return None, None
+    mark = max(linked, key=lambda m: m.at)
+    return mark.instrument.notional(mark.price, amount.units, Rounding.FLOOR), now - mark.at

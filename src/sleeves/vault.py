@@ -1,0 +1,666 @@
+"""Core vaults, their sleeves, and engine vaults: named views of the ledger, with rules.
+
+A `CoreVault` stands over one asset of one wallet and is the only one that moves money to and from sleeves. A `Sleeve`
+is one strategy's own money. An `EngineVault` is a sleeve together with the engine that trades it and what backs it.
+
+None of them stores a balance. What they keep besides the ledger is their status and their terms, and each change of
+those is a record in the journal.
+
+    Total      = idle + reserve + the balances of all sleeves (open positions at cost) + suspense
+    Tradeable  = what the user puts at risk: a limit on allocations. It rises by exactly what sleeves sweep back.
+    remaining  = what can still be allocated: Tradeable less all allocations, as far as idle coins are there
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from attrs import frozen
+
+from . import booking
+from .books import Books
+from .errors import NotEnough, VaultError
+from .ledger import Account, EntryKind, Role
+from .market import Instrument, Mark
+from .money import Amount, AmountLike, Asset, Rounding
+from .policy import ProfitPolicy, Reserve, Sweep
+from .records import Alert, Changed, Level, Opened
+from .status import Move, Status, next_status, worse
+
+__all__ = ["Backing", "CoreVault", "EngineVault", "Sleeve", "SubAccount", "Virtual"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+OWNER = "owner"
+"""Who acts when a command names nobody: the owner of the books."""
+
+
+def _named(name: object, what: str) -> str:
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        shown = repr(name) if len(repr(name)) <= 60 else repr(name)[:60] + "..."
+        raise VaultError(f"{what} name {shown} must be 1 to 32 of a-z 0-9 _ - and start with a letter or digit")
+    return name
+
+
+class Sleeve:
+    """One strategy's own money inside a core vault. Made by `CoreVault.sleeve`; every figure is read from the ledger."""
+
+    def __init__(self, vault: CoreVault, name: str, policy: ProfitPolicy) -> None:
+        self.vault = vault
+        self.name = name
+        self.policy = policy
+        self._status = Status.STAND_BY
+        self._free = Account(name, Role.FREE)
+        self._trading: dict[str, Account] = {}
+
+    # -- in units, for the desk ---------------------------------------------------------------------------------------
+
+    def free_units(self, asset: Asset | None = None) -> int:
+        return self.vault.books.ledger.units(self._free, asset or self.vault.asset)
+
+    def held_units(self, asset: Asset | None = None) -> int:
+        return self.vault.books.ledger.total(self.name, Role.HELD, asset or self.vault.asset)
+
+    def _trading_account(self, instrument: Instrument) -> Account:
+        account = self._trading.get(instrument.symbol)
+        if account is None:
+            account = self._trading[instrument.symbol] = Account(self.name, Role.TRADING, instrument.symbol)
+        return account
+
+    def position_units(self, instrument: Instrument) -> int:
+        """Base units owned through trades in this instrument."""
+        return -self.vault.books.ledger.units(self._trading_account(instrument), instrument.base)
+
+    def open_cost_units(self, instrument: Instrument) -> int:
+        """What the open position cost, in quote units."""
+        return self.vault.books.ledger.units(self._trading_account(instrument), instrument.quote)
+
+    def allocation_units(self) -> int:
+        ledger, asset = self.vault.books.ledger, self.vault.asset
+        return ledger.flow(self.name, EntryKind.ALLOCATE, asset) + ledger.flow(self.name, EntryKind.RECLAIM, asset)
+
+    def balance_units(self) -> int:
+        ledger, asset = self.vault.books.ledger, self.vault.asset
+        return self.free_units() + self.held_units() + ledger.total(self.name, Role.TRADING, asset)
+
+    def high_water_units(self) -> int:
+        return self.vault.books.ledger.units(Account(self.name, Role.HIGH_WATER), self.vault.asset)
+
+    def next_sweep(self) -> Sweep:
+        """What its policy would sweep if it were flat now."""
+        return self.policy.sweep(
+            self.balance_units(), self.allocation_units(), self.high_water_units(), max(0, self.free_units()), self.vault.asset
+        )
+
+    # -- in amounts, for people ---------------------------------------------------------------------------------------
+
+    def _amount(self, units: int) -> Amount:
+        return Amount(units, self.vault.asset)
+
+    @property
+    def asset(self) -> Asset:
+        return self.vault.asset
+
+    @property
+    def status(self) -> Status:
+        """The stricter of its own status and its vault's."""
+        return worse(self._status, self.vault.status)
+
+    @property
+    def allocation(self) -> Amount:
+        """What the core vault put in, net of what it reclaimed; its own profits and losses do not change it."""
+        return self._amount(self.allocation_units())
+
+    @property
+    def pending(self) -> Amount:
+        """Allocated while a position was open: set aside in the core vault, arrives with the next buy."""
+        return self._amount(self.vault.books.ledger.units(Account(self.vault.owner, Role.IDLE, self.name), self.asset))
+
+    @property
+    def free(self) -> Amount:
+        """What it may use for an order now."""
+        return self._amount(self.free_units())
+
+    @property
+    def held(self) -> Amount:
+        """Set aside for its open orders."""
+        return self._amount(self.held_units())
+
+    @property
+    def deployed(self) -> Amount:
+        """What its open positions cost."""
+        return self._amount(self.vault.books.ledger.total(self.name, Role.TRADING, self.asset))
+
+    @property
+    def balance(self) -> Amount:
+        """Free, held and deployed: its money with open positions at cost."""
+        return self._amount(self.balance_units())
+
+    @property
+    def realized(self) -> Amount:
+        """Profit of closed trades, before fees."""
+        return self._amount(-self.vault.books.ledger.total(self.name, Role.PNL, self.asset))
+
+    @property
+    def fees(self) -> Amount:
+        """Fees paid in, or booked at their value in, the vault's asset."""
+        return self._amount(self.vault.books.ledger.total(self.name, Role.FEES, self.asset))
+
+    @property
+    def funding(self) -> Amount:
+        """Funding received, net of funding paid."""
+        return self._amount(-self.vault.books.ledger.total(self.name, Role.FUNDING, self.asset))
+
+    @property
+    def returned(self) -> Amount:
+        """Profit swept back to Tradeable so far."""
+        return self._amount(-self.vault.books.ledger.flow(self.name, EntryKind.SWEEP, self.asset))
+
+    def position(self, instrument: Instrument) -> Amount:
+        """Base coins owned through trades in this instrument."""
+        return Amount(self.position_units(instrument), instrument.base)
+
+    def positions(self) -> dict[Instrument, Amount]:
+        """Every open position, dust included."""
+        return {market: Amount(units, market.base) for market, units in self._positions()}
+
+    def _positions(self) -> list[tuple[Instrument, int]]:
+        books = self.vault.books
+        found = []
+        for (_, role, of), code, units in books.ledger.cells(self.name):
+            if role is Role.TRADING and units:
+                instrument = books.instruments[of]
+                if code == instrument.base.code:
+                    found.append((instrument, -units))
+        return found
+
+    def is_flat(self) -> bool:
+        """No position that could be sold: what is left, if anything, is less than the venue's least order."""
+        return all(abs(units) < max(market.lot_units, market.min_qty_units) for market, units in self._positions())
+
+    def unrealized(self, marks: Iterable[Mark] | Mapping[str, Mark]) -> Amount | None:
+        """Open positions at these marks less what they cost; None ("unknown") when one of them has no mark.
+
+        The value of a position is rounded down.
+        """
+        by_symbol = marks if isinstance(marks, Mapping) else {mark.instrument.symbol: mark for mark in marks}
+        units = 0
+        for market, amount in self.positions().items():
+            mark = by_symbol.get(market.symbol)
+            if mark is None:
+                return None
+            units += market.cost(mark.price, amount.units, Rounding.FLOOR) - self.open_cost_units(market)
+        return self._amount(units)
+
+    def equity(self, marks: Iterable[Mark] | Mapping[str, Mark]) -> Amount | None:
+        """Its balance with open positions at these marks; None ("unknown") when one of them has no mark."""
+        unrealized = self.unrealized(marks)
+        return None if unrealized is None else self.balance + unrealized
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    def move(self, move: Move, *, by: str, why: str = "", at: int | None = None) -> Status:
+        """Make a move of the status table. Raises `WrongStatus` when the table does not have it."""
+        before, self._status = self._status, next_status(self._status, move, f"sleeve {self.name}")
+        if before is not self._status:
+            self.vault.books.record(Changed(self.vault.books.time(at), by, self.name, "status", before, self._status, why))
+        return self._status
+
+    def pause(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
+        """No new buys; an open position waits for its exit."""
+        self.move(Move.PAUSE, by=by, why=why, at=at)
+
+    def resume(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
+        """Take a paused sleeve back to work. One that the books stopped needs `clear`."""
+        self.move(Move.RESUME, by=by, why=why, at=at)
+
+    def clear(self, *, by: str, why: str, at: int | None = None) -> None:
+        """A human has looked at what made it close-only, and says by name and reason that it may trade again."""
+        if not why:
+            raise VaultError(f"clearing {self.name} needs a reason")
+        self.move(Move.CLEAR, by=by, why=why, at=at)
+
+    def __repr__(self) -> str:
+        return f"Sleeve({self.name!r}, {self.policy.name}, {self.status}, balance {self.balance}, free {self.free})"
+
+
+class CoreVault:
+    """One asset of one wallet: what is there, what is at risk, and who has it. The only mover of money between sleeves.
+
+    `total` is what the wallet holds, `tradeable` what the user puts at risk, `reserve` a part of the total that is
+    never allocated, `cap` how far Tradeable may grow by itself when new coins arrive (not at all by default). Raises
+    `VaultError` when these do not fit together, `InvalidAmount` for a number that is none.
+    """
+
+    def __init__(
+        self,
+        asset: Asset,
+        *,
+        total: AmountLike,
+        tradeable: AmountLike = 0,
+        reserve: str | Reserve | None = None,
+        cap: AmountLike | None = None,
+        wallet: str = "main",
+        books: Books | None = None,
+        by: str = OWNER,
+        at: int | None = None,
+    ) -> None:
+        self.asset = asset
+        self.wallet = _named(wallet, "wallet")
+        self.owner = f"core:{wallet}:{asset.code}"
+        self.reserve_rule = Reserve.fixed(reserve) if isinstance(reserve, str) else reserve
+        self.cap = None if cap is None else asset(cap).units
+        self.volatility_ppm: int | None = None
+        self._sleeves: dict[str, Sleeve] = {}
+        self._status = Status.ACTIVE
+        self._idle = Account(self.owner, Role.IDLE)
+        self._tradeable = Account(self.owner, Role.TRADEABLE)
+        units, limit = asset(total).units, asset(tradeable).units
+        kept = self.reserve_rule.target(units) if self.reserve_rule else 0
+        if units < 0 or limit < 0 or (self.cap is not None and self.cap < limit):
+            raise VaultError(f"total {asset(total)}, tradeable {asset(tradeable)}, cap {cap}: need 0 <= total, 0 <= tradeable <= cap")
+        if limit > units - kept:
+            raise VaultError(f"tradeable {asset(tradeable)} exceeds the total {asset(total)} less the reserve {asset.units(kept)}")
+        self.books = Books() if books is None else books
+        self.books.claim(self.owner, wallet)
+        at = self.books.time(at)
+        terms = {"asset": f"{asset.code}:{asset.scale}", "wallet": wallet, "reserve": str(self.reserve_rule or "none"), "cap": str(cap)}
+        self.books.record(Opened(at, by, "vault", self.owner, terms))
+        if units:
+            self.books.post(booking.open_vault(self.owner, asset, units, at=at, by=by))
+        if kept:
+            self.books.post(booking.reserve(self.owner, asset, kept, at=at, by=by, why=str(self.reserve_rule)))
+        if limit:
+            self.books.post(booking.tradeable(self.owner, asset, limit, at=at, by=by))
+
+    # -- in units ----------------------------------------------------------------------------------------------------
+
+    def _units(self, account: Account) -> int:
+        return self.books.ledger.units(account, self.asset)
+
+    def tradeable_units(self) -> int:
+        return self._units(self._tradeable)
+
+    def allocated_units(self) -> int:
+        """The allocations of all sleeves: what was handed over less what came back out of allocations."""
+        ledger = self.books.ledger
+        return -ledger.flow(self.owner, EntryKind.ALLOCATE, self.asset) - ledger.flow(self.owner, EntryKind.RECLAIM, self.asset)
+
+    def at_risk_units(self) -> int:
+        """What sleeves have in orders and open positions, less profit that they kept: what Tradeable limits."""
+        risked = 0
+        for sleeve in self._sleeves.values():
+            kept = max(0, sleeve.balance_units() - sleeve.allocation_units())
+            risked += max(0, sleeve.held_units() + sleeve.deployed.units - kept)
+        return risked
+
+    def reserve_units(self) -> int:
+        return self.books.ledger.total(self.owner, Role.RESERVED, self.asset)
+
+    def suspense_units(self) -> int:
+        return self.books.ledger.total(self.owner, Role.SUSPENSE, self.asset)
+
+    def earmarked_units(self) -> int:
+        return self.books.ledger.total(self.owner, Role.IDLE, self.asset) - self._units(self._idle)
+
+    def remaining_units(self) -> int:
+        promised = self.allocated_units() + self.earmarked_units()
+        return max(0, min(self.tradeable_units() - promised, self._units(self._idle) - self._reserve_gap()))
+
+    def _reserve_gap(self) -> int:
+        """What the reserve still lacks: it is cured before anything is allocated."""
+        if self.reserve_rule is None:
+            return 0
+        return max(0, self.reserve_rule.target(self.total.units, self.volatility_ppm) - self.reserve_units())
+
+    def short(self) -> bool:
+        """Coins are missing that are promised to sleeves: no new risk until they are back."""
+        return any(
+            amount.units < 0
+            for account, amount in self.books.ledger.accounts(self.owner)
+            if account.role is Role.SUSPENSE and amount.asset == self.asset
+        )
+
+    # -- in amounts --------------------------------------------------------------------------------------------------
+
+    def _amount(self, units: int) -> Amount:
+        return Amount(units, self.asset)
+
+    @property
+    def status(self) -> Status:
+        return self._status
+
+    @property
+    def sleeves(self) -> Mapping[str, Sleeve]:
+        """Its sleeves by name."""
+        return self._sleeves
+
+    @property
+    def total(self) -> Amount:
+        """Total Coins: all coins of this asset on this wallet, traded or not, with open positions at cost."""
+        own = sum(amount.units for account, amount in self.books.ledger.accounts(self.owner) if account.role in _CORE_COINS)
+        return self._amount(own + sum(sleeve.balance_units() for sleeve in self._sleeves.values()))
+
+    @property
+    def coins(self) -> Amount:
+        """The coins of this asset that the wallet must hold right now, whoever in these books they belong to."""
+        return self._amount(self.books.coins(self.wallet).get(self.asset, 0))
+
+    @property
+    def tradeable(self) -> Amount:
+        """Tradeable Coins: what the user puts at risk."""
+        return self._amount(self.tradeable_units())
+
+    @property
+    def allocated(self) -> Amount:
+        """The allocations of all sleeves."""
+        return self._amount(self.allocated_units())
+
+    @property
+    def remaining(self) -> Amount:
+        """What can still be allocated."""
+        return self._amount(self.remaining_units())
+
+    @property
+    def reserve(self) -> Amount:
+        """The safety reserve."""
+        return self._amount(self.reserve_units())
+
+    @property
+    def idle(self) -> Amount:
+        """Coins in no sleeve and not in the reserve."""
+        return self._amount(self.books.ledger.total(self.owner, Role.IDLE, self.asset))
+
+    @property
+    def suspense(self) -> Amount:
+        """Residuals that nobody has named yet; negative when coins are missing."""
+        return self._amount(self.suspense_units())
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    def sleeve(
+        self,
+        name: str,
+        policy: ProfitPolicy,
+        *,
+        allocate: AmountLike = 0,
+        by: str = OWNER,
+        why: str = "",
+        at: int | None = None,
+    ) -> Sleeve:
+        """Open a sleeve, and allocate to it. Raises `VaultError` for a bad or taken name, `NotEnough` for the money."""
+        _named(name, "sleeve")
+        policy.check(self.asset)
+        units = self.asset(allocate).units
+        self._check_allocatable(units, name)
+        self.books.claim(name, self.wallet)
+        sleeve = self._sleeves[name] = Sleeve(self, name, policy)
+        at = self.books.time(at)
+        terms = {"vault": self.owner, "policy": policy.name, "share_ppm": str(policy.share_ppm)}
+        terms |= {"high_water": str(policy.high_water), "least": str(policy.least), "most": str(policy.most)}
+        self.books.record(Opened(at, by, "sleeve", name, terms))
+        if units:
+            self.allocate(sleeve, self._amount(units), by=by, why=why, at=at)
+        return sleeve
+
+    def allocate(self, sleeve: Sleeve, amount: AmountLike, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
+        """Give a sleeve more to trade with.
+
+        While the sleeve has a position open the coins are set aside and arrive with its next buy, so that the open
+        position goes on under the old allocation. Raises `NotEnough` beyond what is `remaining`.
+        """
+        self._own(sleeve)
+        units = self.asset(amount).units
+        self._check_allocatable(units, sleeve.name)
+        if not units:
+            raise VaultError(f"allocate {self.asset(amount)} to {sleeve.name}: the amount must be positive")
+        write = booking.allocate if sleeve.is_flat() else booking.earmark
+        self.books.post(write(self.owner, sleeve.name, self.asset, units, at=self.books.time(at), by=by, why=why))
+
+    def _check_allocatable(self, units: int, name: str) -> None:
+        if units < 0:
+            raise VaultError(f"allocate {self._amount(units)} to {name}: the amount must be positive; use reclaim to take back")
+        if units and self.short():
+            raise VaultError(f"nothing can be allocated to {name} while {-self.suspense} is missing in suspense")
+        if units > self.remaining_units():
+            raise NotEnough(f"allocate {self._amount(units)} to {name}: only {self.remaining} remains to allocate", self.remaining)
+
+    def land(self, sleeve: Sleeve, *, by: str = "desk", at: int | None = None) -> int:
+        """Hand over what was set aside for the sleeve's next buy. Returns the units that arrived."""
+        units = sleeve.pending.units
+        if units:
+            self.books.post(
+                booking.land(self.owner, sleeve.name, self.asset, units, at=self.books.time(at), by=by, why="set aside earlier")
+            )
+        return units
+
+    def reclaim(self, sleeve: Sleeve, amount: AmountLike, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
+        """Take coins back from a sleeve: what is set aside first, then its allocation, then profit that it kept.
+
+        Raises `NotEnough`, with the free amount, beyond what is set aside or free.
+        """
+        self._own(sleeve)
+        units = self.asset(amount).units
+        if units <= 0:
+            raise VaultError(f"reclaim {self.asset(amount)} from {sleeve.name}: the amount must be positive")
+        pending, free = sleeve.pending.units, max(0, sleeve.free_units())
+        if units > pending + free:
+            loose = self._amount(pending + free)
+            raise NotEnough(f"reclaim {self._amount(units)} from {sleeve.name}: only {loose} is free there", loose)
+        at = self.books.time(at)
+        from_pending = min(units, pending)
+        if from_pending:
+            self.books.post(booking.earmark(self.owner, sleeve.name, self.asset, -from_pending, at=at, by=by, why=why))
+        rest = units - from_pending
+        principal = min(rest, max(0, sleeve.allocation_units()))
+        if principal:
+            self.books.post(booking.reclaim(self.owner, sleeve.name, self.asset, principal, at=at, by=by, why=why))
+        profit = rest - principal
+        if profit:
+            kept = -min(profit, sleeve.high_water_units())
+            self.books.post(booking.sweep(self.owner, sleeve.name, self.asset, profit, kept, at=at, by=by, why=why or "reclaimed profit"))
+
+    def sweep(self, sleeve: Sleeve, *, by: str = "desk", ref: str = "", at: int | None = None) -> Amount:
+        """Apply the sleeve's profit policy, if it is flat. Returns what went back to Tradeable.
+
+        The desk calls this on every full close; calling it again changes nothing.
+        """
+        self._own(sleeve)
+        if not sleeve.is_flat():
+            return self.asset.zero
+        units, kept = sleeve.next_sweep()
+        if units:
+            at = self.books.time(at)
+            self.books.post(booking.sweep(self.owner, sleeve.name, self.asset, units, kept, at=at, by=by, ref=ref, why=sleeve.policy.name))
+        return self._amount(units)
+
+    def set_tradeable(
+        self, amount: AmountLike, *, cap: AmountLike | None = None, by: str = OWNER, why: str = "", at: int | None = None
+    ) -> None:
+        """Say anew how much is at risk, and, with `cap`, how far deposits may raise it.
+
+        Lowering it below what is allocated moves no coin: sleeves keep what they have, and take no new risk beyond it.
+        Raises `VaultError` above the total less the reserve.
+        """
+        units = self.asset(amount).units
+        most = self.total.units - max(self.reserve_units(), self.reserve_units() + self._reserve_gap())
+        if units < 0:
+            raise VaultError(f"tradeable {self.asset(amount)} must not be negative")
+        if units > most:
+            raise VaultError(f"tradeable {self.asset(amount)} exceeds the total less the reserve, {self._amount(most)}")
+        new_cap = self.cap if cap is None else self.asset(cap).units
+        if cap is not None and new_cap is not None and new_cap < units:
+            raise VaultError(f"cap {self.asset(cap)} is below tradeable {self.asset(amount)}")
+        at = self.books.time(at)
+        change = units - self.tradeable_units()
+        if change:
+            self.books.post(booking.tradeable(self.owner, self.asset, change, at=at, by=by, why=why))
+        if new_cap != self.cap:
+            self.books.record(Changed(at, by, self.owner, "cap", str(self.cap), str(new_cap), why))
+            self.cap = new_cap
+
+    def set_reserve(self, reserve: str | Reserve | None, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
+        """Change the reserve rule, and move idle coins to or from the reserve as it asks, as far as they are there."""
+        rule = Reserve.fixed(reserve) if isinstance(reserve, str) else reserve
+        at = self.books.time(at)
+        before, self.reserve_rule = self.reserve_rule, rule
+        self.books.record(Changed(at, by, self.owner, "reserve", str(before or "none"), str(rule or "none"), why))
+        self._fill_reserve(at=at, by=by, why=why)
+
+    def flex_reserve(self, volatility_ppm: int, *, by: str = "desk", at: int | None = None) -> None:
+        """Tell a flexing reserve the realized volatility of the market, in parts per million a year."""
+        if volatility_ppm < 0:
+            raise VaultError(f"volatility {volatility_ppm} ppm must not be negative")
+        self.volatility_ppm = volatility_ppm
+        if self.reserve_rule is not None and self.reserve_rule.flexes:
+            self._fill_reserve(at=self.books.time(at), by=by, why=f"volatility {volatility_ppm} ppm")
+
+    def _fill_reserve(self, *, at: int, by: str, why: str) -> None:
+        target = 0 if self.reserve_rule is None else self.reserve_rule.target(self.total.units, self.volatility_ppm)
+        change = min(target - self.reserve_units(), max(0, self._units(self._idle)))
+        if change:
+            self.books.post(booking.reserve(self.owner, self.asset, change, at=at, by=by, why=why))
+
+    def observe_balance(self, balance: AmountLike, *, by: str = "reconcile", why: str = "", at: int | None = None) -> Amount:
+        """Take note of what the wallet really holds. Returns the difference from what the books expected.
+
+        More: new coins make good what was missing, and the rest is idle; Tradeable grows with it as far as the cap
+        says. Less: coins in no sleeve go first (idle, then set aside, then the reserve); what is still missing is
+        promised to sleeves: it stands in SUSPENSE, an alert is written, and no new risk is taken. No sleeve's profit
+        moves.
+        """
+        units = self.asset(balance).units
+        if units < 0:
+            raise VaultError(f"a wallet cannot hold {self.asset(balance)}")
+        at = self.books.time(at)
+        change = units - self.coins.units
+        if change > 0:
+            self._found(change, at=at, by=by, why=why)
+        elif change < 0:
+            self._lost(-change, at=at, by=by, why=why)
+        return self._amount(change)
+
+    def _found(self, units: int, *, at: int, by: str, why: str) -> None:
+        cures: dict[str, int] = {}
+        left = units
+        for account, amount in self.books.ledger.accounts(self.owner):
+            if account.role is Role.SUSPENSE and amount.asset == self.asset and amount.units < 0 and left:
+                cures[account.of] = min(left, -amount.units)
+                left -= cures[account.of]
+        grows = 0 if self.cap is None else max(0, min(left, self.cap - self.tradeable_units()))
+        self.books.post(booking.deposit(self.owner, self.asset, units, cures, grows, at=at, by=by, why=why))
+        self._fill_reserve_if_short(at=at, by=by)
+
+    def _fill_reserve_if_short(self, *, at: int, by: str) -> None:
+        gap = min(self._reserve_gap(), max(0, self._units(self._idle)))
+        if gap:
+            self.books.post(booking.reserve(self.owner, self.asset, gap, at=at, by=by, why=f"reserve {self.reserve_rule}"))
+
+    def _lost(self, units: int, *, at: int, by: str, why: str) -> None:
+        left = units
+        idle = min(left, max(0, self._units(self._idle)))
+        left -= idle
+        earmarked: dict[str, int] = {}
+        for name, sleeve in self._sleeves.items():
+            taken = min(left, sleeve.pending.units)
+            if taken:
+                earmarked[name] = taken
+                left -= taken
+        reserved = min(left, max(0, self.reserve_units()))
+        left -= reserved
+        entry = booking.withdrawal(self.owner, self.asset, idle, reserved, earmarked, left, "shortfall", at=at, by=by, why=why)
+        if left:
+            text = f"the wallet lacks {self._amount(left)} of what is promised to sleeves; no new risk until it is back"
+            self.books.post(entry, Alert(at, Level.CRITICAL, self.owner, "shortfall", text))
+        else:
+            self.books.post(entry)
+
+    def cure(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> Amount:
+        """Make a shortfall good out of the vault's own idle coins and reserve. Returns what is still missing."""
+        missing = max(0, -self._units(Account(self.owner, Role.SUSPENSE, "shortfall")))
+        idle = min(missing, max(0, self._units(self._idle)))
+        reserved = min(missing - idle, max(0, self.reserve_units()))
+        if idle or reserved:
+            at = self.books.time(at)
+            self.books.post(
+                booking.adjust(self.owner, self.asset, "shortfall", idle, reserved, at=at, by=by, why=why or "made good by the core vault")
+            )
+        return self._amount(missing - idle - reserved)
+
+    def move(self, move: Move, *, by: str, why: str = "", at: int | None = None) -> Status:
+        """Make a move of the status table. Raises `WrongStatus` when the table does not have it."""
+        before, self._status = self._status, next_status(self._status, move, f"vault {self.owner}")
+        if before is not self._status:
+            self.books.record(Changed(self.books.time(at), by, self.owner, "status", before, self._status, why))
+        return self._status
+
+    def pause(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
+        """No new buys in any sleeve; open positions wait for their exit."""
+        self.move(Move.PAUSE, by=by, why=why, at=at)
+
+    def resume(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
+        self.move(Move.RESUME, by=by, why=why, at=at)
+
+    def _own(self, sleeve: Sleeve) -> None:
+        if sleeve.vault is not self:
+            raise VaultError(f"sleeve {sleeve.name} belongs to {sleeve.vault.owner}, not to {self.owner}")
+
+    def __repr__(self) -> str:
+        return (
+            f"CoreVault({self.asset}, total {self.total}, tradeable {self.tradeable}, remaining {self.remaining}, "
+            f"idle {self.idle}, reserve {self.reserve}, {len(self._sleeves)} sleeves, {self.status})"
+        )
+
+
+_CORE_COINS = frozenset({Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT})
+
+
+@frozen(order=False)
+class Virtual:
+    """A slice of a shared wallet: the sum of all slices must not exceed what the wallet holds."""
+
+
+@frozen(order=False)
+class SubAccount:
+    """A real sub-account at the venue: it must hold exactly what the sleeve does."""
+
+    venue: str
+    number: int
+
+
+Backing = Virtual | SubAccount
+
+
+class EngineVault:
+    """A sleeve bound to the engine that trades it and to what backs it. Made by `Desk.assign`."""
+
+    def __init__(self, sleeve: Sleeve, engine: str, backing: Backing, idle_reason: str = "") -> None:
+        self.sleeve = sleeve
+        self.engine = engine
+        self.backing = backing
+        self.idle_reason = idle_reason
+        """Why it cannot trade at all, or nothing."""
+
+    @property
+    def status(self) -> Status:
+        return self.sleeve.status
+
+    @property
+    def allocated(self) -> Amount:
+        return self.sleeve.allocation
+
+    @property
+    def available(self) -> Amount:
+        """What it may use for an order now."""
+        return self.sleeve.free
+
+    @property
+    def realized(self) -> Amount:
+        return self.sleeve.realized
+
+    def unrealized(self, marks: Iterable[Mark] | Mapping[str, Mark]) -> Amount | None:
+        """See `Sleeve.unrealized`."""
+        return self.sleeve.unrealized(marks)
+
+    def __repr__(self) -> str:
+        return f"EngineVault({self.engine} on {self.sleeve.name}, {self.status}, allocated {self.allocated}, available {self.available})"
