@@ -378,23 +378,31 @@ class Desk:
         """Cancel every open order of a sleeve."""
         return [CancelOrder(order) for order in self._seat(sleeve).open_orders.values()]
 
-    def kill(self, sleeve: Sleeve, *, flatten: bool, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
-        """Stop a sleeve for good: its engine is asked no more and its orders are canceled.
+    def kill(self, target: Sleeve | CoreVault, *, flatten: bool, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
+        """Stop a sleeve, or a vault with all its sleeves: engines are asked no more and orders are canceled.
 
-        With `flatten`, its position is then sold at market, as soon as the cancels are through; what cannot be sold is
+        With `flatten`, positions are then sold at market, as soon as the cancels are through; what cannot be sold is
         reported as an alert `residual`. Returns the commands to carry out now.
         """
-        seat = self._seat(sleeve)
         at = self.books.time(at)
-        sleeve.move(Move.KILL, by=by, why=why, at=at)
+        if isinstance(target, CoreVault):
+            target.move(Move.KILL, by=by, why=why, at=at)
+            return [command for sleeve in target.sleeves.values() for command in self.kill(sleeve, flatten=flatten, by=by, why=why, at=at)]
+        target.move(Move.KILL, by=by, why=why, at=at)
+        seat = self._seats.get(target.name)
+        if seat is None:
+            return NOTHING
         seat.wake = NEVER
         seat.flatten_by = by if flatten else ""
-        cancels = self.cancel_all(sleeve)
-        return cancels or (self._flatten(seat, at) if flatten else NOTHING)
+        return self.cancel_all(target) or (self._flatten(seat, at) if flatten else NOTHING)
 
     def revive(self, sleeve: Sleeve, *, by: str, why: str, at: int | None = None) -> None:
-        """Take a killed sleeve back, paused, with its engine's memory fresh. Raises `WrongStatus` if it was not killed."""
+        """Take a killed sleeve back, paused, with its engine's memory fresh.
+
+        Raises `WrongStatus` if it was not killed, `NotEnough` while it is overdrawn.
+        """
         seat = self._seat(sleeve)
+        sleeve.check_not_overdrawn()
         sleeve.move(Move.REVIVE, by=by, why=why, at=at)
         seat.memory, seat.wake, seat.flatten_by, seat.fault = seat.engine.begin(), 0, "", None
 

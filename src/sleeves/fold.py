@@ -17,7 +17,7 @@ __all__ = ["SleeveFold"]
 class SleeveFold:
     """What entries have made of one sleeve so far, in units of its vault's asset; positions in base units by symbol."""
 
-    __slots__ = ("asset", "cash", "cost", "costs", "fees", "flows", "funding", "name", "positions", "realized")
+    __slots__ = ("asset", "cash", "cost", "costs", "fees", "flows", "funding", "name", "paid_in", "positions", "realized", "taken_out")
 
     def __init__(self, name: str, asset: Asset) -> None:
         self.name = name
@@ -31,6 +31,8 @@ class SleeveFold:
         self.funding = 0
         self.flows: dict[EntryKind, int] = {}
         """Money from and to the core vault, by kind of entry."""
+        self.paid_in = 0
+        self.taken_out = 0
         self.positions: dict[str, int] = {}
         self.costs: dict[str, int] = {}
 
@@ -60,6 +62,10 @@ class SleeveFold:
                 self.positions[of] = self.positions.get(of, 0) - units
         if change:
             self.flows[entry.kind] = self.flows.get(entry.kind, 0) + change
+            if change > 0:
+                self.paid_in += change
+            else:
+                self.taken_out -= change
 
     @property
     def balance(self) -> int:

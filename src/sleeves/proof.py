@@ -66,6 +66,7 @@ def prove(vaults: Sequence[CoreVault], holdings: Mapping[str, Amount] | None = N
         Finding(1, "conservation", tuple(_conservation(vaults))),
         Finding(2, "isolation", tuple(_each(vaults, _isolation))),
         Finding(3, "no overdraft", tuple(_each(vaults, _overdraft)) + tuple(_core_overdraft(vaults))),
+        Finding(4, "facts stop", tuple(_each(vaults, _stopped))),
         Finding(5, "profit", tuple(_each(vaults, _profit))),
         Finding(9, "ownership", tuple(_each(vaults, _ownership))),
     ]
@@ -110,12 +111,22 @@ def _isolation(sleeve: Sleeve) -> list[str]:
 
 
 def _overdraft(sleeve: Sleeve) -> list[str]:
-    """Nothing is below zero, unless a fact did it and the sleeve has stopped taking risk for it (law 4)."""
-    stopped = sleeve.status in (Status.CLOSE_ONLY, Status.HALTED)
+    """No guarded account of a sleeve is below zero, but for FREE, which a fact may overdraw."""
+    return [
+        f"{account} is {amount}"
+        for account, amount in sleeve.vault.books.ledger.accounts(sleeve.name)
+        if account.role in GUARDED_ROLES and account.role is not Role.FREE and amount.units < 0
+    ]
+
+
+def _stopped(sleeve: Sleeve) -> list[str]:
+    """A sleeve that a fact has overdrawn takes no new risk."""
+    if sleeve.status in (Status.CLOSE_ONLY, Status.HALTED):
+        return []
     return [
         f"{account} is {amount} while {sleeve.name} is {sleeve.status}"
         for account, amount in sleeve.vault.books.ledger.accounts(sleeve.name)
-        if account.role in GUARDED_ROLES and amount.units < 0 and not (stopped and account.role is Role.FREE)
+        if account.role is Role.FREE and amount.units < 0
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from attrs import define, field, frozen
 
 from .errors import MissingExtra
+from .explain import Waterfall, explain
 from .fold import SleeveFold
 from .ledger import Entry, EntryKind, Role
 from .market import DAY, Instrument
@@ -208,15 +210,12 @@ def _trip(story: Story, sleeve: SleeveStory, fill: Fill, made: int, fees: int) -
 
 
 def _marked(story: Story, record: Marked) -> None:
-    for symbol, (price, _) in record.prices.items():
-        story.prices[symbol] = price
+    story.prices.update({symbol: price for symbol, (price, _) in record.prices.items()})
     for sleeve in story.sleeves.values():
         f = sleeve.fold
         unrealized = f.unrealized(story.prices, story.instruments)
         equity = None if unrealized is None else f.balance + unrealized
-        paid_in = sum(units for kind, units in f.flows.items() if units > 0)
-        taken_out = -sum(units for kind, units in f.flows.items() if units < 0)
-        sleeve.samples.append(Sample(record.at, f.balance, equity, f.realized, unrealized, f.fees, f.returned, paid_in, taken_out))
+        sleeve.samples.append(Sample(record.at, f.balance, equity, f.realized, unrealized, f.fees, f.returned, f.paid_in, f.taken_out))
     for vault in story.vaults.values():
         total = vault.coins + sum(story.sleeves[name].fold.balance for name in vault.sleeves)
         vault.samples.append(VaultSample(record.at, total, vault.tradeable, vault.coins - vault.suspense, vault.suspense))
@@ -257,6 +256,10 @@ class Report:
     def proof(self) -> Proof:
         """The laws of the books at the end of the run, checked in depth and, where known, against the venue."""
         return self.desk.check(self.holdings, deep=True)
+
+    def explain(self, sleeve: str) -> Waterfall:
+        """Why the sleeve's equity is what it is, by cause."""
+        return explain(self.desk.books.journal, sleeve, self.story.sleeves[sleeve].fold.asset)
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
@@ -393,7 +396,7 @@ class Report:
         rows = self.rows()
 
         def money(value: str | None) -> str:
-            return "unknown" if value is None else f"{float(value):,.2f}"
+            return "unknown" if value is None else f"{Decimal(value):z,.2f}"
 
         def percent(value: float | None) -> str:
             return "n/a" if value is None else f"{value:.1%}"
@@ -415,12 +418,15 @@ class Report:
         return table
 
     def _vault_lines(self) -> list[str]:
-        return [
-            f"{row['vault']}: total {float(row['total']):,.2f} {row['asset']}, tradeable {float(row['tradeable']):,.2f}, "
-            f"in sleeves {float(row['in_sleeves']):,.2f}, idle and reserve {float(row['idle_and_reserve']):,.2f}, "
-            f"swept back {float(row['returned']):,.2f}" + (f", in suspense {float(row['suspense']):,.2f}" if float(row["suspense"]) else "")
-            for row in self.vault_rows()
-        ]
+        lines = []
+        for row in self.vault_rows():
+            money = {name: f"{Decimal(value):z,.2f}" for name, value in row.items() if name not in ("vault", "asset")}
+            line = (
+                f"{row['vault']}: total {money['total']} {row['asset']}, tradeable {money['tradeable']}, in sleeves {money['in_sleeves']}"
+            )
+            line += f", idle and reserve {money['idle_and_reserve']}, swept back {money['returned']}"
+            lines.append(line + (f", in suspense {money['suspense']}" if Decimal(row["suspense"]) else ""))
+        return lines
 
     def _verdict(self) -> str:
         laws = ", ".join(str(finding.law) for finding in self.proof.findings)
@@ -477,5 +483,7 @@ def _plots() -> Any:
     try:
         from . import plots
     except ImportError as error:
+        if (error.name or "").partition(".")[0] != "plotly":
+            raise
         raise MissingExtra("plotly", "plots", "drawing a report") from error
     return plots

@@ -62,8 +62,11 @@ class Inventory:
             key = holding.amount.asset.code if what == "asset" else str(getattr(holding, what)) or "none"
             values = sums.setdefault(key, {})
             unit = holding.vault.rpartition(":")[2]
-            before = values.get(unit, holding.value.asset.zero if holding.value else None)
-            values[unit] = None if before is None or holding.value is None else before + holding.value
+            known = holding.value
+            if unit in values:
+                before = values[unit]
+                known = None if before is None or known is None else before + known
+            values[unit] = known
         return sums
 
     def rows(self) -> list[dict[str, Any]]:

@@ -218,7 +218,15 @@ class Sleeve:
         """A human has looked at what made it close-only, and says by name and reason that it may trade again."""
         if not why:
             raise VaultError(f"clearing {self.name} needs a reason")
+        self.check_not_overdrawn()
         self.move(Move.CLEAR, by=by, why=why, at=at)
+
+    def check_not_overdrawn(self) -> None:
+        """Raise `NotEnough` while an account of this sleeve is below zero: it must be made good before risk is taken."""
+        for account, code, units in self.vault.books.ledger.cells(self.name):
+            if account.role is Role.FREE and units < 0:
+                short = Amount(units, self.vault.books.ledger.asset(code))
+                raise NotEnough(f"{self.name} is overdrawn, {short} free: allocate to it, or buy back, before it is cleared", short)
 
     def __repr__(self) -> str:
         return f"Sleeve({self.name!r}, {self.policy.name}, {self.status}, balance {self.balance}, free {self.free})"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from .driver import VirtualDriver
 from .matcher import Matcher
 from .models import FeeIn, Fees, Rules, Slippage
-from .replay import replay
+from .replay import account_of, replay
 from .tape import SAMPLE_INSTRUMENT, Repairs, Tape
 
-__all__ = ["SAMPLE_INSTRUMENT", "FeeIn", "Fees", "Matcher", "Repairs", "Rules", "Slippage", "Tape", "VirtualDriver", "replay"]
+__all__ = ["SAMPLE_INSTRUMENT", "FeeIn", "Fees", "Matcher", "Repairs", "Rules", "Slippage", "Tape", "VirtualDriver", "account_of", "replay"]

@@ -123,8 +123,8 @@ class Tape:
 
     The columns are `array("q")` of equal length. `at` is the bar's open in nanoseconds UTC; prices are in the
     instrument's price units, positive and on the tick; `volume` is in whole lots of the instrument, rounded down, and
-    all zero, for unknown, when `has_volume` is False. `interval` is the bar's length in nanoseconds: the most common step of `at`
-    (the smaller of equally common ones), zero for a single row, unless it was given.
+    all zero, for unknown, when `has_volume` is False. `interval` is the bar's length in nanoseconds: the most common
+    step of `at` (the smaller of equally common ones), zero for a single row, unless it was given.
 
     Make one with `load`, `from_columns`, `from_frame` or `sample`, which check all this; the constructor does not.
     """
@@ -631,9 +631,7 @@ def _clean(at: list[int], open_: list[int], high: list[int], low: list[int], clo
     )
 
 
-def _mended(
-    columns: _Columns, cells: dict[str, list[Any]], unit: _Unit, repair: bool
-) -> tuple[_Columns, list[int], dict[str, list[int]]]:
+def _mended(columns: _Columns, cells: dict[str, list[Any]], unit: _Unit, repair: bool) -> tuple[_Columns, list[int], dict[str, list[int]]]:
     """Row by row: refuse what cannot be trusted, or mend it. Gives the columns, each row's number in the input, and the rows mended."""
     mended: dict[str, list[int]] = {}
     first: dict[int, tuple[int, ...]] = {}

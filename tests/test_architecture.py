@@ -1,0 +1,180 @@
+"""The house keeps its shape: who may import whom, read from the source with `ast`."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "src" / "sleeves"
+
+ORDER = [
+    "errors",
+    "money",
+    "market",
+    "orders",
+    "ledger",
+    "records",
+    "journal",
+    "booking",
+    "books",
+    "status",
+    "policy",
+    "vault",
+    "treasury",
+    "protocols",
+    "risk",
+    "fold",
+    "explain",
+    "proof",
+    "gates",
+    "seat",
+    "blotter",
+    "desk",
+    "plots",
+    "report",
+    "engines",
+    "sim.tape",
+    "sim.models",
+    "sim.matcher",
+    "sim.replay",
+    "sim.driver",
+    "sim",
+    "live",
+    "demo",
+    "cli",
+    "__main__",
+]
+"""Every module may import only what stands before it. A package's own name stands for the rest of it."""
+
+NO_IO = {"anyio", "asyncio", "httpx", "socket", "time", "random", "requests", "krakenex", "driftpy", "solana", "ccxt", "threading"}
+EXTRAS = {"plotly": "plots", "tqdm": "sim.replay", "numpy": "sim.tape"}
+"""Each optional library is imported in one module only."""
+
+
+def modules():
+    for path in sorted(ROOT.rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        yield name.removesuffix(".__init__"), path
+
+
+def imports(name, path):
+    """Names of modules that a module imports, ours without the leading package; those for type checking alone left out."""
+    tree = ast.parse(path.read_text())
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    if name == "__init__":
+        package = ""
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name
+        elif isinstance(node, ast.ImportFrom):
+            if not node.level:
+                yield node.module
+                continue
+            parts = [part for part in package.split(".") if part]
+            base = parts[: len(parts) - node.level + 1]
+            target = ".".join([*base, *(node.module or "").split(".")]).strip(".")
+            if node.module:
+                yield "sleeves." + target
+            else:
+                for alias in node.names:
+                    if (ROOT.joinpath(*base, alias.name)).is_dir() or (ROOT.joinpath(*base, alias.name + ".py")).is_file():
+                        yield "sleeves." + ".".join([*base, alias.name])
+
+
+def ours(name, path):
+    for target in imports(name, path):
+        if target.startswith("sleeves."):
+            yield target.removeprefix("sleeves.")
+
+
+def rank(name):
+    """The place of a module in ORDER; a module of a package without a place of its own has its package's."""
+    while name and name not in ORDER:
+        name = name.rpartition(".")[0]
+    return ORDER.index(name) if name else None
+
+
+@pytest.mark.parametrize(("name", "path"), list(modules()), ids=lambda value: value if isinstance(value, str) else "")
+def test_a_module_imports_only_what_stands_before_it(name, path):
+    if name in ("__init__", "data"):
+        return
+    place = rank(name)
+    assert place is not None, f"{name} has no place in the house: give it one in ORDER, and in DESIGN terms a reason"
+    for target in ours(name, path):
+        other = rank(target)
+        same_package = target.partition(".")[0] == name.partition(".")[0]
+        assert other is not None, f"{name} imports {target}, which has no place"
+        assert other < place or (same_package and other <= place), f"{name} imports {target}, which stands behind it"
+
+
+@pytest.mark.parametrize(("name", "path"), list(modules()), ids=lambda value: value if isinstance(value, str) else "")
+def test_only_the_shell_does_io(name, path):
+    if name in ("live", "sim.driver", "cli", "__main__") or name.startswith(("venues", "dashboard")):
+        return
+    found = {target.partition(".")[0] for target in imports(name, path)} & NO_IO
+    assert not found, f"{name} must hand these in: {found}"
+
+
+@pytest.mark.parametrize(("name", "path"), list(modules()), ids=lambda value: value if isinstance(value, str) else "")
+def test_an_optional_library_is_used_in_one_module(name, path):
+    for target in imports(name, path):
+        home = EXTRAS.get(target.partition(".")[0])
+        assert home in (None, name), f"{name} imports {target}: only {home} may"
+
+
+def test_engines_see_a_view_and_nothing_that_they_could_move():
+    for name, path in modules():
+        if name.startswith("engines"):
+            forbidden = {"ledger", "vault", "desk", "sim", "venues", "live", "books", "booking", "treasury", "seat"}
+            assert not {target.partition(".")[0] for target in ours(name, path)} & forbidden
+
+
+def test_venues_know_neither_engines_nor_books_nor_each_other():
+    allowed = {"errors", "money", "market", "orders", "margin", "protocols"}
+    for name, path in modules():
+        if name.startswith("venues."):
+            for target in ours(name, path):
+                own = target.startswith(".".join(name.split(".")[:2]))
+                assert own or target.partition(".")[0] in allowed, f"{name} imports {target}"
+
+
+def test_the_root_imports_no_venue_no_dashboard_and_no_extra():
+    path = ROOT / "__init__.py"
+    targets = set(imports("__init__", path))
+    assert not [t for t in targets if t.startswith(("sleeves.venues", "sleeves.dashboard", "sleeves.live", "sleeves.plots"))]
+
+
+def test_importing_the_library_loads_no_optional_package():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, sleeves, sleeves.sim, sleeves.engines; print(sorted({'plotly','tqdm','numpy','pandas','polars'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_float_literal_in_the_books():
+    for name in ("money", "ledger", "booking", "books", "vault", "policy", "treasury"):
+        tree = ast.parse((ROOT / f"{name}.py").read_text())
+        floats = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, float)]
+        assert not floats, f"{name}: float literal in line {floats}"
+
+
+def test_every_module_says_what_it_is_for():
+    for name, path in modules():
+        docstring = ast.get_docstring(ast.parse(path.read_text()))
+        assert docstring, f"{name} has no docstring"
+        assert len(docstring) > 15, name
