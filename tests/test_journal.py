@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import string
@@ -258,17 +259,13 @@ def test_lines_may_end_with_a_line_break():
 def test_words_of_people_survive_or_are_refused_and_break_nothing(name, by, why):
     """Whoever names a sleeve, and whatever reason they give: the journal of it can be read."""
     house = House()
-    try:
+    with contextlib.suppress(VaultError):
         sleeve = house.vault.sleeve(name, FLASH, allocate="10", by=by, why=why)
         sleeve.pause(by=by, why=why)
-    except VaultError:
-        pass
-    try:
+    with contextlib.suppress(VaultError):
         house.vault.allocate(house.flash, "1", by=by, why=why)
         house.vault.reclaim(house.flash, "1", by=by, why=why)
         house.vault.observe_balance("9000", by=by, why=why)
-    except VaultError:
-        pass
     journal = house.books.journal
     assert list(Memory.read(journal.lines())) == list(journal)
 
@@ -367,10 +364,12 @@ def test_a_line_without_a_version_is_refused():
         Memory.read(chain([json.dumps({name: value for name, value in ALERT.items() if name != "v"})]))
 
 
+DUNDERS = ["_eq__", "_ne__", "_lt__", "_class__", "_init__", "_subclasshook__", "_init_subclass__", "_dict__", "_str__"]
+
+
 @pytest.mark.parametrize(
     "kind",
-    ["", "gold", "Alert", "record", "asset", "instrument", "decoder", None, 1, [], "assets", "instruments"]
-    + ["_eq__", "_ne__", "_lt__", "_class__", "_init__", "_subclasshook__", "_init_subclass__", "_dict__", "_str__"],
+    ["", "gold", "Alert", "record", "asset", "instrument", "decoder", None, 1, [], "assets", "instruments", *DUNDERS],
     ids=repr,
 )
 def test_a_kind_that_no_record_has_is_refused(kind):
@@ -383,42 +382,41 @@ LISTING = {"v": 1, "kind": "opened", "at": 0, "by": "x", "what": "instrument", "
 BOOKED = {"v": 1, "kind": "entry", "at": 0, "entry": "fill", "by": "x", "ref": "", "why": ""}
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "[]",
-        "5",
-        "null",
-        '"text"',
-        "{",
-        "NaN",
-        "[" * 100_000,
-        "{}",
-        '{"v":1}',
-        json.dumps({"v": 1, "kind": "alert"}),
-        json.dumps(ALERT | {"level": "loud"}),
-        json.dumps(MARKS | {"prices": {"X": []}}),
-        json.dumps(MARKS | {"prices": []}),
-        json.dumps(MARKS | {"prices": {"X": 5}}),
-        json.dumps(LISTING | {"terms": {}}),
-        json.dumps(LISTING | {"terms": []}),
-        json.dumps(LISTING | {"terms": BTCUSD.terms() | {"base": 5}}),
-        json.dumps(LISTING | {"terms": BTCUSD.terms() | {"base": "BTC"}}),
-        json.dumps(LISTING | {"terms": BTCUSD.terms() | {"tick": "nan"}}),
-        json.dumps(LISTING | {"terms": BTCUSD.terms() | {"kind": "option"}}),
-        json.dumps(LISTING | {"name": "a b", "terms": BTCUSD.terms()}),
-        json.dumps(BOOKED | {"postings": [["flash", "USD", 6, 1]]}),
-        json.dumps(BOOKED | {"postings": [["flash/free", "USD", 6]]}),
-        json.dumps(BOOKED | {"postings": [["flash/free", "USD", -1, 1]]}),
-        json.dumps(BOOKED | {"postings": [["flash/free", "USD", 6, 1.5]]}),
-        json.dumps(BOOKED | {"postings": [["flash/free", "USD", 6, "1"]]}),
-        json.dumps(BOOKED | {"postings": [[5, "USD", 6, 1]]}),
-        json.dumps(BOOKED | {"postings": 5}),
-        json.dumps(BOOKED | {"postings": [], "entry": "gift"}),
-    ],
-    ids=lambda text: ascii(text[:90]),
-)
+NONSENSE = {
+    "empty": "",
+    "a list": "[]",
+    "a number": "5",
+    "null": "null",
+    "text": '"text"',
+    "half": "{",
+    "no number": "NaN",
+    "deep": "[" * 100_000,
+    "nothing in it": "{}",
+    "no kind": '{"v":1}',
+    "no fields": json.dumps({"v": 1, "kind": "alert"}),
+    "unknown level": json.dumps(ALERT | {"level": "loud"}),
+    "price without time": json.dumps(MARKS | {"prices": {"X": []}}),
+    "prices in a list": json.dumps(MARKS | {"prices": []}),
+    "price alone": json.dumps(MARKS | {"prices": {"X": 5}}),
+    "no terms": json.dumps(LISTING | {"terms": {}}),
+    "terms in a list": json.dumps(LISTING | {"terms": []}),
+    "base is a number": json.dumps(LISTING | {"terms": BTCUSD.terms() | {"base": 5}}),
+    "base without scale": json.dumps(LISTING | {"terms": BTCUSD.terms() | {"base": "BTC"}}),
+    "tick is nan": json.dumps(LISTING | {"terms": BTCUSD.terms() | {"tick": "nan"}}),
+    "unknown market kind": json.dumps(LISTING | {"terms": BTCUSD.terms() | {"kind": "option"}}),
+    "bad symbol": json.dumps(LISTING | {"name": "a b", "terms": BTCUSD.terms()}),
+    "account without role": json.dumps(BOOKED | {"postings": [["flash", "USD", 6, 1]]}),
+    "posting without units": json.dumps(BOOKED | {"postings": [["flash/free", "USD", 6]]}),
+    "scale below zero": json.dumps(BOOKED | {"postings": [["flash/free", "USD", -1, 1]]}),
+    "units are a float": json.dumps(BOOKED | {"postings": [["flash/free", "USD", 6, 1.5]]}),
+    "units are text": json.dumps(BOOKED | {"postings": [["flash/free", "USD", 6, "1"]]}),
+    "account is a number": json.dumps(BOOKED | {"postings": [[5, "USD", 6, 1]]}),
+    "postings are a number": json.dumps(BOOKED | {"postings": 5}),
+    "unknown kind of entry": json.dumps(BOOKED | {"postings": [], "entry": "gift"}),
+}
+
+
+@pytest.mark.parametrize("text", NONSENSE.values(), ids=NONSENSE)
 def test_a_line_that_is_chained_well_and_means_nothing_is_refused_by_its_number(text):
     lines = list(chain([encode(LISTED), text]))
     refused_at(lines, 2)
@@ -432,7 +430,7 @@ def test_an_order_or_a_fill_of_an_instrument_that_was_never_opened_is_refused():
             Memory.read(journal_of(record).lines())
 
 
-@pytest.mark.parametrize("record", ["text", None, 5, {"kind": "alert"}, BTCUSD], ids=repr)
+@pytest.mark.parametrize("record", ["text", None, 5, {"kind": "alert"}, BTC], ids=repr)
 def test_what_is_no_record_is_not_kept(record):
     journal = Memory()
     with pytest.raises((SleevesError, TypeError)):
@@ -553,8 +551,6 @@ def test_an_entry_that_the_ledger_refuses_leaves_no_line(house):
 @pytest.mark.parametrize("by", ["", None], ids=repr)
 def test_every_entry_says_who(house, by):
     """A command by nobody is refused; otherwise the books could not prove law 8 ever after."""
-    try:
+    with contextlib.suppress(SleevesError):
         house.vault.allocate(house.flash, "1", by=by)
-    except SleevesError:
-        pass
     prove([house.vault], deep=True).require()

@@ -21,7 +21,7 @@ from .errors import VaultError
 from .explain import Waterfall, explain
 from .gates import CORE, refuse
 from .market import DAY, HOUR, SECOND, Book, Instrument, Mark, Quote
-from .money import PPM, Amount, Asset, Rounding, divide
+from .money import PPM, Amount, Rounding, divide
 from .orders import Accepted, Cancel, Canceled, CancelOrder, Command, Event, Fill, Order, OrderStatus, Place, Rejected, Side, SubmitOrder
 from .proof import Proof, prove
 from .protocols import Engine, Gate
@@ -235,8 +235,10 @@ class Desk:
     def _order(self, seat: Seat, place: Place, now: int, by: str) -> Command:
         """Hold the money, journal the order, and only then hand it out."""
         sleeve = seat.sleeve.name
-        worst = self.allowance.worst(place, self._boards[place.instrument.symbol].ask)
-        asset, units = self.allowance.units(place, worst)
+        seat.view.now = now
+        terms = seat.view.terms(place)
+        assert terms is not None, "the gates let no order pass whose price is not known"
+        worst, asset, units = terms
         seat.counter += 1
         order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst)
         self.books.post(booking.hold(sleeve, order.id, asset, units, at=now, by=by), Placed(now, order))
@@ -320,10 +322,9 @@ class Desk:
     def _after_fill(self, working: Working, fill: Fill) -> Sequence[Command]:
         seat = working.seat
         sleeve = seat.sleeve
-        for asset in (sleeve.asset, fill.instrument.base, fill.fee.asset):
-            if sleeve.free_units(asset) < 0:
-                self._overdrawn(sleeve, asset, fill)
-                break
+        free, fee = sleeve.free_units, fill.fee
+        if free() < 0 or free(fill.instrument.base) < 0 or (fee.asset is not sleeve.asset and free(fee.asset) < 0):
+            self._overdrawn(sleeve, fill)
         if fill.side is Side.SELL:
             seat.view._last_exit = fill.at
             if sleeve.is_flat():
@@ -331,8 +332,9 @@ class Desk:
                 sleeve.vault.land(sleeve, at=fill.at)
         return self._flatten(seat, fill.at) if seat.flatten_by else NOTHING
 
-    def _overdrawn(self, sleeve: Sleeve, asset: Asset, fill: Fill) -> None:
-        free = Amount(sleeve.free_units(asset), asset)
+    def _overdrawn(self, sleeve: Sleeve, fill: Fill) -> None:
+        assets = (sleeve.asset, fill.instrument.base, fill.fee.asset)
+        free = next(Amount(sleeve.free_units(asset), asset) for asset in assets if sleeve.free_units(asset) < 0)
         self._alert(fill.at, Level.CRITICAL, sleeve.name, "overdrawn", f"{fill.key} left {free} free: no new risk until this is cleared")
         sleeve.move(Move.BREACH, by="desk", why=f"overdrawn by {fill.key}", at=fill.at)
 

@@ -11,8 +11,8 @@ from typing import Any
 from .booking import Allowance
 from .ledger import Role
 from .market import DAY, Book, Instrument
-from .money import Rounding
-from .orders import Order, Place
+from .money import Asset, Rounding
+from .orders import Order, Place, Side
 from .protocols import Engine, Gate
 from .records import Refusal
 from .vault import EngineVault, Sleeve
@@ -26,7 +26,7 @@ NEVER = 1 << 62
 class SeatView:
     """The `View` of one sleeve. `now` and `book` are set before each call; the rest is read when asked for."""
 
-    __slots__ = ("_allowance", "_boards", "_day", "_day_pnl", "_last_exit", "_orders", "_peak", "_sleeve", "book", "now")
+    __slots__ = ("_allowance", "_boards", "_day", "_day_pnl", "_last_exit", "_orders", "_peak", "_sleeve", "_terms", "book", "now")
 
     def __init__(self, sleeve: Sleeve, boards: Mapping[str, Book], allowance: Allowance, book: Book) -> None:
         self.now = 0
@@ -39,6 +39,7 @@ class SeatView:
         self._day = -1
         self._day_pnl: int | None = None
         self._last_exit: int | None = None
+        self._terms: tuple[Place, int, tuple[int | None, Asset, int]] | None = None
 
     def book_of(self, instrument: Instrument) -> Book | None:
         book = self._boards.get(instrument.symbol)
@@ -108,10 +109,21 @@ class SeatView:
         return instrument.affordable(free if money is None else min(money, free), worst, self._allowance.fee_ppm)
 
     def hold(self, place: Place) -> int | None:
+        terms = self.terms(place)
+        return None if terms is None else terms[2]
+
+    def terms(self, place: Place) -> tuple[int | None, Asset, int] | None:
+        """What an order at this moment would be sent and held with: its worst price, and the asset and units set aside."""
+        known = self._terms
+        if known is not None and known[0] is place and known[1] == self.now:
+            return known[2]
         book = self.book_of(place.instrument)
-        if book is None and place.limit is None and place.stop is None:
+        if book is None and place.limit is None and place.stop is None and place.side is Side.BUY:
             return None
-        return self._allowance.units(place, self._allowance.worst(place, book.ask if book else 0))[1]
+        worst = self._allowance.worst(place, book.ask if book else 0)
+        terms = (worst, *self._allowance.units(place, worst))
+        self._terms = (place, self.now, terms)
+        return terms
 
 
 _SPENT = frozenset({Role.PNL, Role.FEES, Role.FUNDING})

@@ -77,7 +77,7 @@ TRANSITIONS: Mapping[tuple[Status, Move], Status] = {
 }
 """Which move leads where. What is not here cannot be done."""
 
-_SEVERITY = (_S.ACTIVE, _S.STAND_BY, _S.PAUSED, _S.CLOSE_ONLY, _S.HALTED)
+_SEVERITY = {status: rank for rank, status in enumerate((_S.ACTIVE, _S.STAND_BY, _S.PAUSED, _S.CLOSE_ONLY, _S.HALTED))}
 
 
 def next_status(status: Status, move: Move, subject: str) -> Status:
@@ -91,4 +91,4 @@ def next_status(status: Status, move: Move, subject: str) -> Status:
 
 def worse(a: Status, b: Status) -> Status:
     """The stricter of two: a sleeve is never freer than its vault."""
-    return a if _SEVERITY.index(a) >= _SEVERITY.index(b) else b
+    return a if a is b or _SEVERITY[a] >= _SEVERITY[b] else b

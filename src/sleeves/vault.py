@@ -51,12 +51,16 @@ class Sleeve:
         self.policy = policy
         self._status = Status.STAND_BY
         self._free = Account(name, Role.FREE)
+        self._pending = Account(vault.owner, Role.IDLE, name)
         self._trading: dict[str, Account] = {}
 
     # -- in units, for the desk ---------------------------------------------------------------------------------------
 
     def free_units(self, asset: Asset | None = None) -> int:
         return self.vault.books.ledger.units(self._free, asset or self.vault.asset)
+
+    def pending_units(self) -> int:
+        return self.vault.books.ledger.units(self._pending, self.vault.asset)
 
     def held_units(self, asset: Asset | None = None) -> int:
         return self.vault.books.ledger.total(self.name, Role.HELD, asset or self.vault.asset)
@@ -114,7 +118,7 @@ class Sleeve:
     @property
     def pending(self) -> Amount:
         """Allocated while a position was open: set aside in the core vault, arrives with the next buy."""
-        return self._amount(self.vault.books.ledger.units(Account(self.vault.owner, Role.IDLE, self.name), self.asset))
+        return self._amount(self.pending_units())
 
     @property
     def free(self) -> Amount:
@@ -323,11 +327,11 @@ class CoreVault:
 
     def short(self) -> bool:
         """Coins are missing that are promised to sleeves: no new risk until they are back."""
-        return any(
-            amount.units < 0
-            for account, amount in self.books.ledger.accounts(self.owner)
-            if account.role is Role.SUSPENSE and amount.asset == self.asset
-        )
+        code = self.asset.code
+        for account, asset, units in self.books.ledger.cells(self.owner):
+            if units < 0 and account[1] is Role.SUSPENSE and asset == code:
+                return True
+        return False
 
     # -- in amounts --------------------------------------------------------------------------------------------------
 
@@ -435,7 +439,7 @@ class CoreVault:
 
     def land(self, sleeve: Sleeve, *, by: str = "desk", at: int | None = None) -> int:
         """Hand over what was set aside for the sleeve's next buy. Returns the units that arrived."""
-        units = sleeve.pending.units
+        units = sleeve.pending_units()
         if units:
             self.books.post(
                 booking.land(self.owner, sleeve.name, self.asset, units, at=self.books.time(at), by=by, why="set aside earlier")
@@ -474,7 +478,7 @@ class CoreVault:
         The desk calls this on every full close; calling it again changes nothing.
         """
         self._own(sleeve)
-        if not sleeve.is_flat():
+        if not sleeve.policy.share_ppm or not sleeve.is_flat():
             return self.asset.zero
         units, kept = sleeve.next_sweep()
         if units:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil, floor
 from typing import Any
 
 import pytest
@@ -790,15 +791,20 @@ def test_balances_move_by_the_fills_told_and_by_nothing_else(market: Market) -> 
 
 @settings(max_examples=60)
 @given(markets())
-def test_a_fill_costs_its_price_times_its_quantity_rounded_against_the_order(market: Market) -> None:
+def test_a_fill_costs_its_price_times_its_quantity_and_an_order_in_parts_no_less(market: Market) -> None:
+    """To the unit for each fill, and over all fills of an order rounded against it: a buyer pays at least what is due."""
     _, events = run(market)
+    exact: dict[str, Fraction] = {}
+    paid: dict[str, int] = {}
     for _, fill in fills(events):
-        exact = Fraction(fill.price, 10**MARKET.price_scale) * Fraction(fill.qty, 10**COIN.scale) * 10**USD.scale
-        if fill.side is Side.BUY:
-            assert exact <= fill.cost < exact + 1
-        else:
-            assert exact - 1 < fill.cost <= exact
-        assert fill.fee == market.rules.fees.charge(MARKET, fill.side, fill.qty, fill.cost, fill.liquidity)
+        due = Fraction(fill.price, 10**MARKET.price_scale) * Fraction(fill.qty, 10**COIN.scale) * 10**USD.scale
+        assert floor(due) <= fill.cost <= ceil(due)
+        fee = market.rules.fees.charge(MARKET, fill.side, fill.qty, fill.cost, fill.liquidity)
+        assert fill.fee.asset == fee.asset
+        assert abs(fill.fee.units - fee.units) <= 1
+        exact[fill.order_id] = exact.get(fill.order_id, Fraction(0)) + fill.side.sign * due
+        paid[fill.order_id] = paid.get(fill.order_id, 0) + fill.side.sign * fill.cost
+    assert all(paid[order_id] >= due for order_id, due in exact.items())
 
 
 @settings(max_examples=150)
