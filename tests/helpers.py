@@ -23,6 +23,7 @@ class Puppet:
         self.watches = (market,)
         self.wishes = []
         self.price = "10000"
+        self.now = 0
 
     def begin(self):
         return None
@@ -41,7 +42,8 @@ class Puppet:
         """Show the engine a price; what came of its wishes."""
         units = self.market.price(price or self.price)
         self.price = price or self.price
-        return self.desk.quote(self.index, self.desk.books.now + after, units, units)
+        self.now = max(self.now, self.desk.books.now) + after
+        return self.desk.quote(self.index, self.now, units, units)
 
     def wish(self, *wishes, price=None):
         """The command or refusal that the last wish led to; None for neither."""

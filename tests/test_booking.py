@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleeves import booking
+from sleeves import FLASH, CoreVault, Desk, booking
 from sleeves.booking import Allowance, released_cost
 from sleeves.errors import InvalidAmount, SleevesError
 from sleeves.ledger import Account, EntryKind, Ledger, Posting, Role
 from sleeves.market import Instrument
 from sleeves.money import PPM, SOL, USD, USDC, Asset, Rounding
 from sleeves.orders import Fill, Liquidity, Place, Side
+from sleeves.sim.models import Fees
+from sleeves.status import Status
 from strategies import heavy, law, markets, rounded
 
 SOLUSDC = Instrument("SOL/USDC", base=SOL, quote=USDC, tick="0.01", lot="0.001")
@@ -519,19 +521,40 @@ def test_a_fill_at_the_worst_price_with_the_highest_fee_stays_within_its_hold(ma
     assert cost + fee <= held
 
 
-def test_a_buy_with_all_its_money_at_its_limit_does_not_overdraw_the_sleeve():
-    """Found with the default allowance and the default fees: one millionth of a dollar stopped the sleeve."""
+class AllIn:
+    """An engine that buys once with all its money."""
+
+    name, every = "all in", 0
+
+    def __init__(self, market):
+        self.market = market
+        self.watches = (market,)
+
+    def begin(self):
+        return []
+
+    def decide(self, done, view):
+        if done:
+            return ()
+        done.append(True)
+        return (Place(self.market, Side.BUY, view.affordable(self.market)),)
+
+
+@pytest.mark.parametrize("ask", ["3.00", "11.73", "1518.14", "1849.88", "6976.33", "19999.99"])
+def test_a_buy_with_all_its_money_at_its_worst_price_does_not_overdraw_the_sleeve(ask):
+    """With the default allowance and the default fees, one millionth of a dollar must not stop a sleeve."""
     market = Instrument("BTC/USD", base=Asset("BTC", 8), quote=USD, tick="0.01", lot="0.00000001")
-    allowance, money, limit = Allowance(), USD("1000").units, market.price("6976.33")
-    qty = market.affordable(money, limit, allowance.fee_ppm)
-    place = buy(market, qty=qty, limit=limit)
-    _, held = allowance.units(place, limit)
-    sleeve = Sleeve(market, money)
-    sleeve.hold("flash-1", USD, held)
-    cost = market.cost(limit, qty, Rounding.CEIL)
-    fee = USD.units(rounded(Fraction(cost * 4_000, PPM), Rounding.CEIL))
-    sleeve.fill(filled(market, Side.BUY, qty, limit, cost, fee), held)
-    assert sleeve.free() >= 0
+    vault = CoreVault(USD, total="1000", tradeable="1000")
+    sleeve = vault.sleeve("flash", FLASH, allocate="1000")
+    desk = Desk(vault)
+    desk.assign(AllIn(market), to=sleeve)
+    (command,) = desk.quote(0, 1, market.price(ask), market.price(ask))
+    order = command.order
+    cost = market.cost(order.worst, order.place.qty, Rounding.CEIL)
+    fee = Fees().charge(market, Side.BUY, order.place.qty, cost, Liquidity.TAKER)
+    desk.step(filled(market, Side.BUY, order.place.qty, order.worst, cost, fee, order=order.id))
+    assert sleeve.free_units() >= 0
+    assert sleeve.status is Status.ACTIVE
 
 
 @pytest.mark.parametrize("name", ["fee_ppm", "slippage_ppm"])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleeves import BTC, FLASH, QUIET, USD, Books, CoreVault, Desk, Instrument, Place, Side
-from sleeves.errors import JournalError, LedgerError, SleevesError, VaultError
+from sleeves.errors import JournalError, LedgerError, SleevesError
 from sleeves.journal import VERSION, Memory, chain, encode
 from sleeves.ledger import Account, Entry, EntryKind, Posting, Role
 from sleeves.market import HOUR, SECOND
@@ -259,10 +259,10 @@ def test_lines_may_end_with_a_line_break():
 def test_words_of_people_survive_or_are_refused_and_break_nothing(name, by, why):
     """Whoever names a sleeve, and whatever reason they give: the journal of it can be read."""
     house = House()
-    with contextlib.suppress(VaultError):
+    with contextlib.suppress(SleevesError):
         sleeve = house.vault.sleeve(name, FLASH, allocate="10", by=by, why=why)
         sleeve.pause(by=by, why=why)
-    with contextlib.suppress(VaultError):
+    with contextlib.suppress(SleevesError):
         house.vault.allocate(house.flash, "1", by=by, why=why)
         house.vault.reclaim(house.flash, "1", by=by, why=why)
         house.vault.observe_balance("9000", by=by, why=why)

@@ -301,9 +301,9 @@ def test_a_fact_is_booked_even_where_it_overdraws(kind):
 
 @pytest.mark.parametrize("role", sorted(GUARDED - {"free", "held"}))
 def test_guarded_accounts_of_a_core_vault_are_not_overdrawn_by_command(role):
-    ledger = Ledger()
+    other = f"{CORE}/memo" if role == "tradeable" else "world/world"
     with pytest.raises(Overdraft):
-        ledger.post(entry(EntryKind.RESERVE, f"{CORE}/{role} -0.000001 USD", "world/world 0.000001 USD"))
+        Ledger().post(entry(EntryKind.RESERVE, f"{CORE}/{role} -0.000001 USD", f"{other} 0.000001 USD"))
 
 
 def test_a_command_may_lessen_an_overdraft_but_not_deepen_it():

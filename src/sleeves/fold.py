@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from attrs import define, field
+
 from .ledger import Entry, EntryKind, Role
 from .market import Instrument
 from .money import Asset, Rounding
@@ -14,27 +16,25 @@ from .money import Asset, Rounding
 __all__ = ["SleeveFold"]
 
 
+@define
 class SleeveFold:
     """What entries have made of one sleeve so far, in units of its vault's asset; positions in base units by symbol."""
 
-    __slots__ = ("asset", "cash", "cost", "costs", "fees", "flows", "funding", "name", "paid_in", "positions", "realized", "taken_out")
-
-    def __init__(self, name: str, asset: Asset) -> None:
-        self.name = name
-        self.asset = asset
-        self.cash = 0
-        """Free and held."""
-        self.cost = 0
-        """Open cost of all positions."""
-        self.realized = 0
-        self.fees = 0
-        self.funding = 0
-        self.flows: dict[EntryKind, int] = {}
-        """Money from and to the core vault, by kind of entry."""
-        self.paid_in = 0
-        self.taken_out = 0
-        self.positions: dict[str, int] = {}
-        self.costs: dict[str, int] = {}
+    name: str
+    asset: Asset
+    cash: int = 0
+    """Free and held."""
+    cost: int = 0
+    """Open cost of all positions."""
+    realized: int = 0
+    fees: int = 0
+    funding: int = 0
+    paid_in: int = 0
+    taken_out: int = 0
+    flows: dict[EntryKind, int] = field(factory=dict)
+    """Money from and to the core vault, by kind of entry."""
+    positions: dict[str, int] = field(factory=dict)
+    costs: dict[str, int] = field(factory=dict)
 
     def apply(self, entry: Entry) -> None:
         """Take in one entry; others' postings are passed over."""
