@@ -102,7 +102,7 @@ class Desk:
         view = SeatView(to, self._boards, self.allowance, self._tables[indexes[0]])
         seat = self._seats[to.name] = Seat(engine, vault, (*CORE, *gates), view)
         at = self.books.time()
-        terms = {"sleeve": to.name, "engine": repr(engine), "backing": repr(backing), "idle": reason}
+        terms = {"sleeve": to.name, "engine": _describe(engine), "backing": repr(backing), "idle": reason}
         self.books.record(Opened(at, by, "engine", engine.name, terms))
         to.move(Move.START, by=by, at=at)
         if not reason:
@@ -421,8 +421,6 @@ class Desk:
                 commands.append(self._order(seat, Place(market, Side.SELL, qty, reduce_only=True, why="flatten"), now, by))
             else:
                 self._alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} is too little to sell")
-        if not commands:
-            seat.flatten_by = ""
         return commands
 
     def _seat(self, sleeve: Sleeve) -> Seat:
@@ -436,6 +434,10 @@ class Desk:
     def marks(self) -> dict[str, Mark]:
         """The latest middle price of each instrument, with the time it was seen."""
         return {symbol: Mark(book.instrument, book.at, book.mid) for symbol, book in self._boards.items() if book.bid}
+
+    def open_orders(self) -> list[Order]:
+        """All orders that the venue has, or may have."""
+        return [order for seat in self._seats.values() for order in seat.open_orders.values()]
 
     def inventory(self) -> Inventory:
         """Who has what: idle against deployed by asset, engine and sleeve, at the latest prices."""
@@ -452,6 +454,12 @@ class Desk:
     def explain(self, sleeve: Sleeve, since: int | None = None, until: int | None = None) -> Waterfall:
         """Why the sleeve's equity went from what it was to what it is, by cause, each line with its journal records."""
         return explain(self.books.journal, sleeve.name, sleeve.asset, since, until)
+
+
+def _describe(engine: Engine[Any]) -> str:
+    """An engine's terms for the journal, the same in every run: its own words, or its class."""
+    words = getattr(engine, "describe", None)
+    return str(words()) if callable(words) else f"{type(engine).__module__}.{type(engine).__qualname__}"
 
 
 def _same_trade(place: Place, fill: Fill) -> bool:

@@ -495,7 +495,7 @@ class CoreVault:
         Raises `VaultError` above the total less the reserve.
         """
         units = self.asset(amount).units
-        most = self.total.units - max(self.reserve_units(), self.reserve_units() + self._reserve_gap())
+        most = self.total.units - self.reserve_units() - self._reserve_gap()
         if units < 0:
             raise VaultError(f"tradeable {self.asset(amount)} must not be negative")
         if units > most:

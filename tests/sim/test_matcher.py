@@ -236,6 +236,10 @@ STOPS = {
         "100 100 100 100 / > a buy 10 stop 105 limit 106 / 100 110 99 100",
         "1.0 a accepted / 1.2 a fill 10 at 105 taker",
     ),
+    "a gap through the stop of a stop-limit takes at the open": (
+        "100 100 100 100 / > a buy 10 stop 105 limit 112 / 100 100 99 100 / 110 111 108 109",
+        "1.0 a accepted / 2.0 a fill 10 at 110 taker",
+    ),
     "a stop-limit whose limit the gap has passed rests at its limit": (
         "100 100 100 100 / > a buy 10 stop 105 limit 106 / 107 108 106 107 / 107 107 105.9 107",
         "1.0 a accepted / 2.1 a fill 10 at 106 maker",
@@ -396,6 +400,10 @@ VOLUME = {
         "100 100 100 100 10 / > a buy 0.7 / > b sell 0.7 / 100 100 100 100 10",
         "1.0 a fill 0.7 at 100 taker / 1.0 b fill 0.3 at 100 taker",
     ),
+    "what the path reaches shares it too, the nearer first": (
+        "100 100 100 100 10 / > a buy 0.7 limit 94 / > b buy 0.7 limit 95 / 100 100 90 100 10",
+        "1.0 a accepted / 1.0 b accepted / 1.1 b fill 0.7 at 95 maker / 1.1 a fill 0.3 at 94 maker",
+    ),
     "a resting limit fills in parts at its limit": (
         "100 100 100 100 10 / > a buy 1 limit 95 / 100 100 94 100 6 / 100 100 94 100 6",
         "1.0 a accepted / 1.1 a fill 0.6 at 95 maker / 2.1 a fill 0.4 at 95 maker",
@@ -522,8 +530,10 @@ def only_fill(exchange: Matcher, script: str) -> Fill:
         ("100 100 100 100 / > a buy 10 limit 101 / 100 100 100 100", "100.3", "1003", "4.012"),
         ("100 100 100 100 / > a sell 10 limit 99.8 / 100 100 100 100", "99.8", "998", "3.992"),
         ("100 100 100 100 / > a sell 10 limit 99 / 100 100 100 100", "99.7", "997", "3.988"),
+        ("100 100 100 100 / > a buy 10 limit 100 / 100 100 100 100", "100", "1000", "4"),
         # nor a buy at market beyond what its hold covers
         ("100 100 100 100 / > a buy 10 worst 100.1 / 100 100 100 100", "100.1", "1001", "4.004"),
+        ("100 100 100 100 / > a buy 10 worst 100 / 100 100 100 100", "100", "1000", "4"),
         # a resting limit pays no slippage and the maker's fee
         ("100 100 100 100 / > a buy 10 limit 95 / 100 100 90 100", "95", "950", "2.375"),
         # a stop pays slippage from its own price, or from the open that gapped through it
@@ -639,6 +649,27 @@ def test_parts_of_an_order_never_cost_more_than_the_account_has() -> None:
         exchange.advance(bar * MINUTE, MINUTE, 1_003, 1_003, 1_002, 1_003, 1)
         assert exchange.available("CENT") >= 0
     assert exchange.balances()["COIN"] == COIN("0.03")
+
+
+@pytest.mark.parametrize(
+    ("order", "bar", "inside"),
+    [
+        ("buy 10 stop 105", "100 105 99 100", "100 104.9 90 100"),
+        ("sell 10 stop 95", "100 101 95 100", "100 110 95.1 100"),
+        ("buy 10 limit 95", "100 101 94.9 100", "100 110 95.1 100"),
+        ("sell 10 limit 105", "100 105.1 99 100", "100 104.9 90 100"),
+    ],
+)
+def test_a_caller_sees_by_two_prices_whether_a_bar_can_do_anything(order: str, bar: str, inside: str) -> None:
+    """A bar that sets an order off is at or beyond a trigger; one that stays a tick away from all orders may be skipped."""
+    exchange = matcher()
+    play(exchange, f"100 100 100 100 / > a {order} / 100 100 100 100")
+    for text, skipped in ((inside, True), (bar, False)):
+        _, high, low, _ = (MARKET.price(word) for word in text.split())
+        assert (exchange.low_trigger < low and high < exchange.high_trigger) is skipped
+    assert "fill" in play(exchange, bar)[-1]
+    assert exchange.low_trigger < 1
+    assert exchange.high_trigger > 10**12
 
 
 # -- laws over random markets ----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from ..desk import Desk
-from ..errors import EngineFault
+from ..errors import EngineFault, VaultError
 from ..money import Amount
 from ..orders import CancelOrder, Command, SubmitOrder
 from ..report import Report
@@ -39,8 +39,13 @@ def replay(desk: Desk, tape: Tape, *, rules: Rules | None = None, progress: bool
 
     `progress` is called with the number of rows done since the last call; by default a bar is drawn when the run is
     long, on a terminal or in a notebook, if tqdm is installed; False draws none. Raises `EngineFault` when an engine
-    raises, with the engine's own error as its cause; the books are sound up to there.
+    raises, with the engine's own error as its cause; the books are sound up to there. Raises `VaultError` when the desk
+    has lived beyond the tape's begin, or has open orders.
     """
+    if tape.at[0] < desk.books.now:
+        raise VaultError(f"this desk has lived until {desk.books.now} ns, and {tape.name} begins before that, at {tape.at[0]} ns")
+    if desk.open_orders():
+        raise VaultError(f"this desk has open orders that a new simulated venue knows nothing of: {desk.open_orders()[0].id}")
     matcher = Matcher(tape.instrument, account_of(desk), rules)
     index = desk.index(tape.instrument)
     with _bar(len(tape), progress) as advance, _rare_collections():
