@@ -25,9 +25,8 @@ def test_an_order_is_held_and_journaled_before_it_leaves():
     command = puppet.buy("0.01")
     assert command.order.id == "a-1"
     assert kinds(vault)[-2:] == ["Placed", "hold"]
-    assert sleeve.held == BTCUSD.notional(command.order.worst, BTCUSD.qty("0.01"), Rounding.CEIL).portion(
-        1_004_000, 1_000_000, Rounding.CEIL
-    )
+    cost = BTCUSD.notional(command.order.worst, BTCUSD.qty("0.01"), Rounding.CEIL)
+    assert sleeve.held == cost + cost.portion(4_000, 1_000_000, Rounding.CEIL) + USD("0.0001"), "its cost, its fee, and room for roundings"
     assert puppet.buy("0.01").order.id == "a-2"
 
 
@@ -122,6 +121,8 @@ def test_a_fact_that_overdraws_is_booked_and_stops_new_risk_until_it_is_made_goo
     with pytest.raises(VaultError, match="needs a reason"):
         sleeve.clear(by="ann", why="")
     sleeve.clear(by="ann", why="repaid")
+    assert sleeve.status is Status.PAUSED
+    sleeve.resume(by="ann")
     assert sleeve.status is Status.ACTIVE
 
 

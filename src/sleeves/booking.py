@@ -4,9 +4,10 @@ Each function says in its docstring which accounts move. All amounts are integer
 checks whether the money is there: that is the ledger's business. They only make sure that what they write balances.
 
     hold      FREE x -n                                | HELD x:order +n
-    buy       FREE base +q | TRADING base -q           | HELD quote -h | FREE quote +(h - cost - fee) | TRADING +cost | FEES +fee
+    buy       FREE base +q | TRADING base -q
+              HELD quote -h | FREE quote +(h - cost - fee) | TRADING +cost | FEES +fee
     sell      HELD base -h | FREE base +(h - q) | TRADING base +q
-                                                       | FREE quote +(cost - fee) | TRADING -released | PNL -(cost - released) | FEES +fee
+              FREE quote +(cost - fee) | TRADING -released | PNL -(cost - released) | FEES +fee
     sweep     FREE -n                                  | IDLE +n  | TRADEABLE +n | MEMO -n
 """
 
@@ -177,7 +178,7 @@ class Allowance:
 
     def __attrs_post_init__(self) -> None:
         for name, value in (("fee", self.fee_ppm), ("slippage", self.slippage_ppm)):
-            if not 0 <= value < PPM:
+            if type(value) is not int or not 0 <= value < PPM:
                 raise InvalidAmount(f"{name} allowance {value} ppm must lie between 0% and 100%")
 
     def worst(self, place: Place, ask: int) -> int | None:
@@ -189,11 +190,26 @@ class Allowance:
         return place.instrument.shift(ask if place.stop is None else place.stop, self.slippage_ppm, Rounding.FLOOR)
 
     def units(self, place: Place, worst: int | None) -> tuple[Asset, int]:
-        """What is set aside: the coins to sell, or the worst price and the fee of the coins to buy, rounded up."""
+        """What is set aside: the coins to sell, or the worst price and the fee of the coins to buy, rounded up.
+
+        A venue rounds the cost and the fee of each partial fill up, so a ten-thousandth of a quote coin is added for
+        roundings.
+        """
         market = place.instrument
         if worst is None:
             return market.base, place.qty
-        return market.quote, market.cost(worst, place.qty, Rounding.CEIL, self.fee_ppm)
+        cost = market.cost(worst, place.qty, Rounding.CEIL)
+        return market.quote, cost + divide(cost * self.fee_ppm, PPM, Rounding.CEIL) + self.roundings(market)
+
+    @staticmethod
+    def roundings(market: Instrument) -> int:
+        """What a hold has to spare for roundings, in quote units; at least two."""
+        return max(2, int(10 ** max(0, market.quote.scale - 4)))
+
+    def affordable(self, market: Instrument, money: int, ask: int) -> int:
+        """The most base units, in whole lots, that a buy at market can be for with this money."""
+        worst = market.shift(ask, self.slippage_ppm, Rounding.FLOOR)
+        return market.affordable(money - self.roundings(market) - 3, worst, self.fee_ppm)
 
 
 # -- orders and fills of one sleeve ------------------------------------------------------------------------------------
@@ -223,13 +239,15 @@ def release(sleeve: str, order_id: str, asset: Asset, units: int, *, at: int, by
 
 
 def released_cost(open_cost: int, position: int, qty: int) -> int:
-    """The part of the open cost that leaves with `qty` of `position`, at average cost.
+    """The part of the open cost that leaves with `qty` of a position of this size, at average cost.
 
-    A full close releases all of it. A partial one is rounded up, so that a gain is never shown before it is made.
+    A full close releases all of it. A partial one is rounded up, so that a gain is never shown before it is made. An
+    open cost below zero is what a short position brought in.
     """
-    if qty >= position:
+    size = abs(position)
+    if qty >= size:
         return open_cost
-    return divide(open_cost * qty, position, Rounding.CEIL)
+    return divide(open_cost * qty, size, Rounding.CEIL)
 
 
 def fill(sleeve: str, fill: Fill, *, held: int, position: int, open_cost: int, by: str) -> Entry:
@@ -237,88 +255,55 @@ def fill(sleeve: str, fill: Fill, *, held: int, position: int, open_cost: int, b
 
     `held` is the part of the order's hold that this fill uses up: quote units on a buy, base units on a sell. What the
     trade cost beyond it comes from FREE; what it did not need goes back there. `position` and `open_cost` are the
-    sleeve's in this instrument before the fill.
+    sleeve's in this instrument before the fill; both are below zero where facts told out of order have sold more than
+    was owned, and a buy then closes that first.
 
     A fee in the base asset is booked in quote units at the fill's price, rounded up, and its coins leave the position
     unsold; a fee in a third asset is paid from the sleeve's own coins of it.
     """
     market = fill.instrument
-    base, quote = market.base, market.quote
-    free, trading = _free(sleeve), Account(sleeve, Role.TRADING, market.symbol)
-    fees = Account(sleeve, Role.FEES, market.symbol)
-    hold_account = Account(sleeve, Role.HELD, fill.order_id)
-    qty, cost = fill.qty, fill.cost
-    fee_units = fill.fee.units
-    fee_quote = fee_base = 0
+    base, quote, symbol = market.base, market.quote, market.symbol
+    free, trading, fees = _free(sleeve), Account(sleeve, Role.TRADING, symbol), Account(sleeve, Role.FEES, symbol)
+    hold = Account(sleeve, Role.HELD, fill.order_id)
+    fee_asset, fee_units = fill.fee.asset, fill.fee.units
+    fee_quote = fee_base = fee_value = 0
     third: tuple[Posting, ...] = ()
-    fee_asset = fill.fee.asset
     if fee_asset is quote or fee_asset == quote:
-        fee_quote = fee_units
+        fee_quote = fee_value = fee_units
     elif fee_asset == base:
-        fee_base = fee_units
+        fee_base, fee_value = fee_units, market.cost(fill.price, fee_units, Rounding.CEIL)
     elif fee_units:
         third = (Posting(free, fee_asset, -fee_units), Posting(fees, fee_asset, fee_units))
+    unsold = fee_value - fee_quote
     if fill.side is Side.BUY:
-        postings = _buy(market, free, hold_account, trading, fees, qty, cost, fee_quote, fee_base, fill.price, held)
+        change, spent = fill.qty - fee_base, fill.cost - unsold
+        traded, held_back = Posting(free, base, change), Posting(hold, quote, -held)
+        cash = held - fill.cost - fee_quote
     else:
-        pnl = Account(sleeve, Role.PNL, market.symbol)
-        postings = _sell(
-            market, free, hold_account, trading, fees, pnl, qty, cost, fee_quote, fee_base, fill.price, held, position, open_cost
-        )
+        change, spent = -fill.qty - fee_base, -fill.cost - unsold
+        traded, held_back = Posting(hold, base, -held), Posting(free, base, held + change)
+        cash = fill.cost - fee_quote
+    cost, made = _cost_and_profit(position, open_cost, change, spent)
+    moved = Posting(trading, base, -change)
+    postings = (
+        *((traded, moved, held_back) if fill.side is Side.BUY else (traded, held_back, moved)),
+        Posting(free, quote, cash),
+        Posting(trading, quote, cost),
+        Posting(Account(sleeve, Role.PNL, symbol), quote, -made),
+        Posting(fees, quote, fee_value),
+    )
     return Entry(fill.at, EntryKind.FILL, by, tuple([p for p in postings if p[2]]) + third, fill.key)
 
 
-def _buy(
-    market: Instrument,
-    free: Account,
-    hold: Account,
-    trading: Account,
-    fees: Account,
-    qty: int,
-    cost: int,
-    fee_quote: int,
-    fee_base: int,
-    price: int,
-    held: int,
-) -> list[Posting]:
-    base, quote = market.base, market.quote
-    fee_value = market.cost(price, fee_base, Rounding.CEIL) if fee_base else 0
-    return [
-        Posting(free, base, qty - fee_base),
-        Posting(trading, base, fee_base - qty),
-        Posting(hold, quote, -held),
-        Posting(free, quote, held - cost - fee_quote),
-        Posting(trading, quote, cost - fee_value),
-        Posting(fees, quote, fee_quote + fee_value),
-    ]
+def _cost_and_profit(position: int, open_cost: int, change: int, spent: int) -> tuple[int, int]:
+    """How the open cost changes and what profit is made when a position changes by `change` for `spent` (below zero: received).
 
-
-def _sell(
-    market: Instrument,
-    free: Account,
-    hold: Account,
-    trading: Account,
-    fees: Account,
-    pnl: Account,
-    qty: int,
-    cost: int,
-    fee_quote: int,
-    fee_base: int,
-    price: int,
-    held: int,
-    position: int,
-    open_cost: int,
-) -> list[Posting]:
-    base, quote = market.base, market.quote
-    out = qty + fee_base
-    fee_value = market.cost(price, fee_base, Rounding.CEIL) if fee_base else 0
-    released = released_cost(open_cost, position, out)
-    return [
-        Posting(hold, base, -held),
-        Posting(free, base, held - out),
-        Posting(trading, base, out),
-        Posting(free, quote, cost - fee_quote),
-        Posting(trading, quote, -released),
-        Posting(pnl, quote, released - cost - fee_value),
-        Posting(fees, quote, fee_quote + fee_value),
-    ]
+    What goes the position's way adds to its cost; what goes against it closes at average cost; what is left over opens
+    the other way. Every division is rounded up in cost, and so down in profit.
+    """
+    if position == 0 or (position > 0) is (change > 0):
+        return spent, 0
+    closing = min(abs(position), abs(change))
+    released = released_cost(open_cost, position, closing)
+    spent_closing = spent if closing == abs(change) else divide(spent * closing, abs(change), Rounding.CEIL)
+    return spent - spent_closing - released, -released - spent_closing

@@ -46,23 +46,41 @@ class Books:
             self.now = at
         return at
 
-    def post(self, entry: Entry, *before: Record) -> None:
-        """Check, journal and apply an entry, with the records that it follows from. All of it or nothing.
+    def post(self, *records: Record) -> None:
+        """Check, journal and apply entries, with the records that they follow from. All of it or nothing.
 
         Raises what `Ledger.post` and `Journal.append` raise.
         """
-        self.ledger.check(entry)
-        self.journal.append(*before, entry)
-        self.ledger.apply(entry)
+        ledger = self.ledger
+        entries = [record for record in records if type(record) is Entry]
+        if len(entries) == 1:
+            ledger.check(entries[0])
+            self.journal.append(*records)
+            ledger.apply(entries[0])
+            return
+        applied: list[Entry] = []
+        try:
+            for entry in entries:
+                ledger.post(entry)
+                applied.append(entry)
+            self.journal.append(*records)
+        except BaseException:
+            for entry in reversed(applied):
+                ledger.apply(entry.reverse())
+            raise
 
     def record(self, *records: Record) -> None:
         """Journal records that move no money."""
         self.journal.append(*records)
 
-    def claim(self, name: str, wallet: str) -> None:
-        """Take a name for an owner of accounts whose coins lie in this wallet. Raises `VaultError` when it is taken."""
+    def claim(self, name: str, wallet: str, *records: Record) -> None:
+        """Take a name for an owner of accounts whose coins lie in this wallet, and post the records that open it.
+
+        Raises `VaultError` when the name is taken, and what `post` raises; the name is free again then.
+        """
         if name in self.wallets:
             raise VaultError(f"the name {name!r} is taken in these books")
+        self.post(*records)
         self.wallets[name] = wallet
 
     def coins(self, wallet: str) -> dict[Asset, int]:
@@ -79,7 +97,7 @@ class Books:
         """Register an instrument by its symbol, once. Raises `VaultError` when the symbol has other terms here."""
         known = self.instruments.get(instrument.symbol)
         if known is None:
-            self.instruments[instrument.symbol] = instrument
             self.record(Opened(self.time(), "desk", "instrument", instrument.symbol, instrument.terms()))
+            self.instruments[instrument.symbol] = instrument
         elif known != instrument:
             raise VaultError(f"{instrument.symbol} is known in these books on other terms: {known.terms()}")

@@ -28,13 +28,15 @@ from .protocols import Engine, Gate
 from .records import Alert, Level, Marked, Opened, OrderUpdate, Placed, Refusal
 from .risk import realized_volatility
 from .seat import NEVER, Seat, SeatView
-from .status import Move
+from .status import Move, next_status
 from .treasury import Inventory, Treasury
 from .vault import Backing, CoreVault, EngineVault, Sleeve, Virtual
 
 __all__ = ["Desk"]
 
 NOTHING: tuple[Command, ...] = ()
+FLATTEN = "flatten"
+"""Why the desk itself sells: a kill was told to."""
 
 
 class Desk:
@@ -100,10 +102,12 @@ class Desk:
         reason = "" if tradeable else f"none of {', '.join(m.symbol for m in engine.watches)} is quoted in {to.asset}"
         vault = EngineVault(to, engine.name, backing, reason)
         view = SeatView(to, self._boards, self.allowance, self._tables[indexes[0]])
-        seat = self._seats[to.name] = Seat(engine, vault, (*CORE, *gates), view)
+        seat = Seat(engine, vault, (*CORE, *gates), view)
+        next_status(to.own_status, Move.START, f"sleeve {to.name}")
         at = self.books.time()
         terms = {"sleeve": to.name, "engine": _describe(engine), "backing": repr(backing), "idle": reason}
         self.books.record(Opened(at, by, "engine", engine.name, terms))
+        self._seats[to.name] = seat
         to.move(Move.START, by=by, at=at)
         if not reason:
             for i in indexes:
@@ -241,7 +245,7 @@ class Desk:
         worst, asset, units = terms
         seat.counter += 1
         order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst)
-        self.books.post(booking.hold(sleeve, order.id, asset, units, at=now, by=by), Placed(now, order))
+        self.books.post(Placed(now, order), booking.hold(sleeve, order.id, asset, units, at=now, by=by))
         self._blotter.add(Working(order, seat, asset))
         return SubmitOrder(order)
 
@@ -285,8 +289,8 @@ class Desk:
             text = f"{fill.key} belongs to no order of this desk and was not booked: {fill}"
             self._alert(fill.at, Level.CRITICAL, fill.order_id, "fill_unattributed", text)
             return NOTHING
-        self.books.facts[fill.key] = fill
         self._book(working, fill)
+        self.books.facts[fill.key] = fill
         return self._after_fill(working, fill)
 
     def _book(self, working: Working, fill: Fill) -> None:
@@ -302,7 +306,7 @@ class Desk:
             open_cost=sleeve.open_cost_units(market),
             by=fill.venue or "venue",
         )
-        self.books.post(entry, fill)
+        self.books.post(fill, entry)
         working.filled += fill.qty
         if working.filled >= working.order.place.qty:
             self._blotter.move(working, OrderStatus.FILLED)
@@ -340,39 +344,38 @@ class Desk:
 
     def _accepted(self, event: Accepted) -> Sequence[Command]:
         working = self._blotter.get(event.order_id)
-        if working is not None and self._blotter.move(working, OrderStatus.OPEN):
+        if working is not None and working.status is OrderStatus.SUBMITTED:
             self.books.record(OrderUpdate(event.at, event.order_id, OrderStatus.OPEN, event.venue_id))
+            self._blotter.move(working, OrderStatus.OPEN)
         return NOTHING
 
     def _canceled(self, event: Canceled) -> Sequence[Command]:
         return self._off(event.order_id, event.at, OrderStatus.CANCELED, event.reason)
 
     def _rejected(self, event: Rejected) -> Sequence[Command]:
-        commands = self._off(event.order_id, event.at, OrderStatus.REJECTED, event.reason)
         working = self._blotter.get(event.order_id)
-        if working is not None and working.seat.flatten_by:
+        if working is not None and not working.status.done and working.order.place.why == FLATTEN:
             working.seat.flatten_by = ""
             text = f"flattening order {event.order_id} was rejected: {event.reason}; what is left stays open"
             self._alert(event.at, Level.CRITICAL, working.seat.sleeve.name, "residual", text)
-            return NOTHING
-        return commands
+        return self._off(event.order_id, event.at, OrderStatus.REJECTED, event.reason)
 
     def _off(self, order_id: str, at: int, status: OrderStatus, reason: str) -> Sequence[Command]:
         """An order is off the venue's book: what it still holds is free again."""
         working = self._blotter.get(order_id)
         if working is None or working.status.done:
             return NOTHING
-        self._blotter.move(working, status)
         update = OrderUpdate(at, order_id, status, reason)
         held = self.books.ledger.units(working.held, working.asset)
         if held:
-            self.books.post(booking.release(working.order.sleeve, order_id, working.asset, held, at=at, by="venue", why=reason), update)
+            self.books.post(update, booking.release(working.order.sleeve, order_id, working.asset, held, at=at, by="venue", why=reason))
         else:
             self.books.record(update)
+        self._blotter.move(working, status)
         seat = working.seat
         if seat.sleeve.is_flat() and not seat.open_orders:
             seat.sleeve.vault.sweep(seat.sleeve, ref=order_id, at=at)
-        return self._flatten(seat, at) if seat.flatten_by and status is OrderStatus.CANCELED else NOTHING
+        return self._flatten(seat, at) if seat.flatten_by else NOTHING
 
     # -- a human's commands ------------------------------------------------------------------------------------------
 
@@ -418,9 +421,9 @@ class Desk:
             qty = market.round_qty(min(amount.units, sleeve.free_units(market.base)))
             if qty >= max(market.lot_units, market.min_qty_units):
                 self.index(market)
-                commands.append(self._order(seat, Place(market, Side.SELL, qty, reduce_only=True, why="flatten"), now, by))
+                commands.append(self._order(seat, Place(market, Side.SELL, qty, reduce_only=True, why=FLATTEN), now, by))
             else:
-                self._alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} is too little to sell")
+                self._alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} cannot be sold")
         return commands
 
     def _seat(self, sleeve: Sleeve) -> Seat:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from .errors import JournalError, SleevesError
-from .ledger import Account, Entry, EntryKind, Posting
+from .ledger import Account, Entry, EntryKind, Posting, Role
 from .market import Instrument
 from .money import Asset
 from .orders import Fill, Liquidity, Order, OrderStatus, Place, Side, TimeInForce
@@ -47,6 +47,9 @@ class Memory:
         self._records: list[Record] = []
 
     def append(self, *records: Record) -> None:
+        for record in records:
+            if type(record) not in _ENCODERS:
+                raise JournalError(f"{record!r} is no record that a journal keeps")
         self._records.extend(records)
 
     def __iter__(self) -> Iterator[Record]:
@@ -79,7 +82,7 @@ class Memory:
                 if digest != claimed:
                     raise JournalError("its digest does not follow from the lines before it")
                 journal.append(codec.record(json.loads(text)))
-            except (JournalError, SleevesError, ValueError, KeyError, TypeError) as error:
+            except (SleevesError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
                 raise JournalError(f"journal line {number}: {error}") from error
         return journal
 
@@ -122,7 +125,7 @@ def _place(place: Place) -> dict[str, Any]:
 
 
 def _entry(r: Entry) -> tuple[str, dict[str, Any]]:
-    postings = [[str(p.account), *_asset(p.asset), p.units] for p in r.postings]
+    postings = [[*p.account, *_asset(p.asset), p.units] for p in r.postings]
     return "entry", {"at": r.at, "entry": r.kind.value, "by": r.by, "postings": postings, "ref": r.ref, "why": r.why}
 
 
@@ -194,11 +197,10 @@ class _Decoder:
     def record(self, body: dict[str, Any]) -> Record:
         if body.get("v") != VERSION:
             raise JournalError(f"written by version {body.get('v')!r} of the journal; this one reads version {VERSION}")
-        read = getattr(self, "_" + str(body["kind"]), None)
+        read = _READERS.get(body["kind"])
         if read is None:
             raise JournalError(f"unknown kind of record {body['kind']!r}")
-        record: Record = read(body)
-        return record
+        return read(self, body)
 
     def _opened(self, b: dict[str, Any]) -> Opened:
         if b["what"] == "instrument":
@@ -209,7 +211,10 @@ class _Decoder:
         return Changed(b["at"], b["by"], b["subject"], b["what"], b["before"], b["after"], b["why"])
 
     def _entry(self, b: dict[str, Any]) -> Entry:
-        postings = tuple(Posting(Account.parse(text), self.asset(code, scale), units) for text, code, scale, units in b["postings"])
+        postings = tuple(
+            Posting(Account(_text(owner), Role(role), _text(of)), self.asset(code, scale), _int(units))
+            for owner, role, of, code, scale, units in b["postings"]
+        )
         return Entry(b["at"], EntryKind(b["entry"]), b["by"], postings, b["ref"], b["why"])
 
     def _placed(self, b: dict[str, Any]) -> Placed:
@@ -255,3 +260,28 @@ class _Decoder:
 
     def _marked(self, b: dict[str, Any]) -> Marked:
         return Marked(b["at"], {symbol: (seen[0], seen[1]) for symbol, seen in b["prices"].items()})
+
+
+def _int(value: object) -> int:
+    if type(value) is not int:
+        raise JournalError(f"{value!r} stands where a whole number must")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise JournalError(f"{value!r} stands where text must")
+    return value
+
+
+_READERS: Mapping[str, Callable[[_Decoder, dict[str, Any]], Record]] = {
+    "opened": _Decoder._opened,
+    "changed": _Decoder._changed,
+    "entry": _Decoder._entry,
+    "placed": _Decoder._placed,
+    "update": _Decoder._update,
+    "fill": _Decoder._fill,
+    "refusal": _Decoder._refusal,
+    "alert": _Decoder._alert,
+    "marked": _Decoder._marked,
+}

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .errors import AssetMismatch, IsolationBreach, LedgerError, Overdraft, Unbalanced
 from .money import Amount, Asset
@@ -82,6 +82,9 @@ SLEEVE_ROLES = frozenset(
 FLOW_ROLES = (SLEEVE_ROLES - {Role.HIGH_WATER}) | {Role.IDLE, Role.RESERVED, Role.SUSPENSE}
 """Their sum over an owner moves only when money comes from, or goes to, another owner or the world."""
 
+MARK_ROLES = frozenset({Role.TRADEABLE, Role.HIGH_WATER, Role.MEMO})
+"""Permissions and marks. In an entry they sum to zero among themselves, so that none ever becomes a coin."""
+
 GUARDED_ROLES = frozenset({Role.FREE, Role.HELD, Role.IDLE, Role.RESERVED, Role.TRADEABLE})
 """Roles that no command may take below zero."""
 
@@ -140,7 +143,9 @@ FACTS = frozenset(
 INTERNAL = frozenset({EntryKind.HOLD, EntryKind.RELEASE, EntryKind.FILL, EntryKind.FUNDING, EntryKind.SETTLE})
 """Kinds that stay within one sleeve: they can make a profit or a loss there, never a payment."""
 
-_ACCOUNT = re.compile(r"([^/\s]+)/([a-z_]+)(?::(\S+))?")
+_OWNER = re.compile(r"[^/\s]+")
+_OF = re.compile(r"\S*")
+_ACCOUNT = re.compile(r"([^/\s]+)/([a-z_]+)(?::([^\s]+))?")
 
 
 class Account(NamedTuple):
@@ -160,6 +165,14 @@ class Account(NamedTuple):
         if match is None or match.group(2) not in Role.__members__.values():
             raise LedgerError(f"{text!r} is not an account: write owner/role or owner/role:of")
         return cls(match.group(1), Role(match.group(2)), match.group(3) or "")
+
+
+def _check_account(account: Account) -> None:
+    """An account that is booked must read back from its text."""
+    owner, role, of = account
+    words = isinstance(owner, str) and isinstance(of, str) and isinstance(role, Role)
+    if not words or _OWNER.fullmatch(owner) is None or _OF.fullmatch(of) is None:
+        raise LedgerError(f"{account!r} cannot be an account: owner and of are text without blanks, the owner without /")
 
 
 class Posting(NamedTuple):
@@ -194,6 +207,10 @@ class Entry:
     ref: str = ""
     why: str = ""
 
+    def reverse(self) -> Entry:
+        """The entry that undoes this one."""
+        return evolve(self, postings=tuple(Posting(p.account, p.asset, -p.units) for p in self.postings))
+
     def __str__(self) -> str:
         return " | ".join(str(posting) for posting in self.postings)
 
@@ -217,23 +234,36 @@ class Ledger:
         sums: dict[str, int] = {}
         sleeve = None
         assets = self._assets
+        fresh: dict[str, Asset] = {}
         internal = entry.kind in INTERNAL
+        marks: dict[str, int] = {}
         for account, asset, units in entry.postings:
+            owner, role, _ = account
             code = asset.code
-            known = assets.get(code)
-            if known is not asset and known is not None and known != asset:
+            known = assets.get(code) or fresh.setdefault(code, asset)
+            if known is not asset and known != asset:
                 raise AssetMismatch(f"{code} is counted here with {known.scale} decimal places, not {asset.scale}")
             sums[code] = sums.get(code, 0) + units
-            if account[1] in SLEEVE_ROLES:
+            if role in SLEEVE_ROLES:
                 if sleeve is None:
-                    sleeve = account[0]
-                elif sleeve != account[0]:
-                    raise IsolationBreach(f"entry touches two sleeves, {sleeve!r} and {account[0]!r}: {entry}")
+                    sleeve = owner
+                elif sleeve != owner:
+                    raise IsolationBreach(f"entry touches two sleeves, {sleeve!r} and {owner!r}: {entry}")
             elif internal:
                 raise IsolationBreach(f"a {entry.kind} stays within its sleeve and cannot touch {account}: {entry}")
+            if role in MARK_ROLES:
+                if internal:
+                    raise IsolationBreach(f"a {entry.kind} moves coins and cannot touch the mark {account}: {entry}")
+                marks[code] = marks.get(code, 0) + units
+            if (account, code) not in self._cells:
+                _check_account(account)
         for code, total in sums.items():
-            if total:
+            if total or type(total) is not int:
                 raise Unbalanced(f"{code} of the entry sums to {total} units, not 0: {entry}")
+        if any(marks.values()):
+            raise Unbalanced(f"permissions and marks of the entry do not sum to 0 among themselves: {entry}")
+        if not entry.by or not isinstance(entry.by, str):
+            raise LedgerError(f"an entry names who wrote it, not {entry.by!r}: {entry}")
         if entry.kind not in FACTS:
             self._check_overdraft(entry)
 
@@ -259,7 +289,7 @@ class Ledger:
                 else:
                     del cells[cell]
                     del self._owned[account[0]][cell]
-            else:
+            elif units:
                 self._assets.setdefault(asset.code, asset)
                 cells[cell] = units
                 self._owned.setdefault(account[0], {})[cell] = None

@@ -45,6 +45,13 @@ def _places(text: str, what: str) -> int:
     return len(decimals)
 
 
+def _step(value: str | int | Decimal) -> str:
+    """A step as plain text. Floats are refused: they do not hold the step that you see."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
+        raise InvalidMarket(f"step {value!r} must be plain text such as '0.01'")
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
 @frozen(order=False)
 class Instrument:
     """One market: what is traded, in what it is quoted, and in which steps.
@@ -62,10 +69,10 @@ class Instrument:
     symbol: str
     base: Asset = field(kw_only=True)
     quote: Asset = field(kw_only=True)
-    tick: str = field(kw_only=True, default="0.01")
-    lot: str = field(kw_only=True, default="0.00001")
-    min_qty: str = field(kw_only=True, default="0")
-    min_notional: str = field(kw_only=True, default="0")
+    tick: str = field(kw_only=True, default="0.01", converter=_step)
+    lot: str = field(kw_only=True, default="0.00001", converter=_step)
+    min_qty: str = field(kw_only=True, default="0", converter=_step)
+    min_notional: str = field(kw_only=True, default="0", converter=_step)
     kind: Kind = field(kw_only=True, default=Kind.SPOT)
     venue: str = field(kw_only=True, default="")
     price_scale: int = field(init=False, repr=False, eq=False)
@@ -79,8 +86,12 @@ class Instrument:
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.symbol, str) or _SYMBOL.fullmatch(self.symbol) is None:
             raise InvalidMarket(f"symbol {self.symbol!r} must be 1 to 32 of A-Z a-z 0-9 / : . _ - and start with a letter or digit")
-        if self.base == self.quote:
+        if not isinstance(self.base, Asset) or not isinstance(self.quote, Asset):
+            raise InvalidMarket(f"base and quote of {self.symbol} must be assets, not {self.base!r} and {self.quote!r}")
+        if self.base.code == self.quote.code:
             raise InvalidMarket(f"{self.symbol} trades {self.base} against itself")
+        if not isinstance(self.kind, Kind) or not isinstance(self.venue, str):
+            raise InvalidMarket(f"{self.symbol}: kind {self.kind!r} must be a Kind and venue {self.venue!r} text")
         scale = _places(self.tick, f"the tick of {self.symbol}")
         derived = {
             "price_scale": scale,
@@ -97,7 +108,7 @@ class Instrument:
         for name, value in derived.items():
             object.__setattr__(self, name, value)
 
-    def _steps(self, name: str, text: str, scale: int) -> int:
+    def _steps(self, name: str, text: str | int | Decimal, scale: int) -> int:
         try:
             return parse_units(text, scale, f"{name} of {self.symbol}")
         except InvalidAmount as error:
@@ -107,7 +118,7 @@ class Instrument:
 
     def price(self, value: str | int | Decimal) -> int:
         """An exact price: positive and on the tick, or `InvalidMarket`."""
-        units = self._steps("price", value, self.price_scale)  # type: ignore[arg-type]
+        units = self._steps("price", value, self.price_scale)
         if units <= 0 or units % self.tick_units:
             raise InvalidMarket(f"price {value} of {self.symbol} must be a positive multiple of the tick {self.tick}")
         return units
@@ -120,6 +131,8 @@ class Instrument:
             exact = Decimal("NaN")
         if not exact.is_finite() or exact <= 0 or exact.adjusted() > 40:
             raise InvalidMarket(f"price {opinion} of {self.symbol} is not a positive finite number")
+        if exact.adjusted() < -40:
+            return self.tick_units
         numerator, denominator = exact.as_integer_ratio()
         ticks = divide(numerator * 10**self.price_scale, denominator * self.tick_units, rounding)
         return max(1, ticks) * self.tick_units
@@ -138,9 +151,9 @@ class Instrument:
 
     # -- quantities --------------------------------------------------------------------------------------------------
 
-    def qty(self, value: str | int | Decimal | Amount) -> int:
+    def qty(self, value: AmountLike) -> int:
         """An exact quantity in base units: positive and a whole number of lots, or `InvalidMarket`."""
-        units = self.base(value).units if isinstance(value, Amount) else self._steps("quantity", value, self.base.scale)  # type: ignore[arg-type]
+        units = self.base(value).units if isinstance(value, Amount) else self._steps("quantity", value, self.base.scale)
         if units <= 0 or units % self.lot_units:
             raise InvalidMarket(f"quantity {value} of {self.symbol} must be a positive multiple of the lot {self.lot}")
         return units
@@ -175,8 +188,8 @@ class Instrument:
         return Amount(self.cost(price, qty, rounding), self.quote)
 
     def mark(self, price: AmountLike, at: int) -> Mark:
-        """A mark of this instrument from text."""
-        return Mark(self, at, self.price(price))  # type: ignore[arg-type]
+        """A mark of this instrument from text, or from an amount of the quote asset."""
+        return Mark(self, at, self.price(self.quote(price).decimal if isinstance(price, Amount) else price))
 
     # -- text --------------------------------------------------------------------------------------------------------
 
@@ -247,7 +260,7 @@ class Quote:
     ask: int
 
     def __attrs_post_init__(self) -> None:
-        if not 0 < self.bid <= self.ask:
+        if type(self.bid) is not int or type(self.ask) is not int or not 0 < self.bid <= self.ask:
             raise InvalidMarket(f"quote of {self.instrument} with bid {self.bid} and ask {self.ask}: need 0 < bid <= ask")
 
 
@@ -260,5 +273,5 @@ class Mark:
     price: int
 
     def __attrs_post_init__(self) -> None:
-        if self.price <= 0:
-            raise InvalidMarket(f"a mark of {self.instrument} must be positive, not {self.price}")
+        if type(self.price) is not int or self.price <= 0:
+            raise InvalidMarket(f"a mark of {self.instrument} must be a positive whole number of price units, not {self.price!r}")

@@ -82,6 +82,8 @@ def divide(numerator: int, denominator: int, rounding: Rounding) -> int:
         return numerator // denominator if numerator >= 0 else -(-numerator // denominator)
     if rounding is Rounding.UP:
         return -(-numerator // denominator) if numerator >= 0 else numerator // denominator
+    if rounding is not Rounding.HALF_EVEN:
+        raise InvalidAmount(f"{rounding!r} names no rounding: use one of {', '.join(Rounding.__members__)}")
     quotient, rest = divmod(numerator, denominator)
     twice = 2 * rest
     return quotient + int(twice > denominator or (twice == denominator and quotient % 2 == 1))
@@ -97,16 +99,19 @@ def parse_units(value: str | int | Decimal, scale: int, what: str = "amount") ->
         raise InvalidAmount(f"{what} {value!r} is a truth value, not a number")
     if isinstance(value, int):
         if abs(value) >= 10**MAX_DIGITS:
-            raise InvalidAmount(f"{what} has more than {MAX_DIGITS} digits")
+            raise InvalidAmount(f"{what} {str(value)[:20]}... has more than {MAX_DIGITS} digits")
         return value * int(10**scale)
     if isinstance(value, float):
         raise InvalidAmount(f"{what} {value!r} is a float, which holds no exact value: write it as text, '{value!r}'")
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise InvalidAmount(f"{what} {value} is not a finite number")
+        if not value:
+            return 0
         if abs(value.adjusted()) > MAX_DIGITS:
             raise InvalidAmount(f"{what} {value} has more than {MAX_DIGITS} digits")
         value = format(value, "f")
+        value = value.rstrip("0").rstrip(".") if "." in value else value
     if not isinstance(value, str):
         raise InvalidAmount(f"{what} {value!r} is a {type(value).__name__}: give text, a whole number or a Decimal")
     match = _PLAIN.fullmatch(value.strip(" "))
@@ -191,7 +196,9 @@ class Amount:
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.units, bool) or not isinstance(self.units, int):
-            raise InvalidAmount(f"an amount counts whole units, not {self.units!r}; use {self.asset.code}(...) for text")
+            raise InvalidAmount(f"an amount counts whole units, not {self.units!r}; call the asset for text: {self.asset}(...)")
+        if not isinstance(self.asset, Asset):
+            raise InvalidAmount(f"an amount is of an asset, not of {self.asset!r}")
 
     def _same(self, other: object, verb: str) -> int:
         if not isinstance(other, Amount):
@@ -234,7 +241,7 @@ class Amount:
     @property
     def decimal(self) -> Decimal:
         """The exact value in coins."""
-        return Decimal(self.units).scaleb(-self.asset.scale) if self.units else Decimal(0)
+        return Decimal(self.text)
 
     @property
     def text(self) -> str:

@@ -188,10 +188,15 @@ class Fill:
     key: str = field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.qty <= 0 or self.price <= 0 or self.cost < 0:
+        whole = type(self.qty) is int and type(self.price) is int and type(self.cost) is int
+        if not whole or self.qty <= 0 or self.price <= 0 or self.cost < 0:
             what = f"fill {self.trade_id!r} of {self.instrument}: quantity {self.qty}, price {self.price}, cost {self.cost}"
-            raise InvalidMarket(f"{what}: need quantity > 0, price > 0, cost >= 0")
-        object.__setattr__(self, "key", f"{self.venue}|{self.instrument.symbol}|{self.trade_id}|{self.order_id}")
+            raise InvalidMarket(f"{what}: need whole numbers of units, quantity > 0, price > 0, cost >= 0")
+        key = f"{self.venue}|{self.instrument.symbol}|{self.trade_id}|{self.order_id}"
+        if key.count("|") != 3:
+            parts = (self.venue, self.instrument.symbol, self.trade_id, self.order_id)
+            key = "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in parts)
+        object.__setattr__(self, "key", key)
 
 
 @frozen(order=False)

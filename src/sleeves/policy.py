@@ -43,6 +43,10 @@ class ProfitPolicy:
     most: str | None = None
     """A single sweep takes no more than this."""
 
+    def __attrs_post_init__(self) -> None:
+        if type(self.share_ppm) is not int or not 0 <= self.share_ppm <= PPM:
+            raise InvalidAmount(f"share of {self.share_ppm} ppm must lie between 0% and 100%")
+
     @classmethod
     def compound(cls) -> ProfitPolicy:
         """Keep and compound all profit."""

@@ -19,6 +19,15 @@ from .orders import Fill, Order, OrderStatus
 __all__ = ["Alert", "Changed", "Level", "Marked", "Opened", "OrderUpdate", "Placed", "Record", "Refusal"]
 
 
+def _words(given: Mapping[str, str]) -> dict[str, str]:
+    """What is journaled is the journal's own: the caller's mapping may change after."""
+    return dict(given)
+
+
+def _prices(given: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    return dict(given)
+
+
 @frozen(order=False)
 class Opened:
     """A vault, sleeve, instrument or engine was set up, on these terms."""
@@ -27,7 +36,7 @@ class Opened:
     by: str
     what: str
     name: str
-    terms: Mapping[str, str] = field(factory=dict, hash=False)
+    terms: Mapping[str, str] = field(factory=dict, converter=_words, hash=False)
 
 
 @frozen(order=False)
@@ -73,7 +82,7 @@ class Refusal:
     sleeve: str
     gate: str
     reason: str
-    numbers: Mapping[str, str] = field(factory=dict, hash=False)
+    numbers: Mapping[str, str] = field(factory=dict, converter=_words, hash=False)
     wish: str = ""
     times: int = 1
 
@@ -104,7 +113,7 @@ class Marked:
     """The prices, by symbol in price units, at which holdings are valued from here on, and when each was seen."""
 
     at: int
-    prices: Mapping[str, tuple[int, int]] = field(factory=dict, hash=False)
+    prices: Mapping[str, tuple[int, int]] = field(factory=dict, converter=_prices, hash=False)
 
 
 Record = Opened | Changed | Entry | Placed | OrderUpdate | Fill | Refusal | Alert | Marked

@@ -39,7 +39,7 @@ def _mean_and_deviation(sample: Sequence[float]) -> tuple[float, float] | None:
 def sharpe(daily: Sequence[float]) -> float | None:
     """Mean over standard deviation of daily returns, times the root of 365, no risk-free rate. None below two days."""
     found = _mean_and_deviation(daily)
-    if found is None or found[1] == 0:
+    if found is None or found[1] <= 1e-12 * max(1.0, abs(found[0])):
         return None
     return found[0] / found[1] * math.sqrt(DAYS_A_YEAR)
 

@@ -104,9 +104,8 @@ class SeatView:
         book = self.book_of(instrument)
         if book is None:
             return 0
-        worst = instrument.shift(book.ask, self._allowance.slippage_ppm, Rounding.FLOOR)
         free = self._sleeve.free_units()
-        return instrument.affordable(free if money is None else min(money, free), worst, self._allowance.fee_ppm)
+        return self._allowance.affordable(instrument, free if money is None else min(money, free), book.ask)
 
     def hold(self, place: Place) -> int | None:
         terms = self.terms(place)
@@ -114,15 +113,16 @@ class SeatView:
 
     def terms(self, place: Place) -> tuple[int | None, Asset, int] | None:
         """What an order at this moment would be sent and held with: its worst price, and the asset and units set aside."""
-        known = self._terms
-        if known is not None and known[0] is place and known[1] == self.now:
-            return known[2]
         book = self.book_of(place.instrument)
+        ask = book.ask if book else 0
+        known = self._terms
+        if known is not None and known[0] is place and known[1] == ask:
+            return known[2]
         if book is None and place.limit is None and place.stop is None and place.side is Side.BUY:
             return None
-        worst = self._allowance.worst(place, book.ask if book else 0)
+        worst = self._allowance.worst(place, ask)
         terms = (worst, *self._allowance.units(place, worst))
-        self._terms = (place, self.now, terms)
+        self._terms = (place, ask, terms)
         return terms
 
 

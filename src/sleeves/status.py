@@ -46,7 +46,7 @@ class Move(StrEnum):
     BREACH = "breach"
     """A fact overdrew an account, or another law of the books is at risk."""
     CLEAR = "clear"
-    """A human has looked at the breach."""
+    """A human has looked at the breach: paused, to be resumed."""
     KILL = "kill"
     REVIVE = "revive"
     """A human takes a killed sleeve back, paused."""
@@ -67,7 +67,7 @@ TRANSITIONS: Mapping[tuple[Status, Move], Status] = {
     (_S.PAUSED, _M.BREACH): _S.CLOSE_ONLY,
     (_S.CLOSE_ONLY, _M.BREACH): _S.CLOSE_ONLY,
     (_S.HALTED, _M.BREACH): _S.HALTED,
-    (_S.CLOSE_ONLY, _M.CLEAR): _S.ACTIVE,
+    (_S.CLOSE_ONLY, _M.CLEAR): _S.PAUSED,
     (_S.STAND_BY, _M.KILL): _S.HALTED,
     (_S.ACTIVE, _M.KILL): _S.HALTED,
     (_S.PAUSED, _M.KILL): _S.HALTED,

@@ -25,7 +25,7 @@ from .ledger import Account, EntryKind, Role
 from .market import Instrument, Mark
 from .money import Amount, AmountLike, Asset, Rounding
 from .policy import ProfitPolicy, Reserve, Sweep
-from .records import Alert, Changed, Level, Opened
+from .records import Alert, Changed, Level, Opened, Record
 from .status import Move, Status, next_status, worse
 
 __all__ = ["Backing", "CoreVault", "EngineVault", "Sleeve", "SubAccount", "Virtual"]
@@ -109,6 +109,11 @@ class Sleeve:
     def status(self) -> Status:
         """The stricter of its own status and its vault's."""
         return worse(self._status, self.vault.status)
+
+    @property
+    def own_status(self) -> Status:
+        """Its own status, whatever its vault's is."""
+        return self._status
 
     @property
     def allocation(self) -> Amount:
@@ -205,10 +210,11 @@ class Sleeve:
 
     def move(self, move: Move, *, by: str, why: str = "", at: int | None = None) -> Status:
         """Make a move of the status table. Raises `WrongStatus` when the table does not have it."""
-        before, self._status = self._status, next_status(self._status, move, f"sleeve {self.name}")
-        if before is not self._status:
-            self.vault.books.record(Changed(self.vault.books.time(at), by, self.name, "status", before, self._status, why))
-        return self._status
+        before, after = self._status, next_status(self._status, move, f"sleeve {self.name}")
+        if before is not after:
+            self.vault.books.record(Changed(self.vault.books.time(at), by, self.name, "status", before, after, why))
+            self._status = after
+        return after
 
     def pause(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
         """No new buys; an open position waits for its exit."""
@@ -274,16 +280,16 @@ class CoreVault:
         if limit > units - kept:
             raise VaultError(f"tradeable {asset(tradeable)} exceeds the total {asset(total)} less the reserve {asset.units(kept)}")
         self.books = Books() if books is None else books
-        self.books.claim(self.owner, wallet)
         at = self.books.time(at)
         terms = {"asset": f"{asset.code}:{asset.scale}", "wallet": wallet, "reserve": str(self.reserve_rule or "none"), "cap": str(cap)}
-        self.books.record(Opened(at, by, "vault", self.owner, terms))
+        records: list[Record] = [Opened(at, by, "vault", self.owner, terms)]
         if units:
-            self.books.post(booking.open_vault(self.owner, asset, units, at=at, by=by))
+            records.append(booking.open_vault(self.owner, asset, units, at=at, by=by))
         if kept:
-            self.books.post(booking.reserve(self.owner, asset, kept, at=at, by=by, why=str(self.reserve_rule)))
+            records.append(booking.reserve(self.owner, asset, kept, at=at, by=by, why=str(self.reserve_rule)))
         if limit:
-            self.books.post(booking.tradeable(self.owner, asset, limit, at=at, by=by))
+            records.append(booking.tradeable(self.owner, asset, limit, at=at, by=by))
+        self.books.claim(self.owner, wallet, *records)
 
     # -- in units ----------------------------------------------------------------------------------------------------
 
@@ -350,7 +356,8 @@ class CoreVault:
     @property
     def total(self) -> Amount:
         """Total Coins: all coins of this asset on this wallet, traded or not, with open positions at cost."""
-        own = sum(amount.units for account, amount in self.books.ledger.accounts(self.owner) if account.role in _CORE_COINS)
+        code = self.asset.code
+        own = sum(units for account, asset, units in self.books.ledger.cells(self.owner) if asset == code and account.role in _CORE_COINS)
         return self._amount(own + sum(sleeve.balance_units() for sleeve in self._sleeves.values()))
 
     @property
@@ -405,14 +412,14 @@ class CoreVault:
         policy.check(self.asset)
         units = self.asset(allocate).units
         self._check_allocatable(units, name)
-        self.books.claim(name, self.wallet)
-        sleeve = self._sleeves[name] = Sleeve(self, name, policy)
         at = self.books.time(at)
         terms = {"vault": self.owner, "policy": policy.name, "share_ppm": str(policy.share_ppm)}
         terms |= {"high_water": str(policy.high_water), "least": str(policy.least), "most": str(policy.most)}
-        self.books.record(Opened(at, by, "sleeve", name, terms))
+        records: list[Record] = [Opened(at, by, "sleeve", name, terms)]
         if units:
-            self.allocate(sleeve, self._amount(units), by=by, why=why, at=at)
+            records.append(booking.allocate(self.owner, name, self.asset, units, at=at, by=by, why=why))
+        self.books.claim(name, self.wallet, *records)
+        sleeve = self._sleeves[name] = Sleeve(self, name, policy)
         return sleeve
 
     def allocate(self, sleeve: Sleeve, amount: AmountLike, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
@@ -460,17 +467,19 @@ class CoreVault:
             loose = self._amount(pending + free)
             raise NotEnough(f"reclaim {self._amount(units)} from {sleeve.name}: only {loose} is free there", loose)
         at = self.books.time(at)
+        entries: list[Record] = []
         from_pending = min(units, pending)
         if from_pending:
-            self.books.post(booking.earmark(self.owner, sleeve.name, self.asset, -from_pending, at=at, by=by, why=why))
+            entries.append(booking.earmark(self.owner, sleeve.name, self.asset, -from_pending, at=at, by=by, why=why))
         rest = units - from_pending
         principal = min(rest, max(0, sleeve.allocation_units()))
         if principal:
-            self.books.post(booking.reclaim(self.owner, sleeve.name, self.asset, principal, at=at, by=by, why=why))
+            entries.append(booking.reclaim(self.owner, sleeve.name, self.asset, principal, at=at, by=by, why=why))
         profit = rest - principal
         if profit:
             kept = -min(profit, sleeve.high_water_units())
-            self.books.post(booking.sweep(self.owner, sleeve.name, self.asset, profit, kept, at=at, by=by, why=why or "reclaimed profit"))
+            entries.append(booking.sweep(self.owner, sleeve.name, self.asset, profit, kept, at=at, by=by, why=why or "reclaimed profit"))
+        self.books.post(*entries)
 
     def sweep(self, sleeve: Sleeve, *, by: str = "desk", ref: str = "", at: int | None = None) -> Amount:
         """Apply the sleeve's profit policy, if it is flat. Returns what went back to Tradeable.
@@ -515,8 +524,8 @@ class CoreVault:
         """Change the reserve rule, and move idle coins to or from the reserve as it asks, as far as they are there."""
         rule = Reserve.fixed(reserve) if isinstance(reserve, str) else reserve
         at = self.books.time(at)
-        before, self.reserve_rule = self.reserve_rule, rule
-        self.books.record(Changed(at, by, self.owner, "reserve", str(before or "none"), str(rule or "none"), why))
+        self.books.record(Changed(at, by, self.owner, "reserve", str(self.reserve_rule or "none"), str(rule or "none"), why))
+        self.reserve_rule = rule
         self._fill_reserve(at=at, by=by, why=why)
 
     def flex_reserve(self, volatility_ppm: int, *, by: str = "desk", at: int | None = None) -> None:
@@ -583,7 +592,7 @@ class CoreVault:
         entry = booking.withdrawal(self.owner, self.asset, idle, reserved, earmarked, left, "shortfall", at=at, by=by, why=why)
         if left:
             text = f"the wallet lacks {self._amount(left)} of what is promised to sleeves; no new risk until it is back"
-            self.books.post(entry, Alert(at, Level.CRITICAL, self.owner, "shortfall", text))
+            self.books.post(Alert(at, Level.CRITICAL, self.owner, "shortfall", text), entry)
         else:
             self.books.post(entry)
 
@@ -601,10 +610,11 @@ class CoreVault:
 
     def move(self, move: Move, *, by: str, why: str = "", at: int | None = None) -> Status:
         """Make a move of the status table. Raises `WrongStatus` when the table does not have it."""
-        before, self._status = self._status, next_status(self._status, move, f"vault {self.owner}")
-        if before is not self._status:
-            self.books.record(Changed(self.books.time(at), by, self.owner, "status", before, self._status, why))
-        return self._status
+        before, after = self._status, next_status(self._status, move, f"vault {self.owner}")
+        if before is not after:
+            self.books.record(Changed(self.books.time(at), by, self.owner, "status", before, after, why))
+            self._status = after
+        return after
 
     def pause(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
         """No new buys in any sleeve; open positions wait for their exit."""
