@@ -314,3 +314,11 @@ def test_orders_are_journaled_with_everything_needed_to_send_them_again():
     assert placed.order.place == Place(BTCUSD, Side.BUY, BTCUSD.qty("0.01"), limit=BTCUSD.price("9000"), post_only=True)
     hold = [r for r in vault.books.journal if isinstance(r, Entry) and r.kind is EntryKind.HOLD][-1]
     assert hold.ref == placed.order.id
+
+
+def test_a_perpetual_is_refused_and_not_booked_as_spot():
+    from sleeves.market import Kind
+
+    desk, *_ = new_desk(QUIET)
+    with pytest.raises(InvalidMarket, match="spot only"):
+        desk.index(Instrument("BTC-PERP", base=BTC, quote=USD, kind=Kind.PERP))

@@ -506,3 +506,31 @@ def test_a_wallet_counts_a_coin_that_another_vaults_sleeve_bought():
     assert btc.total == BTC("1")
     assert btc.coins == BTC("1.05")
     assert btc.observe_balance("1.05") == BTC("0")
+
+
+def test_a_refused_buy_lands_nothing():
+    desk, vault, sleeve, puppet = new_desk(QUIET, allocate="1000")
+    carry(desk, puppet.buy("0.01"))
+    vault.allocate(sleeve, "500")
+    sleeve.pause(by="ann")
+    assert puppet.buy("0.01").reason == "status"
+    assert (sleeve.pending, sleeve.allocation) == (USD("500"), USD("1000"))
+
+
+def test_the_next_buy_may_already_use_what_was_set_aside():
+    desk, vault, sleeve, puppet = new_desk(QUIET, allocate="1000")
+    carry(desk, puppet.buy("0.09"))
+    assert puppet.buy("0.05").reason == "funds"
+    vault.allocate(sleeve, "500")
+    carry(desk, puppet.buy("0.05"))
+    assert sleeve.pending == USD("0")
+
+
+def test_a_killed_vault_comes_back_with_its_sleeves():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    desk.kill(vault, flatten=False, by="ann")
+    desk.revive(vault, by="ann", why="again")
+    assert vault.status is sleeve.own_status is Status.PAUSED
+    vault.resume(by="ann")
+    sleeve.resume(by="ann")
+    carry(desk, puppet.buy("0.01"))

@@ -17,10 +17,10 @@ from attrs import evolve
 from . import booking
 from .blotter import Blotter, Working
 from .booking import Allowance
-from .errors import VaultError
+from .errors import InvalidMarket, VaultError
 from .explain import Waterfall, explain
 from .gates import CORE, refuse
-from .market import DAY, HOUR, SECOND, Book, Instrument, Mark, Quote
+from .market import DAY, HOUR, SECOND, Book, Instrument, Kind, Mark, Quote
 from .money import PPM, Amount, Rounding, divide
 from .orders import Accepted, Cancel, Canceled, CancelOrder, Command, Event, Fill, Order, OrderStatus, Place, Rejected, Side, SubmitOrder
 from .proof import Proof, prove
@@ -28,7 +28,7 @@ from .protocols import Engine, Gate
 from .records import Alert, Level, Marked, Opened, OrderUpdate, Placed, Refusal
 from .risk import realized_volatility
 from .seat import NEVER, Seat, SeatView
-from .status import Move, next_status
+from .status import Move, Status, next_status
 from .treasury import Inventory, Treasury
 from .vault import Backing, CoreVault, EngineVault, Sleeve, Virtual
 
@@ -62,7 +62,6 @@ class Desk:
         self._closes: dict[str, deque[float]] = {}
         self._vaults = vaults
         self._steps: Mapping[type, Callable[[Any], Sequence[Command]]] = {
-            Quote: lambda e: self.quote(self.index(e.instrument), e.at, e.bid, e.ask),
             Fill: self._filled,
             Accepted: self._accepted,
             Canceled: self._canceled,
@@ -72,7 +71,12 @@ class Desk:
     # -- setting up --------------------------------------------------------------------------------------------------
 
     def index(self, instrument: Instrument) -> int:
-        """The number of an instrument at this desk, for `quote`. A new one is registered in the books."""
+        """The number of an instrument at this desk, for `quote`. A new one is registered in the books.
+
+        Raises `InvalidMarket` for what is not spot, `VaultError` when its symbol has other terms here.
+        """
+        if instrument.kind is not Kind.SPOT:
+            raise InvalidMarket(f"{instrument.symbol} is a {instrument.kind}: this desk trades spot only, for now")
         book = self._boards.get(instrument.symbol)
         if book is not None and (book.instrument is instrument or book.instrument == instrument):
             return book.index
@@ -159,11 +163,14 @@ class Desk:
 
         Facts may come twice, late or in any order: the books end the same. Raises `TypeError` for what is no event.
         """
+        if type(event) is Quote:
+            index = self.index(event.instrument)
+            self.books.now = max(self.books.now, event.at)
+            return self.quote(index, event.at, event.bid, event.ask)
         handle = self._steps.get(type(event))
         if handle is None:
             raise TypeError(f"{event!r} is not an event that a desk knows")
-        if event.at > self.books.now:
-            self.books.now = event.at
+        self.books.now = max(self.books.now, event.at)
         return handle(event)
 
     def mark(self, now: int) -> None:
@@ -214,13 +221,12 @@ class Desk:
     def _place(self, seat: Seat, place: Place, now: int) -> Command | None:
         if place.instrument.symbol not in self._boards:
             self.index(place.instrument)
-        sleeve = seat.sleeve
-        if place.side is Side.BUY:
-            sleeve.vault.land(sleeve, at=now)
         refusal = self._judge(seat, place)
         if refusal is not None:
             self._refused(seat, refusal, now)
             return None
+        if place.side is Side.BUY:
+            seat.sleeve.vault.land(seat.sleeve, at=now)
         self._flush(seat, now)
         return self._order(seat, place, now, seat.engine.name)
 
@@ -401,15 +407,24 @@ class Desk:
         seat.flatten_by = by if flatten else ""
         return self.cancel_all(target) or (self._flatten(seat, at) if flatten else NOTHING)
 
-    def revive(self, sleeve: Sleeve, *, by: str, why: str, at: int | None = None) -> None:
-        """Take a killed sleeve back, paused, with its engine's memory fresh.
+    def revive(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> None:
+        """Take a killed sleeve, or a vault with all its killed sleeves, back: paused, with engines' memories fresh.
 
-        Raises `WrongStatus` if it was not killed, `NotEnough` while it is overdrawn.
+        Raises `WrongStatus` if it was not killed, `NotEnough` while a sleeve is overdrawn; then nothing has changed.
         """
-        seat = self._seat(sleeve)
-        sleeve.check_not_overdrawn()
-        sleeve.move(Move.REVIVE, by=by, why=why, at=at)
-        seat.memory, seat.wake, seat.flatten_by, seat.fault = seat.engine.begin(), 0, "", None
+        if isinstance(target, CoreVault):
+            halted = [sleeve for sleeve in target.sleeves.values() if sleeve.own_status is Status.HALTED]
+            for sleeve in halted:
+                sleeve.check_not_overdrawn()
+            target.move(Move.REVIVE, by=by, why=why, at=at)
+            for sleeve in halted:
+                self.revive(sleeve, by=by, why=why, at=at)
+            return
+        target.check_not_overdrawn()
+        target.move(Move.REVIVE, by=by, why=why, at=at)
+        seat = self._seats.get(target.name)
+        if seat is not None:
+            seat.memory, seat.wake, seat.flatten_by, seat.fault = seat.engine.begin(), 0, "", None
 
     def _flatten(self, seat: Seat, now: int) -> Sequence[Command]:
         """Sell what is left at market once no order is open; say what cannot be sold."""

@@ -10,12 +10,13 @@ handed to `Desk.assign(..., gates=...)`.
     status     status, shortfall, tradeable                            nothing new while paused, stopped or not backed
     quote      quote_asset                                             a vault trades only what is quoted in its asset
     price_age  no_price, stale_price                                   no decision on an old price
-    size       lot, tick, min_qty, min_notional                        what the venue would refuse anyway
-    funds      funds, position                                         a sleeve spends and sells only what it owns
+    size       lot, tick, min_qty, min_notional, no_price              what the venue would refuse anyway
+    funds      funds, position, no_price                               a sleeve spends and sells only what it owns
     order_cap  order_cap                                               one order's size
     daily_loss daily_loss, unknown_equity                              the loss since midnight UTC
     drawdown   drawdown, unknown_equity                                the fall from the highest equity
     cooldown   cooldown                                                a rest between a sale and the next buy
+    any        gate_error                                              a gate that raises refuses
 """
 
 from __future__ import annotations

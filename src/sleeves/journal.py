@@ -1,4 +1,4 @@
-"""The journal: the book of original entry. Append-only, hash-chained, and able to rebuild everything else.
+"""The journal: the book of original entry. Append-only and hash-chained; the ledger is the fold of its entries.
 
 A record is written as one line of canonical JSON. Its digest is SHA-256 over the digest before it and that line, so
 changing, dropping or swapping any line changes every digest after it. `Memory` keeps records as objects and works out

@@ -40,7 +40,7 @@ class Role(StrEnum):
 
     # of a core vault, or of nobody yet: its coins
     IDLE = "idle"
-    """Coins in no sleeve. `of` names a sleeve when they are set aside for its next buy."""
+    """Coins in no sleeve. `of` names a sleeve when they are set aside for it while it has a position open."""
     RESERVED = "reserved"
     """The safety reserve."""
     SUSPENSE = "suspense"

@@ -7,7 +7,7 @@ the books. The desk itself knows nothing of tasks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import anyio
 
@@ -26,23 +26,36 @@ async def trade(desk: Desk, *venues: Venue) -> None:
     """Run the desk on these venues until each has no more events, or the surrounding scope is canceled.
 
     With several venues an order goes to the one that its instrument names. Raises `VaultError` when two venues bear
-    one name, and what `Feed.events` raises.
+    one name, and what `Feed.events` raises (as a group when several venues raise at once).
     """
     if len({venue.name for venue in venues}) != len(venues) or not venues:
         raise VaultError("trade needs at least one venue, each with its own name")
     by_name = {venue.name: venue for venue in venues}
-    async with anyio.create_task_group() as tasks:
-        for venue in venues:
-            tasks.start_soon(_serve, desk, venue, by_name, name=f"sleeves {venue.name}")
-    if desk.books.now:
+    heard: set[str] = set()
+    try:
+        async with anyio.create_task_group() as tasks:
+            for venue in venues:
+                tasks.start_soon(_serve, desk, venue, by_name, heard, name=f"sleeves {venue.name}")
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
+    if heard:
         desk.mark(desk.books.now)
 
 
-async def _serve(desk: Desk, venue: Venue, by_name: dict[str, Venue]) -> None:
-    async for event in venue.events():
-        commands = desk.step(event)
-        if commands:
-            await _carry(desk, commands, venue, by_name)
+async def _serve(desk: Desk, venue: Venue, by_name: dict[str, Venue], heard: set[str]) -> None:
+    events = venue.events()
+    try:
+        async for event in events:
+            heard.add(venue.name)
+            commands = desk.step(event)
+            if commands:
+                await _carry(desk, commands, venue, by_name)
+    finally:
+        if isinstance(events, AsyncGenerator):
+            with anyio.CancelScope(shield=True):
+                await events.aclose()
 
 
 async def _carry(desk: Desk, commands: Sequence[Command], heard_from: Venue, by_name: dict[str, Venue]) -> None:

@@ -51,7 +51,7 @@ class View(Protocol):
         """What that position cost, in quote units, fees apart."""
 
     def free(self) -> int:
-        """What this sleeve may use for an order now."""
+        """What this sleeve may use for a buy now, with what is set aside for its next buy."""
 
     def capital(self) -> int:
         """What the core vault has put into this sleeve, net of all it took back: what profit is measured against."""

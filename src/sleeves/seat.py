@@ -52,7 +52,7 @@ class SeatView:
         return self._sleeve.open_cost_units(instrument)
 
     def free(self) -> int:
-        return self._sleeve.free_units()
+        return self._sleeve.free_units() + self._sleeve.pending_units()
 
     def capital(self) -> int:
         return self._sleeve.vault.books.ledger.net_flow(self._sleeve.name, self._sleeve.asset)
@@ -104,7 +104,7 @@ class SeatView:
         book = self.book_of(instrument)
         if book is None:
             return 0
-        free = self._sleeve.free_units()
+        free = self.free()
         return self._allowance.affordable(instrument, free if money is None else min(money, free), book.ask)
 
     def hold(self, place: Place) -> int | None:

@@ -425,8 +425,8 @@ class CoreVault:
     def allocate(self, sleeve: Sleeve, amount: AmountLike, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
         """Give a sleeve more to trade with.
 
-        While the sleeve has a position open the coins are set aside and arrive with its next buy, so that the open
-        position goes on under the old allocation. Raises `NotEnough` beyond what is `remaining`.
+        While the sleeve has a position open the coins are set aside, so that the open position goes on under the old
+        allocation; they arrive with its next buy, or when it is flat. Raises `NotEnough` beyond what is `remaining`.
         """
         self._own(sleeve)
         units = self.asset(amount).units
@@ -644,7 +644,10 @@ class Virtual:
 
 @frozen(order=False)
 class SubAccount:
-    """A real sub-account at the venue: it must hold exactly what the sleeve does."""
+    """A real sub-account at the venue, meant to hold exactly what the sleeve does.
+
+    Recorded with the engine. No driver checks it yet: until one does, `Desk.check` compares the account as a whole.
+    """
 
     venue: str
     number: int

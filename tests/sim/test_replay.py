@@ -230,28 +230,25 @@ def test_a_hold_lasts_as_long_as_its_order(tape: Tape, engine: Scripted, rules: 
 def test_whenever_flash_is_flat_its_profit_goes_back_to_tradeable_to_the_unit(tape: Tape, engine: Scripted, rules: Rules) -> None:
     desk = desk_of(flash=engine)
     run(desk, tape, rules)
-    balance, position, held, allocation = 0, 0, 0, USD("2500").units
-    due = swept = 0
-    for record in desk.books.journal:
-        if not isinstance(record, Entry):
-            continue
-        if due:
-            assert record.kind is EntryKind.SWEEP, "a flat sleeve kept its profit"
-        for (owner, role, _), asset, units in record.postings:
-            if owner != "flash":
-                continue
-            if asset == USD and role in (Role.FREE, Role.HELD, Role.TRADING):
-                balance += units
-            if role is Role.HELD:
-                held += units
-            if role is Role.TRADING and asset == COIN:
-                position -= units
-        if record.kind is EntryKind.SWEEP:
-            (amount,) = [units for (_, role, _), _, units in record.postings if role is Role.TRADEABLE]
+    allocation = USD("2500").units
+    free = held = deployed = position = swept = 0
+    due = False
+    for entry in (record for record in desk.books.journal if isinstance(record, Entry)):
+        assert entry.kind is EntryKind.SWEEP or not due, "flat, with no order open, and it kept its profit"
+        if entry.kind is EntryKind.SWEEP:
+            (amount,) = [units for (_, role, _), _, units in entry.postings if role is Role.TRADEABLE]
+            assert position < MARKET.min_qty_units
+            assert amount == min(free + held + deployed - allocation, free)
             swept += amount
-            assert amount == due
-        settled = position < MARKET.min_qty_units and not held and record.kind in (EntryKind.FILL, EntryKind.RELEASE, EntryKind.SWEEP)
-        due = max(0, balance - allocation) if settled else 0
+        for (owner, role, _), asset, units in entry.postings:
+            if owner == "flash" and asset == USD:
+                free += units if role is Role.FREE else 0
+                held += units if role is Role.HELD else 0
+                deployed += units if role is Role.TRADING else 0
+            elif owner == "flash" and role is Role.TRADING:
+                position -= units
+        flat_now = position < MARKET.min_qty_units and not held and entry.kind in (EntryKind.FILL, EntryKind.RELEASE)
+        due = flat_now and free + deployed > allocation
     assert not due
     sleeve = sleeve_of(desk, "flash")
     assert sleeve.returned == USD.units(swept)
@@ -486,6 +483,28 @@ def test_a_tape_on_other_terms_than_the_desk_knows_is_refused() -> None:
     finer = Instrument("COIN/USD", base=COIN, quote=USD, tick="0.001", lot="0.0001")
     with pytest.raises(VaultError, match="other terms"):
         run(desk, tape_of(flat(10_000), instrument=finer))
+
+
+def test_a_desk_that_has_lived_beyond_the_tapes_begin_is_refused() -> None:
+    tape = tape_of(flat(10_000, 10_000))
+    for late, refused in ((0, False), (1, True)):
+        desk = desk_of(quiet=Scripted(()))
+        sleeve_of(desk, "quiet").pause(at=tape.at[0] + late)
+        records = len(desk.books.journal)
+        if refused:
+            with pytest.raises(VaultError, match="begins before that"):
+                run(desk, tape)
+            assert len(desk.books.journal) == records
+        else:
+            assert run(desk, tape).proof.holds
+
+
+def test_a_desk_with_orders_at_another_venue_is_refused() -> None:
+    desk = desk_of(quiet=Scripted(((BUY_ALL,),)))
+    run(desk, tape_of(flat(10_000)))
+    later = tape_of(flat(10_000, 10_000)).slice(1)
+    with pytest.raises(VaultError, match=r"open orders .* quiet-1"):
+        run(desk, later)
 
 
 # -- progress and housekeeping ---------------------------------------------------------------------------------------------

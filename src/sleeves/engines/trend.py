@@ -2,7 +2,7 @@
 
 The rules of the seed's ETH/USDT script, over any spot instrument, with each threshold a named parameter:
 
-- Buy when the last hour rose by `enter`, or when the price turned up by `turn` from a tracked low that lies within
+- Buy when the last hour rose by `enter`, or when the price turned up by more than `turn` from a tracked low that lies within
   `band` of the lowest price of the last 8 hours; in both cases only while the price stands `trend` above the mean of
   the last four hourly closes. Checked every `buy_every`.
 - Sell at `stop` net of two fees; or, once the net gain has reached `arm`, when the price has turned down by `trail`
@@ -32,6 +32,8 @@ from ..protocols import View
 __all__ = ["Trend", "TrendMemory"]
 
 WINDOW = 8 * HOUR
+HAIR = 1e-12
+"""What a float may be off: a price exactly at a threshold is at it."""
 
 
 def _rate(value: Fraction | float) -> float:
@@ -66,6 +68,7 @@ class TrendMemory:
     """The highest price since the buy."""
     armed: bool = False
     buy_at: int = 0
+    sell_at: int = 0
 
 
 @frozen
@@ -99,9 +102,11 @@ class Trend:
         for what in ("enter", "turn", "band", "stop", "arm", "trail", "hold", "fee"):
             if getattr(self, what) < 0:
                 raise InvalidAmount(f"{what} {_percent(getattr(self, what))} must not be negative")
-        if self.buy_every <= 0 or self.sell_every <= 0:
-            raise InvalidAmount("buy_every and sell_every must be positive")
-        self.instrument.quote(self.least)
+        for what in ("buy_every", "sell_every"):
+            if type(getattr(self, what)) is not int or getattr(self, what) <= 0:
+                raise InvalidAmount(f"{what} {getattr(self, what)!r} must be a positive whole number of nanoseconds")
+        if self.instrument.quote(self.least).units < 0:
+            raise InvalidAmount(f"the least order {self.least} must not be negative")
 
     @classmethod
     def quiet(cls, instrument: Instrument, **changes: Any) -> Trend:
@@ -170,17 +175,17 @@ class Trend:
         now = view.now
         memory.armed, memory.high = False, 0.0
         lowest = memory.lows[0][1]
-        if not memory.low or price < memory.low or now - memory.low_at > WINDOW or memory.low > lowest * (1 + self.band):
+        if not memory.low or price < memory.low or now - memory.low_at > WINDOW or memory.low / lowest - 1 > self.band + HAIR:
             memory.low, memory.low_at = price, now
         if now < memory.buy_at:
             return None
         memory.buy_at = now + self.buy_every
         if view.orders() or len(memory.hours) < 4:
             return None
-        if price / (sum(memory.hours) / 4) - 1 < self.trend:
+        if price / (sum(memory.hours) / 4) - 1 < self.trend - HAIR:
             return None
-        risen = rise is not None and rise >= self.enter
-        turned = memory.low <= lowest * (1 + self.band) and price > memory.low * (1 + self.turn)
+        risen = rise is not None and rise >= self.enter - HAIR
+        turned = memory.low / lowest - 1 <= self.band + HAIR and price / memory.low - 1 > self.turn + HAIR
         if not risen and not turned:
             return None
         money = int(view.free() * self.size)
@@ -199,13 +204,16 @@ class Trend:
         cost = view.open_cost(market)
         worth = market.cost(int(price), position, Rounding.FLOOR)
         net = worth / cost - 1 - 2 * self.fee if cost > 0 else 0.0
-        if net >= self.arm:
+        if net >= self.arm - HAIR:
             memory.armed = True
-        if view.orders() or (rise is not None and rise >= self.hold):
+        if view.now < memory.sell_at:
             return None
-        if net <= -self.stop:
+        memory.sell_at = view.now + self.sell_every
+        if view.orders() or (rise is not None and rise >= self.hold - HAIR):
+            return None
+        if net <= -self.stop + HAIR:
             why = "stop"
-        elif memory.armed and price <= memory.high * (1 - self.trail):
+        elif memory.armed and price / memory.high - 1 <= -self.trail + HAIR:
             why = "trail"
         else:
             return None

@@ -31,7 +31,7 @@ FAR = 1 << 62
 class _Live:
     """An order on the exchange: what is left of it, and what the exchange holds for it."""
 
-    __slots__ = ("held", "held_asset", "left", "new", "order", "stopped")
+    __slots__ = ("fee_due", "fee_paid", "held", "held_asset", "left", "new", "order", "paid", "stopped", "traded")
 
     def __init__(self, order: Order, held_asset: str, held: int) -> None:
         self.order = order
@@ -40,6 +40,12 @@ class _Live:
         self.stopped = order.place.stop is not None
         self.held_asset = held_asset
         self.held = held
+        self.traded = 0
+        """The sum of price times quantity over its fills: they are rounded together, never each for itself."""
+        self.paid = 0
+        self.fee_due = 0
+        """Its fees so far in millionths of a unit."""
+        self.fee_paid = 0
 
 
 class Matcher:
@@ -106,6 +112,9 @@ class Matcher:
             return "order minimum or lot not met"
         if any(price is not None and price % market.tick_units for price in (place.limit, place.stop)):
             return "tick size check failed"
+        worth = market.cost(place.limit or place.stop or self.last, place.qty, Rounding.FLOOR)
+        if worth < market.min_notional_units:
+            return "cost minimum not met"
         if place.post_only and place.limit is not None and self.last:
             if place.side is Side.BUY and place.limit >= self.last:
                 return "post only order would take"
@@ -122,7 +131,8 @@ class Matcher:
             return market.base.code, place.qty
         price = place.limit or order.worst or self.rules.slippage.fill_price(market, Side.BUY, place.qty, place.stop or self.last)
         fee = 0 if self.rules.fees.taken_in is FeeIn.RECEIVED else max(0, self.rules.fees.taker_ppm, self.rules.fees.maker_ppm)
-        return market.quote.code, market.cost(price, place.qty, Rounding.CEIL, fee)
+        cost = market.cost(price, place.qty, Rounding.CEIL)
+        return market.quote.code, cost + divide(cost * fee, PPM, Rounding.CEIL)
 
     def cancel(self, order_id: str, now: int) -> None:
         """Take an order off the book. One that is not there any more is passed over: its fill or cancel was told."""
@@ -153,10 +163,14 @@ class Matcher:
                 room = self._walk(at + interval * step // 4, here, there, room)
             here = there
         self.last = close
+        for live in self._live.values():
+            limit = live.order.place.limit
+            if live.new and limit is not None and (close > limit if live.order.place.side is Side.BUY else close < limit):
+                live.new = False
         self._watch()
 
     def _at_first_price(self, live: _Live, at: int, price: int, room: int) -> int:
-        """The row's first price: orders at market fill, orders that just came may take, gapped stops go off."""
+        """The row's first price: orders at market fill, orders that just came may take, gapped stops and limits go off."""
         place = live.order.place
         buy = place.side is Side.BUY
         if live.stopped and place.stop is not None:
@@ -167,13 +181,24 @@ class Matcher:
             live.new = True
         if place.limit is None:
             return self._take(live, at, price, room)
-        if not live.new:
-            return 0
+        if live.new and not place.post_only:
+            return self._take_or_rest(live, at, price, room)
         live.new = False
-        crossed = price <= place.limit if buy else price >= place.limit
-        filled = self._take(live, at, price, room) if crossed and not place.post_only else 0
-        if place.tif is TimeInForce.IOC and live.left:
+        through = price < place.limit if buy else price > place.limit
+        return self._trade(live, at, place.limit, min(live.left, room), Liquidity.MAKER) if through else 0
+
+    def _take_or_rest(self, live: _Live, at: int, price: int, room: int) -> int:
+        """A limit order that meets the market: it takes what it can, and what is left rests, or is canceled if immediate.
+
+        What only the row's volume kept from filling goes on taking at the next row's first price.
+        """
+        place = live.order.place
+        assert place.limit is not None
+        crossed = price <= place.limit if place.side is Side.BUY else price >= place.limit
+        filled = self._take(live, at, price, room) if crossed else 0
+        if place.tif is TimeInForce.IOC and live.left and live.order.id in self._live:
             self._expire(live, at, "immediate or cancel")
+        live.new = crossed
         return filled
 
     def _walk(self, at: int, here: int, there: int, room: int) -> int:
@@ -194,20 +219,27 @@ class Matcher:
 
     def _reach(self, live: _Live, at: int, room: int) -> int:
         place = live.order.place
-        if live.stopped and place.stop is not None:
-            live.stopped = False
-            if place.limit is None:
-                return self._take(live, at, place.stop, room)
-            crossed = place.stop <= place.limit if place.side is Side.BUY else place.stop >= place.limit
-            return self._take(live, at, place.stop, room) if crossed else 0
-        assert place.limit is not None
-        return self._trade(live, at, place.limit, min(live.left, room), Liquidity.MAKER)
+        if not live.stopped or place.stop is None:
+            assert place.limit is not None
+            return self._trade(live, at, place.limit, min(live.left, room), Liquidity.MAKER)
+        live.stopped = False
+        if place.limit is None:
+            return self._take(live, at, place.stop, room)
+        if place.post_only:
+            takes = place.stop <= place.limit if place.side is Side.BUY else place.stop >= place.limit
+            if takes:
+                self._expire(live, at, "post only order would take")
+            live.new = False
+            return 0
+        return self._take_or_rest(live, at, place.stop, room)
 
     def _take(self, live: _Live, at: int, price: int, room: int) -> int:
         """Take liquidity at a price, with slippage by size, never beyond the order's limit or the hold's worst price."""
         place, market = live.order.place, self.instrument
         qty = min(live.left, room) // market.lot_units * market.lot_units
         if qty <= 0:
+            if place.tif is TimeInForce.IOC:
+                self._expire(live, at, "immediate or cancel")
             return 0
         fill_price = self.rules.slippage.fill_price(market, place.side, qty, price)
         if place.side is Side.BUY:
@@ -232,8 +264,13 @@ class Matcher:
         if qty <= 0:
             return 0
         buy = side is Side.BUY
-        cost = market.cost(price, qty, Rounding.CEIL if buy else Rounding.FLOOR)
-        fee = self.rules.fees.charge(market, side, qty, cost, liquidity)
+        live.traded += price * qty
+        cost = market.cost(1, live.traded, Rounding.CEIL if buy else Rounding.FLOOR) - live.paid
+        live.paid += cost
+        asset, millionths = self.rules.fees.due(market, side, qty, cost, liquidity)
+        live.fee_due += millionths
+        fee = Amount(divide(live.fee_due, PPM, Rounding.CEIL) - live.fee_paid, asset)
+        live.fee_paid += fee.units
         base, quote = market.base.code, market.quote.code
         coins = self._coins
         if buy:
@@ -246,7 +283,8 @@ class Matcher:
         live.left -= qty
         self.trades += 1
         if live.left:
-            share = divide(live.held * qty, live.left + qty, Rounding.DOWN)
+            spent = cost + (fee.units if fee.asset == market.quote else 0)
+            share = min(live.held, max(spent, divide(live.held * qty, live.left + qty, Rounding.DOWN)) if buy else qty)
             live.held -= share
             self._held[live.held_asset] -= share
         else:

@@ -42,15 +42,20 @@ class Fees:
 
     def __attrs_post_init__(self) -> None:
         for name, value in (("maker", self.maker_ppm), ("taker", self.taker_ppm)):
-            if not -PPM < value < PPM:
+            if type(value) is not int or not -PPM < value < PPM:
                 raise InvalidAmount(f"{name} fee of {value} ppm must lie between -100% and 100%")
+
+    def due(self, market: Instrument, side: Side, qty: int, cost: int, liquidity: Liquidity) -> tuple[Asset, int]:
+        """The asset of a trade's fee, and the fee in millionths of its smallest unit: exact, not rounded yet."""
+        rate = self.maker_ppm if liquidity is Liquidity.MAKER else self.taker_ppm
+        if self.taken_in is FeeIn.RECEIVED and side is Side.BUY:
+            return market.base, qty * rate
+        return market.quote, cost * rate
 
     def charge(self, market: Instrument, side: Side, qty: int, cost: int, liquidity: Liquidity) -> Amount:
         """The fee of one trade, rounded up (a rebate toward zero)."""
-        rate = self.maker_ppm if liquidity is Liquidity.MAKER else self.taker_ppm
-        if self.taken_in is FeeIn.RECEIVED and side is Side.BUY:
-            return Amount(divide(qty * rate, PPM, Rounding.CEIL), market.base)
-        return Amount(divide(cost * rate, PPM, Rounding.CEIL), market.quote)
+        asset, millionths = self.due(market, side, qty, cost, liquidity)
+        return Amount(divide(millionths, PPM, Rounding.CEIL), asset)
 
 
 @frozen(order=False)
@@ -77,7 +82,7 @@ class Slippage:
         return cls(0, 0)
 
     def __attrs_post_init__(self) -> None:
-        if not 0 <= self.low_ppm <= self.high_ppm < PPM:
+        if type(self.low_ppm) is not int or type(self.high_ppm) is not int or not 0 <= self.low_ppm <= self.high_ppm < PPM:
             raise InvalidAmount(f"slippage {self.low_ppm} to {self.high_ppm} ppm: need 0% <= low <= high < 100%")
         if Asset("QUOTE", 18)(self.full_at).units <= 0:
             raise InvalidAmount(f"full_at {self.full_at} must be positive")
@@ -110,7 +115,8 @@ class Rules:
         return cls(fees or Fees(), slippage or Slippage(), None if participation is None else ppm(participation, "participation"))
 
     def __attrs_post_init__(self) -> None:
-        if self.participation_ppm is not None and not 0 < self.participation_ppm <= PPM:
+        part = self.participation_ppm
+        if part is not None and (type(part) is not int or not 0 < part <= PPM):
             raise InvalidAmount(f"participation of {self.participation_ppm} ppm must lie above 0% and up to 100%")
 
     def describe(self) -> list[str]:
