@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from attrs import evolve
-from helpers import BTCUSD, Puppet, carry, fill, new_desk
 
+from helpers import BTCUSD, Puppet, carry, fill, new_desk
 from sleeves import BTC, ETH, FLASH, QUIET, USD, Allowance, Asset, Cancel, CoreVault, Desk, Instrument, Place, Side
 from sleeves.errors import InvalidAmount, InvalidMarket, NotEnough, VaultError
 from sleeves.ledger import Entry, EntryKind

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from helpers import BTCUSD, Puppet, carry, new_desk
 
+from helpers import BTCUSD, Puppet, carry, new_desk
 from sleeves import BTC, EUR, FLASH, QUIET, USD, CoreVault, Desk, Instrument, Place, Side
 from sleeves.errors import InvalidAmount
 from sleeves.gates import CORE, Cooldown, DailyLoss, Drawdown, OrderCap

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from helpers import BTCUSD, carry, fill, new_desk
 
+from helpers import BTCUSD, carry, fill, new_desk
 from sleeves import FLASH, QUIET, USD
 from sleeves.market import DAY, HOUR
 from sleeves.report import Report, fold
@@ -56,7 +56,7 @@ def test_wins_and_losses_are_round_trips_after_all_their_fees():
     assert [net > USD("0") for net in nets] == [True, False, False], "a gain of 1 USD does not pay its fees"
     assert row["win_rate"] == pytest.approx(1 / 3)
     assert row["profit_factor"] == pytest.approx(float(nets[0].decimal / -(nets[1] + nets[2]).decimal))
-    assert sum((net.units for net in nets)) == (sleeve.realized - sleeve.fees).units
+    assert sum(net.units for net in nets) == (sleeve.realized - sleeve.fees).units
 
 
 @pytest.mark.parametrize("flow", ["allocate", "reclaim", "both", "none"])

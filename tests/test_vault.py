@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from helpers import BTCUSD, Puppet, carry, fill, new_desk
 
+from helpers import BTCUSD, Puppet, carry, fill, new_desk
 from sleeves import BTC, FLASH, QUIET, USD, USDC, Books, CoreVault, Desk, Place, ProfitPolicy, Reserve, Side, Treasury
 from sleeves.errors import AssetMismatch, InvalidAmount, NotEnough, VaultError, WrongStatus
 from sleeves.ledger import Entry
