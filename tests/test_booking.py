@@ -484,10 +484,8 @@ def test_a_limit_order_covers_its_limit_and_an_order_at_market_a_move():
     assert allowance.worst(buy(stop=SOLUSDC.price("160")), ask) == SOLUSDC.price("160.80")
     assert allowance.worst(buy(stop=SOLUSDC.price("160"), limit=SOLUSDC.price("161")), ask) == SOLUSDC.price("161")
     assert allowance.worst(Place(SOLUSDC, Side.SELL, 10**6), ask) is None
-    assert allowance.units(buy(qty=SOL("1").units), SOLUSDC.price("150.75")) == (
-        USDC,
-        USDC("151.3531").units,
-    )  # and a ten-thousandth for roundings
+    covered = USDC("151.353") + USDC("0.0001")  # its cost and fee, and a ten-thousandth for roundings
+    assert allowance.units(buy(qty=SOL("1").units), SOLUSDC.price("150.75")) == (USDC, covered.units)
     assert allowance.units(Place(SOLUSDC, Side.SELL, 5 * 10**6), None) == (SOL, 5 * 10**6)
 
 

@@ -13,6 +13,8 @@ checks whether the money is there: that is the ledger's business. They only make
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from attrs import frozen
 
 from .errors import InvalidAmount
@@ -262,8 +264,8 @@ def fill(sleeve: str, fill: Fill, *, held: int, position: int, open_cost: int, b
     unsold; a fee in a third asset is paid from the sleeve's own coins of it.
     """
     market = fill.instrument
-    base, quote, symbol = market.base, market.quote, market.symbol
-    free, trading, fees = _free(sleeve), Account(sleeve, Role.TRADING, symbol), Account(sleeve, Role.FEES, symbol)
+    base, quote = market.base, market.quote
+    free, trading, fees, pnl = _accounts(sleeve, market.symbol)
     hold = Account(sleeve, Role.HELD, fill.order_id)
     fee_asset, fee_units = fill.fee.asset, fill.fee.units
     fee_quote = fee_base = fee_value = 0
@@ -276,23 +278,30 @@ def fill(sleeve: str, fill: Fill, *, held: int, position: int, open_cost: int, b
         third = (Posting(free, fee_asset, -fee_units), Posting(fees, fee_asset, fee_units))
     unsold = fee_value - fee_quote
     if fill.side is Side.BUY:
-        change, spent = fill.qty - fee_base, fill.cost - unsold
-        traded, held_back = Posting(free, base, change), Posting(hold, quote, -held)
-        cash = held - fill.cost - fee_quote
+        change, spent, cash = fill.qty - fee_base, fill.cost - unsold, held - fill.cost - fee_quote
+        coins = [(free, base, change), (trading, base, -change), (hold, quote, -held)]
     else:
-        change, spent = -fill.qty - fee_base, -fill.cost - unsold
-        traded, held_back = Posting(hold, base, -held), Posting(free, base, held + change)
-        cash = fill.cost - fee_quote
+        change, spent, cash = -fill.qty - fee_base, -fill.cost - unsold, fill.cost - fee_quote
+        coins = [(hold, base, -held), (free, base, held + change), (trading, base, -change)]
     cost, made = _cost_and_profit(position, open_cost, change, spent)
-    moved = Posting(trading, base, -change)
-    postings = (
-        *((traded, moved, held_back) if fill.side is Side.BUY else (traded, held_back, moved)),
-        Posting(free, quote, cash),
-        Posting(trading, quote, cost),
-        Posting(Account(sleeve, Role.PNL, symbol), quote, -made),
-        Posting(fees, quote, fee_value),
+    coins += [(free, quote, cash), (trading, quote, cost), (pnl, quote, -made), (fees, quote, fee_value)]
+    postings = tuple([_new(Posting, posting) for posting in coins if posting[2]])
+    return Entry(fill.at, EntryKind.FILL, by, postings + third, fill.key)
+
+
+_new = tuple.__new__
+"""Makes a `Posting` of a plain tuple without a call in Python: fills are where a run spends its time."""
+
+
+@lru_cache(maxsize=1024)
+def _accounts(sleeve: str, symbol: str) -> tuple[Account, Account, Account, Account]:
+    """FREE of the sleeve, and its TRADING, FEES and PNL in one instrument."""
+    return (
+        Account(sleeve, Role.FREE),
+        Account(sleeve, Role.TRADING, symbol),
+        Account(sleeve, Role.FEES, symbol),
+        Account(sleeve, Role.PNL, symbol),
     )
-    return Entry(fill.at, EntryKind.FILL, by, tuple([p for p in postings if p[2]]) + third, fill.key)
 
 
 def _cost_and_profit(position: int, open_cost: int, change: int, spent: int) -> tuple[int, int]:

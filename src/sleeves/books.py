@@ -54,9 +54,9 @@ class Books:
         ledger = self.ledger
         entries = [record for record in records if type(record) is Entry]
         if len(entries) == 1:
-            ledger.check(entries[0])
+            touched = ledger.check(entries[0])
             self.journal.append(*records)
-            ledger.apply(entries[0])
+            ledger.apply(entries[0], touched)
             return
         applied: list[Entry] = []
         try:

@@ -179,9 +179,11 @@ class Desk:
         self._mark_at = now - now % self.mark_every + self.mark_every
         prices = {symbol: (book.mid, book.at) for symbol, book in self._boards.items() if book.bid}
         for seat in self._seats.values():
-            self._flush(seat, now)
-            seat.view.now = now
-            seat.view.observe()
+            if seat.repeats:
+                self._flush(seat, now)
+            if len(seat.gates) > len(CORE):
+                seat.view.now = now
+                seat.view.observe()
         if prices:
             self.books.record(Marked(now, prices))
             self._flex(prices, now)

@@ -85,6 +85,9 @@ FLOW_ROLES = (SLEEVE_ROLES - {Role.HIGH_WATER}) | {Role.IDLE, Role.RESERVED, Rol
 MARK_ROLES = frozenset({Role.TRADEABLE, Role.HIGH_WATER, Role.MEMO})
 """Permissions and marks. In an entry they sum to zero among themselves, so that none ever becomes a coin."""
 
+COIN_MOVES = SLEEVE_ROLES - MARK_ROLES
+"""What an entry that stays within one sleeve may touch."""
+
 GUARDED_ROLES = frozenset({Role.FREE, Role.HELD, Role.IDLE, Role.RESERVED, Role.TRADEABLE})
 """Roles that no command may take below zero."""
 
@@ -229,43 +232,48 @@ class Ledger:
         self._owned: dict[str, dict[_Cell, None]] = {}
         self._flows: dict[tuple[str, EntryKind, str], int] = {}
 
-    def check(self, entry: Entry) -> None:
-        """Raise what `post` would raise; change nothing."""
-        sums: dict[str, int] = {}
-        sleeve = None
+    def check(self, entry: Entry) -> list[_Cell]:
+        """Raise what `post` would raise; change nothing. Returns the cells of the postings, for `apply`."""
+        cells = self._cells
         assets = self._assets
+        sums: dict[str, int] = {}
         fresh: dict[str, Asset] = {}
+        touched: list[_Cell] = []
+        marks: dict[str, int] | None = None
+        sleeve = None
         internal = entry.kind in INTERNAL
-        marks: dict[str, int] = {}
+        allowed = COIN_MOVES if internal else SLEEVE_ROLES
         for account, asset, units in entry.postings:
-            owner, role, _ = account
             code = asset.code
             known = assets.get(code) or fresh.setdefault(code, asset)
             if known is not asset and known != asset:
                 raise AssetMismatch(f"{code} is counted here with {known.scale} decimal places, not {asset.scale}")
             sums[code] = sums.get(code, 0) + units
-            if role in SLEEVE_ROLES:
+            role = account[1]
+            if role in allowed:
                 if sleeve is None:
-                    sleeve = owner
-                elif sleeve != owner:
-                    raise IsolationBreach(f"entry touches two sleeves, {sleeve!r} and {owner!r}: {entry}")
+                    sleeve = account[0]
+                elif sleeve != account[0]:
+                    raise IsolationBreach(f"entry touches two sleeves, {sleeve!r} and {account[0]!r}: {entry}")
             elif internal:
-                raise IsolationBreach(f"a {entry.kind} stays within its sleeve and cannot touch {account}: {entry}")
+                raise IsolationBreach(f"a {entry.kind} moves coins within its sleeve and cannot touch {account}: {entry}")
             if role in MARK_ROLES:
-                if internal:
-                    raise IsolationBreach(f"a {entry.kind} moves coins and cannot touch the mark {account}: {entry}")
+                marks = {} if marks is None else marks
                 marks[code] = marks.get(code, 0) + units
-            if (account, code) not in self._cells:
+            cell = (account, code)
+            if cell not in cells:
                 _check_account(account)
+            touched.append(cell)
         for code, total in sums.items():
             if total or type(total) is not int:
                 raise Unbalanced(f"{code} of the entry sums to {total} units, not 0: {entry}")
-        if any(marks.values()):
+        if marks and any(marks.values()):
             raise Unbalanced(f"permissions and marks of the entry do not sum to 0 among themselves: {entry}")
         if not entry.by or not isinstance(entry.by, str):
             raise LedgerError(f"an entry names who wrote it, not {entry.by!r}: {entry}")
         if entry.kind not in FACTS:
             self._check_overdraft(entry)
+        return touched
 
     def _check_overdraft(self, entry: Entry) -> None:
         after: dict[_Cell, int] = {}
@@ -277,22 +285,24 @@ class Ledger:
             if units < 0 and units < self._cells.get((account, code), 0):
                 raise Overdraft(f"{entry.kind} would overdraw {account} by {-units} units of {code}: {entry}")
 
-    def apply(self, entry: Entry) -> None:
-        """Post an entry that `check` has passed."""
+    def apply(self, entry: Entry, touched: list[_Cell] | None = None) -> None:
+        """Post an entry that `check` has passed, with what it returned."""
         cells = self._cells
-        for account, asset, units in entry.postings:
-            cell = (account, asset.code)
+        if touched is None:
+            touched = [(posting.account, posting.asset.code) for posting in entry.postings]
+        for cell, posting in zip(touched, entry.postings, strict=True):
+            units = posting[2]
             if cell in cells:
                 balance = cells[cell] + units
-                if balance or account[1] is not Role.HELD:
+                if balance or cell[0][1] is not Role.HELD:
                     cells[cell] = balance
                 else:
                     del cells[cell]
-                    del self._owned[account[0]][cell]
+                    del self._owned[cell[0][0]][cell]
             elif units:
-                self._assets.setdefault(asset.code, asset)
+                self._assets.setdefault(cell[1], posting[1])
                 cells[cell] = units
-                self._owned.setdefault(account[0], {})[cell] = None
+                self._owned.setdefault(cell[0][0], {})[cell] = None
         if entry.kind not in INTERNAL:
             for account, asset, units in entry.postings:
                 if account[1] in FLOW_ROLES:
@@ -304,8 +314,7 @@ class Ledger:
 
         Raises `Unbalanced`, `IsolationBreach`, `Overdraft` (commands only), `AssetMismatch` (an asset's scale changed).
         """
-        self.check(entry)
-        self.apply(entry)
+        self.apply(entry, self.check(entry))
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

@@ -141,8 +141,10 @@ class Seat:
         "flatten_by",
         "gates",
         "memory",
+        "open_orders",
         "refusal",
         "repeats",
+        "sleeve",
         "vault",
         "view",
         "wake",
@@ -151,6 +153,8 @@ class Seat:
     def __init__(self, engine: Engine[Any], vault: EngineVault, gates: Sequence[Gate], view: SeatView) -> None:
         self.engine = engine
         self.vault = vault
+        self.sleeve: Sleeve = vault.sleeve
+        self.open_orders: dict[str, Order] = view._orders
         self.gates = gates
         self.view = view
         self.memory = engine.begin()
@@ -162,11 +166,3 @@ class Seat:
         self.flatten_by = ""
         self.refusal: Refusal | None = None
         self.repeats = 0
-
-    @property
-    def sleeve(self) -> Sleeve:
-        return self.vault.sleeve
-
-    @property
-    def open_orders(self) -> dict[str, Order]:
-        return self.view._orders

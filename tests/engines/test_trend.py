@@ -24,6 +24,7 @@ from sleeves.market import HOUR, MINUTE, SECOND
 from sleeves.money import Rounding
 from sleeves.orders import Canceled, Command, Fill, Intent, Liquidity, Order, Side, SubmitOrder
 from sleeves.protocols import View
+from sleeves.records import Refusal
 
 MARKET = Instrument("BTC/USD", base=BTC, quote=USD, tick="0.01", lot="0.00001", min_qty="0.0001")
 BASE = 1_000_000  # 10,000.00
@@ -231,14 +232,23 @@ def test_a_low_is_remembered_for_eight_hours(late: int, expected: list[tuple[str
 
 
 def test_after_a_sale_the_low_is_tracked_anew() -> None:
-    """Sold at 9,900 after a fall: the turn is from there, not from where it was before the buy."""
-    stand = Stand(turning(trend=-1.0, stop="0.1%")).flat(BASE)
-    assert stand.at(AFTER + 60, BASE * 101 // 100) == TURNED
-    assert stand.at(AFTER + 120, BASE * 99 // 100) == [("sell", "stop")]
-    low = BASE * 99 // 100 + 500
-    assert stand.at(AFTER + 180, low) == []
-    assert stand.at(AFTER + 240, low * 10_020 // 10_000 - 1) == []
-    assert stand.at(AFTER + 300, low * 10_020 // 10_000 + 1) == TURNED
+    """Sold with a gain: the turn is from the price after the sale, not from the low before the buy, which is far below."""
+    stand = Stand(turning(trend=-1.0, hold=NEVER)).flat(BASE)
+    assert stand.at(AFTER + 60, BASE * 1_003 // 1_000) == TURNED
+    assert stand.at(AFTER + 120, BASE * 1_018 // 1_000) == []
+    assert stand.at(AFTER + 180, BASE * 1_015 // 1_000) == [("sell", "trail")]
+    low = BASE * 1_014 // 1_000
+    assert stand.at(AFTER + 240, low) == []
+    assert stand.at(AFTER + 300, low * 10_020 // 10_000 - 1) == []
+    assert stand.at(AFTER + 360, low * 10_020 // 10_000 + 1) == TURNED
+
+
+def test_a_low_too_far_above_the_lowest_moves_up_with_the_price() -> None:
+    """It does not become a low to turn from later, when the lowest price has been forgotten."""
+    stand = Stand(turning(trend=-1.0)).flat(BASE, hours=8)
+    assert stand.at(EIGHT + 60, BASE * 103 // 100) == []
+    for minute in range(2, 8 * 60 + 10):
+        assert stand.at(EIGHT + 60 * minute, BASE * 105 // 100) == []
 
 
 # -- how often, and how much -----------------------------------------------------------------------------------------------
@@ -271,18 +281,24 @@ def test_a_sale_is_checked_no_more_often_than_sell_every_also_where_buys_are(sec
 
 
 def test_while_an_order_is_open_it_places_no_other() -> None:
-    stand = Stand(momentum()).flat(BASE)
+    stand = Stand(momentum(size="40%")).flat(BASE)
     stand.filling = False
     assert stand.at(AFTER + 60, BASE * 102 // 100) == BOUGHT
     assert stand.at(AFTER + 120, BASE * 103 // 100) == []
-    assert len(stand.desk.cancel_all(stand.sleeve)) == 1
+    assert not refusals(stand)
 
 
 def test_while_a_sale_is_open_it_places_no_other() -> None:
     stand = holding()
     stand.filling = False
+    before = refusals(stand)
     assert stand.at(BUY_AT + 60, BASE // 2) == STOPPED
     assert stand.at(BUY_AT + 120, BASE // 2) == []
+    assert refusals(stand) == before, "it asked, and the desk had to refuse"
+
+
+def refusals(stand: Stand) -> int:
+    return sum(isinstance(record, Refusal) for record in stand.desk.books.journal)
 
 
 @pytest.mark.parametrize(("size", "qty"), [("100%", "0.09803"), ("50%", "0.04901"), ("1%", "0.00098")])
@@ -399,11 +415,13 @@ def test_once_armed_it_sells_on_a_turn_whatever_is_left_of_the_gain() -> None:
 
 def test_the_high_is_of_this_position_not_of_the_one_before() -> None:
     stand = holding()
-    assert stand.at(BUY_AT + 60, BASE * 1_010 // 1_000) == []
+    assert stand.at(BUY_AT + 60, BASE * 110 // 100) == []
     assert stand.at(BUY_AT + 120, BASE) == TRAILED
     assert stand.at(BUY_AT + 180, BASE) == BOUGHT
     assert stand.at(BUY_AT + 240, BASE * 1_005 // 1_000) == []
-    assert stand.at(BUY_AT + 300, BASE * 1_000 // 1_000) == [], "armed by the gain of the position before"
+    assert stand.at(BUY_AT + 300, BASE) == [], "armed by the gain of the position before"
+    assert stand.at(BUY_AT + 360, BASE * 1_010 // 1_000) == [], "turned down from the high of the position before"
+    assert stand.at(BUY_AT + 420, BASE * 1_007 // 1_000) == TRAILED
 
 
 @settings(max_examples=25)

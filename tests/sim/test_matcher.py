@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from sleeves.errors import InvalidMarket
 from sleeves.market import MINUTE, Instrument
-from sleeves.money import PPM, USD, Amount, Asset, Rounding
+from sleeves.money import PPM, USD, Amount, Asset
 from sleeves.orders import Accepted, Canceled, Event, Fill, Liquidity, Order, Place, Rejected, Side, TimeInForce
 from sleeves.sim.matcher import Matcher
 from sleeves.sim.models import FeeIn, Fees, Rules, Slippage
@@ -449,6 +449,10 @@ REMAINDERS = {
         "100 100 100 100 10 / > a buy 0.5 limit 110 / 100 100 100 100 0 / 100 101 99 100 6",
         "1.0 a accepted / 2.0 a fill 0.5 at 100 taker",
     ),
+    "a stop-limit that went off into too little volume takes on too": (
+        "100 100 100 100 10 / > a buy 1 stop 105 limit 110 / 100 106 100 104 6 / 104 105 103 104 6",
+        "1.0 a accepted / 1.2 a fill 0.6 at 105 taker / 2.0 a fill 0.4 at 104 taker",
+    ),
     "immediate or cancel with a limit: what one bar's part leaves is canceled, once": (
         "100 100 100 100 10 / > a buy 1 limit 110 ioc / 100 100 100 100 6 / 100 100 100 100 6",
         "1.0 a accepted / 1.0 a fill 0.6 at 100 taker / 1.0 a canceled: immediate or cancel",
@@ -637,18 +641,22 @@ def test_an_order_worth_less_than_the_venue_takes_is_rejected(qty: str, terms: d
     assert (not any(isinstance(event, Rejected) for event in exchange.outbox)) is taken
 
 
-def test_parts_of_an_order_never_cost_more_than_the_account_has() -> None:
-    """Each part is rounded up by itself, yet the whole stays within what was set aside for it: 0.03 coins in three lots."""
-    market = Instrument("COIN/USD", base=COIN, quote=Asset("CENT", 2), tick="0.1", lot="0.01")
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("price", range(1_000, 1_010))
+def test_parts_of_an_order_never_cost_more_than_was_set_aside(parts: int, price: int) -> None:
+    """Cost and fee of each part are rounded up by themselves; an account with just enough for the order is not overdrawn."""
+    market = Instrument("COIN/CENT", base=COIN, quote=Asset("CENT", 0), tick="0.1", lot="0.01")
     rules = Rules(Fees(4_000, 4_000), Slippage.none(), PPM)
-    place = Place(market, Side.BUY, 300, limit=1_003)
-    set_aside = market.cost(1_003, 300, Rounding.CEIL, 4_000)
-    exchange = Matcher(market, {"CENT": market.quote.units(set_aside)}, rules)
-    exchange.submit(Order("a", "sleeve", place, 0), 0)
-    for bar in range(3):
-        exchange.advance(bar * MINUTE, MINUTE, 1_003, 1_003, 1_002, 1_003, 1)
+    order = Order("a", "sleeve", Place(market, Side.BUY, 300 * parts, limit=price), 0)
+    for cents in range(1, 1_000):
+        exchange = Matcher(market, {"CENT": market.quote.units(cents)}, rules)
+        exchange.submit(order, 0)
+        if isinstance(exchange.outbox[0], Accepted):
+            break
+    for bar in range(parts):
+        exchange.advance(bar * MINUTE, MINUTE, price, price, price - 1, price, 3)
         assert exchange.available("CENT") >= 0
-    assert exchange.balances()["COIN"] == COIN("0.03")
+    assert exchange.balances()["COIN"].units == 300 * parts
 
 
 @pytest.mark.parametrize(

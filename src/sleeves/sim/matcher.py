@@ -106,11 +106,11 @@ class Matcher:
 
     def _refuse(self, order: Order) -> str:
         place, market = order.place, self.instrument
-        if place.instrument != market:
+        if place.instrument is not market and place.instrument != market:
             return f"unknown instrument {place.instrument.symbol}"
         if place.qty % market.lot_units or place.qty < market.min_qty_units:
             return "order minimum or lot not met"
-        if any(price is not None and price % market.tick_units for price in (place.limit, place.stop)):
+        if (place.limit or 0) % market.tick_units or (place.stop or 0) % market.tick_units:
             return "tick size check failed"
         worth = market.cost(place.limit or place.stop or self.last, place.qty, Rounding.FLOOR)
         if worth < market.min_notional_units:
@@ -283,7 +283,7 @@ class Matcher:
         live.left -= qty
         self.trades += 1
         if live.left:
-            spent = cost + (fee.units if fee.asset == market.quote else 0)
+            spent = cost + (fee.units if fee.asset is market.quote else 0)
             share = min(live.held, max(spent, divide(live.held * qty, live.left + qty, Rounding.DOWN)) if buy else qty)
             live.held -= share
             self._held[live.held_asset] -= share
