@@ -305,7 +305,7 @@ class Broken(Wire):
 
     async def events(self) -> AsyncIterator[Event]:
         yield Quote(self.market, SECOND, self.prices[0], self.prices[0])
-        raise VenueUnavailable("the connection is lost for good")
+        raise VenueUnavailable("the connection is lost for good") from OSError("reset by peer")
 
 
 @both
@@ -314,6 +314,24 @@ def test_a_feed_that_is_lost_for_good_is_what_the_caller_gets(backend: str) -> N
     desk = desk_of(one=Buyer((BITCOIN,), BITCOIN))
     with pytest.raises(VenueUnavailable, match="lost for good"):
         anyio.run(trade, desk, Broken("kraken", BITCOIN, [BTC_PRICE]), backend=backend)
+    assert desk.check(deep=True).holds
+
+
+@both
+def test_and_with_it_comes_what_caused_it(backend: str) -> None:
+    with pytest.raises(VenueUnavailable) as error:
+        anyio.run(trade, desk_of(one=Buyer((BITCOIN,), BITCOIN)), Broken("kraken", BITCOIN, [BTC_PRICE]), backend=backend)
+    assert str(error.value.__cause__) == "reset by peer"
+
+
+@both
+def test_a_feed_that_is_lost_ends_the_run_on_the_other_venues_too(backend: str) -> None:
+    desk = desk_of(one=Buyer((BITCOIN,), BITCOIN), two=Buyer((ETHER,), ETHER))
+    other = Wire("drift", ETHER, [ETH_PRICE] * 1_000)
+    with pytest.raises(VenueUnavailable):
+        anyio.run(trade, desk, Broken("kraken", BITCOIN, [BTC_PRICE]), other, backend=backend)
+    assert other.closed
+    assert other.now < 1_000 * SECOND
     assert desk.check(deep=True).holds
 
 

@@ -497,10 +497,11 @@ def test_a_resting_limit_that_was_gapped_through_is_filled_at_its_limit_as_maker
     assert [line.split(" ", 1)[1] for line in events] == ["a accepted", f"a fill 10 at {price} maker"]
 
 
-def test_a_post_only_stop_never_takes() -> None:
-    """It goes off at 100 on the way up, where its limit of 102 would take."""
-    events = play(matcher(), "105 105 105 105 / > a buy 10 stop 100 limit 102 post / 95 106 95 106")
-    assert not [line for line in events if "taker" in line]
+@pytest.mark.parametrize("bar", ["95 101.5 95 101.5", "101 101.5 100.5 101"])
+def test_a_post_only_stop_that_would_take_does_not_fill(bar: str) -> None:
+    """It goes off at 100 on the way up, or at an open of 101, where its limit of 102 would take."""
+    events = play(matcher(), f"105 105 105 105 / > a buy 10 stop 100 limit 102 post / {bar}")
+    assert events == ["1.0 a accepted", f"{'1.2' if bar[:2] == '95' else '1.0'} a canceled: post only order would take"]
 
 
 def test_immediate_or_cancel_with_a_stop_and_a_limit_does_not_rest() -> None:

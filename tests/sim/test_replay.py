@@ -385,7 +385,7 @@ def test_a_resting_order_is_reached_after_any_number_of_bars_that_do_not_reach_i
     desk = desk_of(quiet=Scripted(((BUY_ALL,), (), (wish,))))
     run(desk, tape_of([*flat(*[10_000] * 20), bar, *flat(10_000)]), FREE_OF_COST)
     assert [(fill.price, fill.at // SECOND - START) for fill in fills_of(desk)[1:]] == (
-        [] if price is None else [(price, 20 * 60 + (15 if price < 10_000 else 45))]
+        [] if price is None else [(price, 20 * 60 + (15 if price < 10_000 else 30))]
     )
 
 
@@ -413,6 +413,22 @@ def test_what_is_bought_after_a_kill_is_sold_again() -> None:
     assert [fill.order_id for fill in fills_of(desk)] == ["quiet-1", "quiet-2"]
     assert sleeve_of(desk, "quiet").positions() == {}
     assert report.proof.holds
+
+
+@pytest.mark.parametrize("steps", [(60, 60, 60, 60), (60, 60, 30, 60), (60, 60, 1, 60), (60, 60, 600, 60)])
+def test_nothing_is_filled_before_it_was_decided(steps: tuple[int, ...]) -> None:
+    """Also on a tape whose bars do not keep their distance: a bar that opens before the last one closed is no later price."""
+    ts = [START]
+    for step in steps:
+        ts.append(ts[-1] + step)
+    prices = [100] * 5
+    tape = Tape.from_columns(MARKET, ts=ts, open=prices, high=prices, low=prices, close=prices)
+    desk = desk_of(quiet=Scripted(((BUY_ALL,), (), (SELL_ALL,))))
+    run(desk, tape, FREE_OF_COST)
+    placed = {record.order.id: record.at for record in desk.books.journal if isinstance(record, Placed)}
+    assert len(fills_of(desk)) == 2
+    assert all(fill.at >= placed[fill.order_id] for fill in fills_of(desk))
+    assert [fill.at for fill in fills_of(desk)] == sorted(fill.at for fill in fills_of(desk))
 
 
 def test_one_bar_is_enough_and_leaves_an_order_waiting() -> None:
