@@ -48,6 +48,8 @@ class Desk:
     def __init__(self, *vaults: CoreVault, allowance: Allowance | None = None, mark_every: int = HOUR) -> None:
         if not vaults:
             raise VaultError("a desk needs at least one core vault")
+        if type(mark_every) is not int or mark_every <= 0:
+            raise VaultError(f"mark_every {mark_every!r} must be a positive whole number of nanoseconds")
         self.treasury = Treasury(*vaults)
         self.books = vaults[0].books
         self.allowance = Allowance() if allowance is None else allowance
