@@ -38,7 +38,8 @@ async def trade(desk: Desk, *venues: Venue) -> None:
                 tasks.start_soon(_serve, desk, venue, by_name, heard, name=f"sleeves {venue.name}")
     except BaseExceptionGroup as group:
         if len(group.exceptions) == 1:
-            raise group.exceptions[0] from None
+            only = group.exceptions[0]
+            raise only from only.__cause__
         raise
     if heard:
         desk.mark(desk.books.now)

@@ -262,7 +262,7 @@ def test_columns_must_be_of_one_length() -> None:
         Tape.from_columns(BTCUSD, ts=[], open=[], high=[], low=[], close=[])
 
 
-@pytest.mark.parametrize("missing", [np.datetime64("NaT"), pd.NaT, None])
+@pytest.mark.parametrize("missing", [np.datetime64("NaT", "ns"), pd.NaT, None])
 def test_a_missing_datetime_is_named(missing: Any) -> None:
     for ts in (pd.Series([MOMENTS[0], missing, MOMENTS[2]]), pd.Series([*MOMENTS[:1], missing, MOMENTS[2]]).dt.tz_localize("UTC")):
         with pytest.raises(BadTape, match="row 2: ts '' is not a number"):

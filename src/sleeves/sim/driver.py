@@ -37,7 +37,7 @@ class VirtualDriver:
         """The tape's prices and what became of our orders, to the tape's end."""
         tape, matcher = self.tape, self.matcher
         outbox = matcher.outbox
-        for at, open_, high, low, close, volume in tape.rows():
+        for (at, open_, high, low, close, volume), end in zip(tape.rows(), tape.ends(), strict=True):
             if low <= matcher.low_trigger or high >= matcher.high_trigger:
                 matcher.advance(at, tape.interval, open_, high, low, close, volume if tape.has_volume else -1)
                 while outbox:
@@ -46,8 +46,8 @@ class VirtualDriver:
                     yield event
             else:
                 matcher.last = close
-            self._now = at + tape.interval
-            yield Quote(tape.instrument, self._now, close, close)
+            self._now = end
+            yield Quote(tape.instrument, end, close, close)
             while outbox:
                 event = outbox.popleft()
                 self._now = event.at

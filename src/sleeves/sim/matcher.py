@@ -179,6 +179,8 @@ class Matcher:
                 return 0
             live.stopped = False
             live.new = True
+            if place.post_only:
+                return self._refuse_to_take(live, at, price)
         if place.limit is None:
             return self._take(live, at, price, room)
         if live.new and not place.post_only:
@@ -226,12 +228,16 @@ class Matcher:
         if place.limit is None:
             return self._take(live, at, place.stop, room)
         if place.post_only:
-            takes = place.stop <= place.limit if place.side is Side.BUY else place.stop >= place.limit
-            if takes:
-                self._expire(live, at, "post only order would take")
-            live.new = False
-            return 0
+            return self._refuse_to_take(live, at, place.stop)
         return self._take_or_rest(live, at, place.stop, room)
+
+    def _refuse_to_take(self, live: _Live, at: int, price: int) -> int:
+        """A post-only stop goes off: it rests, unless it would take at this price."""
+        place = live.order.place
+        live.new = False
+        if place.limit is not None and (price <= place.limit if place.side is Side.BUY else price >= place.limit):
+            self._expire(live, at, "post only order would take")
+        return 0
 
     def _take(self, live: _Live, at: int, price: int, room: int) -> int:
         """Take liquidity at a price, with slippage by size, never beyond the order's limit or the hold's worst price."""

@@ -59,6 +59,7 @@ def _run(desk: Desk, tape: Tape, matcher: Matcher, index: int, advance: Callable
     quote = desk.quote
     interval = tape.interval
     known_volume = tape.has_volume
+    ends = tape.ends()
     now = None
     for first in range(0, len(tape), BLOCK):
         last = min(first + BLOCK, len(tape))
@@ -69,10 +70,10 @@ def _run(desk: Desk, tape: Tape, matcher: Matcher, index: int, advance: Callable
             tape.low[first:last],
             tape.close[first:last],
             tape.volume[first:last],
+            ends[first:last],
             strict=True,
         )
-        for at, open_, high, low, close, volume in rows:
-            now = at + interval
+        for at, open_, high, low, close, volume, now in rows:
             if low <= matcher.low_trigger or high >= matcher.high_trigger:
                 matcher.advance(at, interval, open_, high, low, close, volume if known_volume else -1)
                 if matcher.outbox:

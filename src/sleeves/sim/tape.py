@@ -31,6 +31,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import resources
+from itertools import chain
 from operator import le, lt, sub
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -214,6 +215,11 @@ class Tape:
     def rows(self) -> Iterator[tuple[int, int, int, int, int, int]]:
         """Each row as (at, open, high, low, close, volume)."""
         return zip(self.at, self.open, self.high, self.low, self.close, self.volume, strict=True)
+
+    def ends(self) -> array[int]:
+        """When each bar is over, in ns: an interval after its begin, or where the next bar begins if that is sooner."""
+        usual = map(self.interval.__add__, self.at)
+        return array("q", map(min, usual, chain(self.at[1:], (self.at[-1] + self.interval,))))
 
     def slice(self, start: int, stop: int | None = None) -> Tape:
         """Rows start..stop as Python slices count them, copied. Its `repairs` still tell of the whole input.
