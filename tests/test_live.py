@@ -212,6 +212,15 @@ def test_a_run_ends_when_every_venue_has_ended_and_with_a_mark(backend: str) -> 
     assert last.prices == {"BTC/USD": (BTC_PRICE, SECOND), "ETH/USD": (ETH_PRICE, 20 * SECOND)}
 
 
+@both
+def test_a_run_in_which_nobody_says_anything_writes_nothing(backend: str) -> None:
+    desk = desk_of(one=Buyer((BITCOIN,), BITCOIN))
+    anyio.run(trade, desk, Wire("kraken", BITCOIN, [BTC_PRICE] * 3), backend=backend)
+    records = len(desk.books.journal)
+    anyio.run(trade, desk, Wire("kraken", BITCOIN, []), backend=backend)
+    assert len(desk.books.journal) == records
+
+
 # -- a venue that fails ----------------------------------------------------------------------------------------------------
 
 

@@ -36,6 +36,8 @@ class Books:
         self.wallets: dict[str, str] = {}
         self.instruments: dict[str, Instrument] = {}
         self.now = 0
+        self.desk = False
+        """Whether a desk trades on these books."""
         self._clock = clock
 
     def time(self, at: int | None = None) -> int:

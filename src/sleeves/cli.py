@@ -33,6 +33,10 @@ def _demo(out: Path) -> int:
 
     report = run()
     print(report)
+    print(
+        "\nA return counts what a sleeve did with the money it had: what it swept back early is safe, and no longer in it.\n"
+        "Tradeable is a limit that rises by what is swept; what can be allocated from it is bounded by the coins that are there."
+    )
     for name in report.story.sleeves:
         print()
         print(report.explain(name))

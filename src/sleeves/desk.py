@@ -52,6 +52,9 @@ class Desk:
             raise VaultError(f"mark_every {mark_every!r} must be a positive whole number of nanoseconds")
         self.treasury = Treasury(*vaults)
         self.books = vaults[0].books
+        if self.books.desk:
+            raise VaultError("these books have a desk already: two desks would not know of each other's orders")
+        self.books.desk = True
         self.allowance = Allowance() if allowance is None else allowance
         self.mark_every = mark_every
         self.faults: list[tuple[str, Exception]] = []
@@ -96,12 +99,13 @@ class Desk:
         `gates` are added behind the core gates. An engine that watches nothing quoted in the vault's asset is seated
         idle, with that reason. Raises `VaultError` for a sleeve that is not of this desk or already has an engine.
         """
+        if not isinstance(to, Sleeve):
+            raise VaultError(f"an engine is assigned to a Sleeve, not to {to!r}")
+        _check_engine(engine)
         if to.vault not in self._vaults:
             raise VaultError(f"sleeve {to.name} is not in a vault of this desk")
         if to.name in self._seats:
             raise VaultError(f"sleeve {to.name} already has the engine {self._seats[to.name].engine.name}")
-        if not engine.watches:
-            raise VaultError(f"engine {engine.name} watches no instrument")
         backing = Virtual() if backing is None else backing
         indexes = [self.index(instrument) for instrument in engine.watches]
         tradeable = [i for i in indexes if self._tables[i].instrument.quote == to.asset]
@@ -111,7 +115,8 @@ class Desk:
         seat = Seat(engine, vault, (*CORE, *gates), view)
         next_status(to.own_status, Move.START, f"sleeve {to.name}")
         at = self.books.time()
-        terms = {"sleeve": to.name, "engine": _describe(engine), "backing": repr(backing), "idle": reason}
+        watches = " ".join(market.symbol for market in engine.watches)
+        terms = {"sleeve": to.name, "engine": _describe(engine), "watches": watches, "backing": repr(backing), "idle": reason}
         self.books.record(Opened(at, by, "engine", engine.name, terms))
         self._seats[to.name] = seat
         to.move(Move.START, by=by, at=at)
@@ -148,6 +153,8 @@ class Desk:
                 wishes = seat.decide(seat.memory, view)
                 if wishes is None:
                     continue
+                if isinstance(wishes, (Place, Cancel)):
+                    raise TypeError(f"decide returned {wishes!r}: return a list of wishes, or None")
                 wishes = tuple(wishes)
             except Exception as error:
                 self._fault(seat, error, now)
@@ -224,7 +231,11 @@ class Desk:
 
     def _place(self, seat: Seat, place: Place, now: int) -> Command | None:
         if place.instrument.symbol not in self._boards:
-            self.index(place.instrument)
+            try:
+                self.index(place.instrument)
+            except (InvalidMarket, VaultError) as error:
+                self._fault(seat, error, now)
+                return None
         refusal = self._judge(seat, place)
         if refusal is not None:
             self._refused(seat, refusal, now)
@@ -473,9 +484,30 @@ class Desk:
         """
         return prove(self._vaults, holdings, deep=deep)
 
-    def explain(self, sleeve: Sleeve, since: int | None = None, until: int | None = None) -> Waterfall:
-        """Why the sleeve's equity went from what it was to what it is, by cause, each line with its journal records."""
-        return explain(self.books.journal, sleeve.name, sleeve.asset, since, until)
+    def explain(self, sleeve: Sleeve | str, since: int | None = None, until: int | None = None) -> Waterfall:
+        """Why the sleeve's equity went from what it was to what it is, by cause, each line with its journal records.
+
+        `since` and `until` are in nanoseconds; what happened at `since` is in, what happened at `until` is not.
+        """
+        name = sleeve if isinstance(sleeve, str) else sleeve.name
+        for vault in self._vaults:
+            if name in vault.sleeves:
+                return explain(self.books.journal, name, vault.asset, since, until)
+        raise VaultError(f"no sleeve {name!r} at this desk")
+
+
+def _check_engine(engine: Engine[Any]) -> None:
+    """What an engine must have, by name; `VaultError` says what is missing or wrong."""
+    if isinstance(engine, type):
+        raise VaultError(f"{engine.__name__} is a class: assign an engine, {engine.__name__}(...)")
+    for name in ("name", "watches", "every", "begin", "decide"):
+        if not hasattr(engine, name):
+            raise VaultError(f"{engine!r} is no engine: it has no {name!r}")
+    watches = engine.watches
+    if not isinstance(watches, (tuple, list)) or not watches or not all(isinstance(market, Instrument) for market in watches):
+        raise VaultError(f"engine {engine.name} must watch a tuple of instruments, not {watches!r}")
+    if type(engine.every) is not int or engine.every < 0:
+        raise VaultError(f"engine {engine.name} must decide every so many whole nanoseconds, not {engine.every!r}")
 
 
 def _describe(engine: Engine[Any]) -> str:

@@ -26,7 +26,7 @@ class Line:
     records: tuple[int, ...]
 
 
-@frozen(order=False)
+@frozen(order=False, repr=False)
 class Waterfall:
     """Start, causes, end. `start` and `end` are None when a position had no mark then; so is the unrealized line."""
 
@@ -55,6 +55,8 @@ class Waterfall:
             rows.append(row("  " + line.cause, line.amount, note))
         rows.append(row(f"{self.sleeve}: equity at end", self.end, "adds up to the unit" if self.exact else ""))
         return "\n".join(rows)
+
+    __repr__ = __str__
 
 
 def explain(records: Iterable[Record], sleeve: str, asset: Asset, since: int | None = None, until: int | None = None) -> Waterfall:

@@ -25,7 +25,8 @@ log.addHandler(logging.NullHandler())
 async def trade(desk: Desk, *venues: Venue) -> None:
     """Run the desk on these venues until each has no more events, or the surrounding scope is canceled.
 
-    With several venues an order goes to the one that its instrument names. Raises `VaultError` when two venues bear
+    With several venues an order goes to the one that its instrument names, or that its price came from when it names
+    none; one that names a stranger is rejected. Raises `VaultError` when two venues bear
     one name, and what `Feed.events` raises (as a group when several venues raise at once).
     """
     if len({venue.name for venue in venues}) != len(venues) or not venues:
@@ -55,7 +56,7 @@ async def _serve(desk: Desk, venue: Venue, by_name: dict[str, Venue], heard: set
                 await _carry(desk, commands, venue, by_name)
     finally:
         if isinstance(events, AsyncGenerator):
-            with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(5, shield=True):
                 await events.aclose()
 
 
@@ -64,14 +65,17 @@ async def _carry(desk: Desk, commands: Sequence[Command], heard_from: Venue, by_
     waiting = list(commands)
     while waiting:
         command = waiting.pop(0)
-        venue = by_name.get(command.order.place.instrument.venue) or heard_from
+        named = command.order.place.instrument.venue
+        venue = by_name.get(named, heard_from if not named or len(by_name) == 1 else None)
         event = await _send(command, venue)
         if event is not None:
             waiting.extend(desk.step(event))
 
 
-async def _send(command: Command, venue: Venue) -> Event | None:
+async def _send(command: Command, venue: Venue | None) -> Event | None:
     order: Order = command.order
+    if venue is None:
+        return Rejected(order.id, order.at, f"no venue here is named {order.place.instrument.venue}")
     try:
         if isinstance(command, SubmitOrder):
             await venue.submit(order)

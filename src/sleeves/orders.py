@@ -98,6 +98,8 @@ class Place:
     why: str = ""
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(self.instrument, Instrument):
+            raise InvalidMarket(f"an order is for an Instrument, not for {self.instrument!r}")
         if not isinstance(self.side, Side):
             raise InvalidMarket(f"order side {self.side!r} must be Side.BUY or Side.SELL")
         if isinstance(self.qty, bool) or not isinstance(self.qty, int) or self.qty <= 0:
@@ -105,15 +107,25 @@ class Place:
         for name, price in (("limit", self.limit), ("stop", self.stop)):
             if price is not None and (isinstance(price, bool) or not isinstance(price, int) or price <= 0):
                 raise InvalidMarket(f"order {name} {price!r} of {self.instrument} must be a positive whole number of price units")
+        if not isinstance(self.tif, TimeInForce):
+            raise InvalidMarket(f"order time in force {self.tif!r} must be TimeInForce.GTC or TimeInForce.IOC")
+        if type(self.reduce_only) is not bool or type(self.post_only) is not bool:
+            raise InvalidMarket(f"reduce_only {self.reduce_only!r} and post_only {self.post_only!r} must be True or False")
+        if not isinstance(self.why, str) or (self.expect is not None and type(self.expect) is not int):
+            raise InvalidMarket(f"order why {self.why!r} must be text and expect {self.expect!r} a whole number of quote units")
         if self.post_only and self.limit is None:
             raise InvalidMarket(f"a post-only order of {self.instrument} needs a limit price")
 
 
 @frozen(order=False)
 class Cancel:
-    """A wish to cancel one's own order."""
+    """A wish to cancel one's own order. One that is not open, or not one's own, is passed over."""
 
     order_id: str
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.order_id, str):
+            raise InvalidMarket(f"an order id is text, not {self.order_id!r}")
 
 
 Intent = Place | Cancel

@@ -32,7 +32,7 @@ class Finding:
         return not self.breaches
 
 
-@frozen(order=False)
+@frozen(order=False, repr=False)
 class Proof:
     """All laws that could be checked with what was given."""
 
@@ -54,6 +54,8 @@ class Proof:
             lines.append(f"law {finding.law:>2} {finding.name:<14} {'holds' if finding.holds else 'BROKEN'}")
             lines += [f"          {breach}" for breach in finding.breaches]
         return "\n".join(lines)
+
+    __repr__ = __str__
 
 
 def prove(vaults: Sequence[CoreVault], holdings: Mapping[str, Amount] | None = None, *, deep: bool = False) -> Proof:

@@ -71,8 +71,11 @@ class View(Protocol):
     def orders(self) -> Sequence[Order]:
         """This sleeve's open orders, oldest first."""
 
-    def affordable(self, instrument: Instrument, money: int | None = None) -> int:
-        """The most base units that a buy at market can be for, with its allowances, from free money or a part of it."""
+    def affordable(self, instrument: Instrument, money: int | Amount | None = None) -> int:
+        """The most base units that a buy at market can be for, with its allowances, from free money or a part of it.
+
+        The part in units of the vault's asset, or as an amount: `USD("500")`.
+        """
 
     def hold(self, place: Place) -> int | None:
         """What this order would set aside; None while its instrument has no price."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from attrs import define, field, frozen
 
-from .errors import MissingExtra
+from .errors import MissingExtra, VaultError
 from .explain import Waterfall, explain
 from .fold import SleeveFold
 from .ledger import Entry, EntryKind, Role
@@ -25,6 +25,7 @@ from .orders import Fill, Side
 from .proof import Proof
 from .records import Alert, Marked, Opened, Record, Refusal
 from .risk import drawdown, returns, sharpe, sortino
+from .vault import Sleeve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +88,9 @@ class SleeveStory:
     vault: str
     policy: str
     engine: str = ""
+    idle: str = ""
+    """Why its engine cannot trade at all, or nothing."""
+    watches: list[str] = field(factory=list)
     samples: list[Sample] = field(factory=list)
     trades: list[Trade] = field(factory=list)
     refusals: dict[str, int] = field(factory=dict)
@@ -159,7 +163,8 @@ def _opened(story: Story, record: Opened) -> None:
         vault.sleeves.append(record.name)
         story.sleeves[record.name] = SleeveStory(SleeveFold(record.name, vault.asset), vault.owner, record.terms["policy"])
     elif record.what == "engine":
-        story.sleeves[record.terms["sleeve"]].engine = record.name
+        sleeve = story.sleeves[record.terms["sleeve"]]
+        sleeve.engine, sleeve.idle, sleeve.watches = record.name, record.terms.get("idle", ""), record.terms.get("watches", "").split()
 
 
 _CORE = frozenset({Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT})
@@ -257,9 +262,12 @@ class Report:
         """The laws of the books at the end of the run, checked in depth and, where known, against the venue."""
         return self.desk.check(self.holdings, deep=True)
 
-    def explain(self, sleeve: str) -> Waterfall:
-        """Why the sleeve's equity is what it is, by cause."""
-        return explain(self.desk.books.journal, sleeve, self.story.sleeves[sleeve].fold.asset)
+    def explain(self, sleeve: str | Sleeve) -> Waterfall:
+        """Why the sleeve's equity is what it is, by cause. Raises `VaultError` for a sleeve that is not in the journal."""
+        name = sleeve if isinstance(sleeve, str) else sleeve.name
+        if name not in self.story.sleeves:
+            raise VaultError(f"no sleeve {name!r} in this journal")
+        return explain(self.desk.books.journal, name, self.story.sleeves[name].fold.asset)
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
@@ -388,6 +396,10 @@ class Report:
         if self.rules is not None:
             lines += self.rules.describe()
         for name, sleeve in self.story.sleeves.items():
+            if sleeve.idle:
+                lines.append(f"{name}: idle, {sleeve.idle}")
+            elif self.tape is not None and sleeve.watches and self.tape.instrument.symbol not in sleeve.watches:
+                lines.append(f"{name}: its engine watches {' and '.join(sleeve.watches)}, which this tape does not have")
             lines += [f"{name}: refused {times}x for {reason}" for reason, times in sorted(sleeve.refusals.items())]
         lines += [f"alert {alert.code} ({alert.subject}): {alert.text}" for alert in self.story.alerts]
         return lines

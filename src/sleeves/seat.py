@@ -11,7 +11,7 @@ from typing import Any
 from .booking import Allowance
 from .ledger import Role
 from .market import DAY, Book, Instrument
-from .money import Asset, Rounding
+from .money import Amount, Asset, Rounding
 from .orders import Order, Place, Side
 from .protocols import Engine, Gate
 from .records import Refusal
@@ -100,7 +100,9 @@ class SeatView:
     def orders(self) -> Sequence[Order]:
         return tuple(self._orders.values())
 
-    def affordable(self, instrument: Instrument, money: int | None = None) -> int:
+    def affordable(self, instrument: Instrument, money: int | Amount | None = None) -> int:
+        if isinstance(money, Amount):
+            money = self._sleeve.asset(money).units
         book = self.book_of(instrument)
         if book is None:
             return 0

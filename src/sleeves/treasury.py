@@ -38,7 +38,7 @@ class Holding:
         return bool(self.sleeve)
 
 
-@frozen(order=False)
+@frozen(order=False, repr=False)
 class Inventory:
     """Everything that is held, at one instant."""
 
@@ -97,6 +97,8 @@ class Inventory:
         lines = list(self._lines())
         widths = [max(len(line[i]) for line in lines) for i in range(6)]
         return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         head, *body = self._lines()

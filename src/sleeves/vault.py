@@ -263,6 +263,10 @@ class CoreVault:
         by: str = OWNER,
         at: int | None = None,
     ) -> None:
+        if not isinstance(asset, Asset):
+            raise VaultError(f"a core vault is over an Asset such as sleeves.USD, not {asset!r}")
+        if reserve is not None and not isinstance(reserve, (str, Reserve)):
+            raise VaultError(f'a reserve is text such as "10%" or a Reserve, not {reserve!r}')
         self.asset = asset
         self.wallet = _named(wallet, "wallet")
         self.owner = f"core:{wallet}:{asset.code}"
@@ -409,6 +413,8 @@ class CoreVault:
     ) -> Sleeve:
         """Open a sleeve, and allocate to it. Raises `VaultError` for a bad or taken name, `NotEnough` for the money."""
         _named(name, "sleeve")
+        if not isinstance(policy, ProfitPolicy):
+            raise VaultError(f"the policy of a sleeve is QUIET, FLASH or another ProfitPolicy, not {policy!r}")
         policy.check(self.asset)
         units = self.asset(allocate).units
         self._check_allocatable(units, name)

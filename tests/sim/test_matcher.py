@@ -134,6 +134,14 @@ LIMITS = {
         "100 100 100 100 / > a sell 10 limit 105 / 100 105.1 99 100",
         "1.0 a accepted / 1.2 a fill 10 at 105 maker",
     ),
+    "an open at a resting buy's limit only touches it": (
+        "100 100 100 100 / > a buy 10 limit 95 / 100 101 99 100 / 95 96 95 96",
+        "1.0 a accepted",
+    ),
+    "an open at a resting sale's limit only touches it": (
+        "100 100 100 100 / > a sell 10 limit 105 / 100 101 99 100 / 105 105 104 104",
+        "1.0 a accepted",
+    ),
     "the low of the bar on which it was decided fills nothing": (
         "100 100 90 100 / > a buy 10 limit 95 / 100 100 96 100",
         "1.0 a accepted",
@@ -448,6 +456,10 @@ REMAINDERS = {
     "a marketable limit that met no volume does not pay its limit later": (
         "100 100 100 100 10 / > a buy 0.5 limit 110 / 100 100 100 100 0 / 100 101 99 100 6",
         "1.0 a accepted / 2.0 a fill 0.5 at 100 taker",
+    ),
+    "a marketable limit that met no volume rests once the market has closed beyond it": (
+        "100 100 100 100 10 / > a buy 0.5 limit 101 / 100 103 100 103 0 / 100 100 100 100 6",
+        "1.0 a accepted / 2.0 a fill 0.5 at 101 maker",
     ),
     "a stop-limit that went off into too little volume takes on too": (
         "100 100 100 100 10 / > a buy 1 stop 105 limit 110 / 100 106 100 104 6 / 104 105 103 104 6",

@@ -373,20 +373,39 @@ def test_a_volume_that_is_not_known_limits_nothing(volume: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "bar", "price"),
+    ("wish", "bar", "filled"),
     [
-        (Wish(Side.SELL, 100, stop=-100), (10_000, 10_000, 9_900, 10_000, 9), 9_900),  # touched
+        (Wish(Side.SELL, 100, stop=-100), (10_000, 10_000, 9_900, 10_000, 9), (9_900, 15)),  # touched
         (Wish(Side.SELL, 100, stop=-101), (10_000, 10_000, 9_900, 10_000, 9), None),
-        (Wish(Side.SELL, 100, limit=100), (10_000, 10_101, 10_000, 10_000, 9), 10_100),  # gone through
+        (Wish(Side.BUY, 100, stop=100), (10_000, 10_100, 10_000, 10_000, 9), (10_100, 30)),
+        (Wish(Side.BUY, 100, stop=101), (10_000, 10_100, 10_000, 10_000, 9), None),
+        (Wish(Side.SELL, 100, limit=100), (10_000, 10_101, 10_000, 10_000, 9), (10_100, 30)),  # gone through
         (Wish(Side.SELL, 100, limit=100), (10_000, 10_100, 10_000, 10_000, 9), None),
+        (Wish(Side.BUY, 100, limit=-100), (10_000, 10_000, 9_899, 10_000, 9), (9_900, 15)),
+        (Wish(Side.BUY, 100, limit=-100), (10_000, 10_000, 9_900, 10_000, 9), None),
     ],
 )
-def test_a_resting_order_is_reached_after_any_number_of_bars_that_do_not_reach_it(wish: Wish, bar: Bar, price: int | None) -> None:
-    desk = desk_of(quiet=Scripted(((BUY_ALL,), (), (wish,))))
+def test_a_resting_order_is_reached_after_any_number_of_bars_that_do_not_reach_it(
+    wish: Wish, bar: Bar, filled: tuple[int, int] | None
+) -> None:
+    """The price, and the second of the bar."""
+    first = () if wish.side is Side.BUY else (BUY_ALL,)
+    desk = desk_of(quiet=Scripted((first, (), (wish,))))
     run(desk, tape_of([*flat(*[10_000] * 20), bar, *flat(10_000)]), FREE_OF_COST)
-    assert [(fill.price, fill.at // SECOND - START) for fill in fills_of(desk)[1:]] == (
-        [] if price is None else [(price, 20 * 60 + (15 if price < 10_000 else 30))]
-    )
+    found = [(fill.price, fill.at // SECOND - START - 20 * 60) for fill in fills_of(desk)[len(first) :]]
+    assert found == ([] if filled is None else [filled])
+
+
+def test_what_happens_within_a_bar_that_the_next_one_cut_short_happens_before_its_end() -> None:
+    """A bar of ten seconds on a tape of minutes: the stop at its low goes off before its end, where the engine sees it gone."""
+    ts = [START + second for second in (0, 60, 120, 180, 190, 250)]
+    lows = [100, 100, 100, 98, 100, 100]
+    tape = Tape.from_columns(MARKET, ts=ts, open=[100] * 6, high=[100] * 6, low=lows, close=[100, 100, 100, 98, 100, 100])
+    desk = desk_of(quiet=Scripted(((BUY_ALL,), (), (Wish(Side.SELL, 100, stop=-100),))))
+    run(desk, tape, FREE_OF_COST)
+    sale = fills_of(desk)[-1]
+    assert (sale.side, sale.price) == (Side.SELL, 9_900)
+    assert ts[3] * SECOND < sale.at <= ts[4] * SECOND
 
 
 def test_a_first_order_that_is_post_only_and_would_take_is_rejected() -> None:

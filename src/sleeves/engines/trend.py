@@ -23,7 +23,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from ..errors import InvalidAmount
+from ..errors import InvalidAmount, InvalidMarket
 from ..market import HOUR, MINUTE, SECOND, Instrument
 from ..money import PPM, Fraction, Rounding, ppm
 from ..orders import Intent, Place, Side
@@ -97,6 +97,8 @@ class Trend:
     name: str = "trend"
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(self.instrument, Instrument):
+            raise InvalidMarket(f"Trend trades an Instrument, not {self.instrument!r}")
         if not 0 < self.size <= 1:
             raise InvalidAmount(f"size {_percent(self.size)} must lie above 0% and up to 100%")
         for what in ("enter", "turn", "band", "stop", "arm", "trail", "hold", "fee"):

@@ -39,7 +39,7 @@ class VirtualDriver:
         outbox = matcher.outbox
         for (at, open_, high, low, close, volume), end in zip(tape.rows(), tape.ends(), strict=True):
             if low <= matcher.low_trigger or high >= matcher.high_trigger:
-                matcher.advance(at, tape.interval, open_, high, low, close, volume if tape.has_volume else -1)
+                matcher.advance(at, end - at, open_, high, low, close, volume if tape.has_volume else -1)
                 while outbox:
                     event = outbox.popleft()
                     self._now = event.at

@@ -149,11 +149,10 @@ class Matcher:
     # -- prices ------------------------------------------------------------------------------------------------------
 
     def advance(self, at: int, interval: int, open_: int, high: int, low: int, close: int, volume: int = -1) -> None:
-        """One row of the market. `volume` in lots; -1 when it is not known, and then nothing limits a fill."""
+        """One row of the market, `interval` ns long. `volume` in lots; -1: not known, and then nothing limits a fill."""
         room = FAR
         if self.rules.participation_ppm is not None and volume >= 0:
             room = divide(volume * self.rules.participation_ppm, PPM, Rounding.DOWN) * self.instrument.lot_units
-        self.last = open_
         for live in list(self._live.values()):
             room -= self._at_first_price(live, at, open_, room)
         here = open_

@@ -43,7 +43,8 @@ class Fees:
     def __attrs_post_init__(self) -> None:
         for name, value in (("maker", self.maker_ppm), ("taker", self.taker_ppm)):
             if type(value) is not int or not -PPM < value < PPM:
-                raise InvalidAmount(f"{name} fee of {value} ppm must lie between -100% and 100%")
+                rule = "whole parts per million between -1,000,000 and 1,000,000"
+                raise InvalidAmount(f"{name} fee {value!r} must be {rule}; write rates as text with Fees.of('0.25%', '0.4%')")
 
     def due(self, market: Instrument, side: Side, qty: int, cost: int, liquidity: Liquidity) -> tuple[Asset, int]:
         """The asset of a trade's fee, and the fee in millionths of its smallest unit: exact, not rounded yet."""
@@ -83,7 +84,8 @@ class Slippage:
 
     def __attrs_post_init__(self) -> None:
         if type(self.low_ppm) is not int or type(self.high_ppm) is not int or not 0 <= self.low_ppm <= self.high_ppm < PPM:
-            raise InvalidAmount(f"slippage {self.low_ppm} to {self.high_ppm} ppm: need 0% <= low <= high < 100%")
+            rule = "whole parts per million, 0 <= low <= high < 1,000,000"
+            raise InvalidAmount(f"slippage {self.low_ppm!r} to {self.high_ppm!r} must be {rule}; write rates as text with Slippage.of(...)")
         if Asset("QUOTE", 18)(self.full_at).units <= 0:
             raise InvalidAmount(f"full_at {self.full_at} must be positive")
 

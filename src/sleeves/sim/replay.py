@@ -12,11 +12,11 @@ from typing import Any
 
 from ..desk import Desk
 from ..errors import EngineFault, VaultError
-from ..money import Amount
+from ..money import Amount, decimal_text
 from ..orders import CancelOrder, Command, SubmitOrder
 from ..report import Report
 from .matcher import Matcher
-from .models import Rules
+from .models import FeeIn, Rules
 from .tape import Tape
 
 __all__ = ["account_of", "replay"]
@@ -42,6 +42,12 @@ def replay(desk: Desk, tape: Tape, *, rules: Rules | None = None, progress: bool
     raises, with the engine's own error as its cause; the books are sound up to there. Raises `VaultError` when the desk
     has lived beyond the tape's begin, or has open orders.
     """
+    if not isinstance(desk, Desk) or not isinstance(tape, Tape):
+        raise VaultError(f"replay runs a Desk over a Tape, not {type(desk).__name__} over {type(tape).__name__}")
+    fees = (rules or Rules()).fees
+    if fees.taken_in is FeeIn.QUOTE and max(fees.taker_ppm, fees.maker_ppm) > desk.allowance.fee_ppm:
+        most = decimal_text(max(fees.taker_ppm, fees.maker_ppm), 4)
+        raise VaultError(f'this venue takes a fee of {most}%, more than buys set aside: Desk(..., allowance=Allowance.of(fee="{most}%"))')
     if tape.at[0] < desk.books.now:
         raise VaultError(f"this desk has lived until {desk.books.now} ns, and {tape.name} begins before that, at {tape.at[0]} ns")
     if desk.open_orders():
@@ -57,7 +63,6 @@ def replay(desk: Desk, tape: Tape, *, rules: Rules | None = None, progress: bool
 
 def _run(desk: Desk, tape: Tape, matcher: Matcher, index: int, advance: Callable[[int], object] | None) -> int | None:
     quote = desk.quote
-    interval = tape.interval
     known_volume = tape.has_volume
     ends = tape.ends()
     now = None
@@ -75,7 +80,7 @@ def _run(desk: Desk, tape: Tape, matcher: Matcher, index: int, advance: Callable
         )
         for at, open_, high, low, close, volume, now in rows:
             if low <= matcher.low_trigger or high >= matcher.high_trigger:
-                matcher.advance(at, interval, open_, high, low, close, volume if known_volume else -1)
+                matcher.advance(at, now - at, open_, high, low, close, volume if known_volume else -1)
                 if matcher.outbox:
                     _drain(desk, matcher)
             else:
