@@ -310,6 +310,8 @@ def _cost_and_profit(position: int, open_cost: int, change: int, spent: int) -> 
     What goes the position's way adds to its cost; what goes against it closes at average cost; what is left over opens
     the other way. Every division is rounded up in cost, and so down in profit.
     """
+    if change == 0:  # a fee in the base coin took all that was bought
+        return (spent, 0) if position else (0, -spent)
     if position == 0 or (position > 0) is (change > 0):
         return spent, 0
     closing = min(abs(position), abs(change))
