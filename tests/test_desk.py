@@ -322,3 +322,132 @@ def test_a_perpetual_is_refused_and_not_booked_as_spot():
     desk, *_ = new_desk(QUIET)
     with pytest.raises(InvalidMarket, match="spot only"):
         desk.index(Instrument("BTC-PERP", base=BTC, quote=USD, kind=Kind.PERP))
+
+
+def test_an_engine_with_its_own_terms_for_a_known_symbol_is_stopped_and_orders_nothing():
+    """A finer tick under the same symbol would hold a hundredth of the cost."""
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    fake = Instrument("BTC/USD", base=BTC, quote=USD, tick="0.0001", lot="0.00000001")
+    assert puppet.wish(Place(fake, Side.BUY, fake.qty("1"))) is None
+    assert sleeve.status is Status.CLOSE_ONLY
+    assert sleeve.free == USD("5000")
+    assert "other terms" in desk.engines["a"].idle_reason or desk.faults
+
+
+def test_what_facts_have_oversold_can_be_bought_back_while_close_only():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    carry(desk, puppet.buy("0.1"))
+    order = puppet.sell("0.1").order
+    desk.step(fill(order, qty="0.15", price="10000"))
+    assert sleeve.free_units(BTC) == -BTC("0.05").units
+    assert sleeve.status is Status.CLOSE_ONLY
+    assert puppet.buy("0.05000001").reason == "status", "more than was oversold is new risk"
+    carry(desk, puppet.buy("0.05"))
+    assert sleeve.is_flat()
+    sleeve.clear(by="ann", why="bought back")
+    assert sleeve.status is Status.PAUSED
+
+
+def test_an_overdrawn_sleeve_gets_an_allocation_at_once():
+    desk, vault, sleeve, puppet = new_desk(QUIET, allocate="1000")
+    first = puppet.buy("0.09").order
+    desk.step(Canceled(first.id, first.at + 1))
+    carry(desk, puppet.buy("0.09"))
+    desk.step(fill(first, price="10000"))
+    vault.allocate(sleeve, "1000")
+    assert sleeve.pending == USD("0")
+    assert sleeve.free > USD("0")
+
+
+def test_a_pause_at_the_desk_cancels_resting_buys_and_leaves_sales():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    carry(desk, puppet.buy("0.01"))
+    buy = puppet.buy("0.01", limit=BTCUSD.price("9000")).order
+    puppet.sell("0.01", limit=BTCUSD.price("20000"))
+    assert [c.order.id for c in desk.pause(sleeve, by="ann")] == [buy.id]
+    assert sleeve.status is Status.PAUSED
+    sleeve.resume(by="ann")
+    assert [c.order.id for c in desk.pause(vault, by="ann")] == [buy.id]
+
+
+def test_flattening_is_given_up_after_some_tries_and_says_so():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    carry(desk, puppet.buy("0.01"))
+    commands, sent = desk.kill(sleeve, flatten=True, by="ann"), 0
+    while commands:
+        sent += 1
+        commands = desk.step(Canceled(commands[0].order.id, desk.books.now, "no market"))
+    assert sent == 5
+    assert [r.code for r in vault.books.journal if isinstance(r, Alert)] == ["residual"]
+
+
+def test_a_rejected_exit_in_one_market_does_not_stop_the_other():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    ether = Instrument("ETH/USD", base=ETH, quote=USD, tick="0.01", lot="0.0001")
+    desk.quote(desk.index(ether), puppet.now, 10_000, 10_000)
+    carry(desk, puppet.wish(Place(ether, Side.BUY, ether.qty("1"))))
+    carry(desk, puppet.buy("0.01"))
+    one, two = desk.kill(sleeve, flatten=True, by="ann")
+    assert not desk.step(Rejected(one.order.id, desk.books.now, "no"))
+    (again,) = desk.step(Canceled(two.order.id, desk.books.now, "later"))
+    assert again.order.place.instrument == two.order.place.instrument
+
+
+def test_an_engine_that_raised_gets_another_start_when_told_to():
+    class Flaky(Puppet):
+        def decide(self, memory, view):
+            if self.wishes:
+                raise RuntimeError("once")
+            self.asked = True
+
+    vault = CoreVault(USD, total="20000", tradeable="15000")
+    desk, flaky = Desk(vault), Flaky()
+    sleeve = vault.sleeve("a", QUIET, allocate="5000")
+    flaky.sit(desk, sleeve)
+    flaky.wishes = [1]
+    flaky.quote()
+    assert "RuntimeError" in desk.engines["a"].idle_reason
+    flaky.wishes, flaky.asked = [], False
+    sleeve.clear(by="ann", why="mended")
+    sleeve.resume(by="ann")
+    flaky.quote()
+    assert not flaky.asked
+    desk.restart(sleeve)
+    flaky.quote()
+    assert flaky.asked
+    assert desk.engines["a"].idle_reason == ""
+
+
+def test_a_gate_that_answers_nonsense_refuses():
+    desk, vault, sleeve, puppet = new_desk(QUIET, gates=[lambda place, view, vault: False])
+    assert puppet.buy("0.01").reason == "gate_error"
+
+
+def test_marks_age_with_every_price_of_any_market():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    other = Instrument("ETH/USD", base=ETH, quote=USD)
+    carry(desk, puppet.buy("0.01"))
+    seen = desk.marks()["BTC/USD"].at
+    desk.quote(desk.index(other), seen + 90 * 1_000_000_000, 10_000, 10_000)
+    (btc,) = [h for h in desk.inventory().holdings if h.amount.asset == BTC]
+    assert btc.age_ns == 90 * 1_000_000_000
+
+
+def test_windows_join_even_where_a_fact_is_told_late():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    order = puppet.buy("0.01").order
+    late = order.at
+    desk.mark(late + HOUR)
+    desk.step(fill(order, at=late + 1))
+    desk.mark(late + 2 * HOUR)
+    for bound in (late, late + 1, late + 2, late + HOUR, late + HOUR + 1):
+        first, second = desk.explain(sleeve, until=bound), desk.explain(sleeve, since=bound)
+        assert first.exact
+        assert second.exact
+        assert first.end == second.start
+
+
+def test_two_desks_cannot_drive_one_set_of_books():
+    desk, vault, *_ = new_desk(QUIET)
+    with pytest.raises(VaultError, match="have a desk already"):
+        Desk(vault)

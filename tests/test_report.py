@@ -152,3 +152,33 @@ def test_drawdown_is_measured_on_returns_and_not_on_swept_money():
     assert row["returned"] != "0"
     assert row["return"] > 0.4
     assert row["drawdown"] < 0.01
+
+
+def test_a_return_counts_from_the_first_coin_and_not_from_the_first_mark():
+    desk, vault, sleeve, puppet = new_desk(QUIET, allocate="1000")
+    desk._mark_at = 10**30
+    order = puppet.buy("0.05", price="10000").order
+    desk.step(fill(order, price="10000", fee=USD("0")))
+    order = puppet.sell("0.05", price="1000").order
+    desk.step(fill(order, price="1000", fee=USD("0")))
+    desk.mark(puppet.now)
+    (row,) = Report(desk).rows()
+    assert row["net_profit"] == "-450"
+    assert row["return"] == pytest.approx(-0.45)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_return_does_not_depend_on_how_often_one_marks(marked):
+    """Plus 9% of 1,000 swept, then minus 9.9%: 1.09 x 0.901 - 1, with a mark in between or without."""
+    desk, vault, flash, puppet = new_desk(FLASH, allocate="1000")
+    for sold in ("11800", "8020"):
+        order = puppet.buy("0.05", price="10000").order
+        desk.step(fill(order, price="10000", fee=USD("0")))
+        order = puppet.sell("0.05", price=sold).order
+        desk.step(fill(order, price=sold, fee=USD("0")))
+        if marked:
+            desk.mark(puppet.now)
+    desk.mark(puppet.now)
+    (row,) = Report(desk).rows()
+    assert row["returned"] == "90"
+    assert row["return"] == pytest.approx(1.09 * 0.901 - 1)

@@ -534,3 +534,37 @@ def test_a_killed_vault_comes_back_with_its_sleeves():
     vault.resume(by="ann")
     sleeve.resume(by="ann")
     carry(desk, puppet.buy("0.01"))
+
+
+def test_what_is_set_aside_counts_against_tradeable():
+    desk, vault, sleeve, puppet = new_desk(QUIET, allocate="5000")
+    carry(desk, puppet.buy("0.1"))
+    vault.allocate(sleeve, "5000")
+    vault.set_tradeable("6000")
+    assert puppet.buy("0.7").reason == "tradeable"
+    assert vault.at_risk_units() <= vault.tradeable_units()
+
+
+def test_coins_that_only_came_back_do_not_raise_tradeable():
+    vault = CoreVault(USD, total="20000", tradeable="5000", cap="20000")
+    for _ in range(3):
+        vault.observe_balance("17000")
+        vault.observe_balance("20000")
+    assert vault.tradeable == USD("5000")
+    vault.observe_balance("21000")
+    assert vault.tradeable == USD("6000")
+
+
+def test_tradeable_never_grows_into_the_reserve():
+    vault = CoreVault(USD, total="10000", tradeable="8000", reserve="20%", cap="20000")
+    vault.observe_balance("11000")
+    assert (vault.reserve, vault.tradeable) == (USD("2200"), USD("8800"))
+    vault.set_tradeable(vault.tradeable)
+
+
+def test_a_withdrawal_that_takes_what_was_set_aside_says_so():
+    desk, vault, sleeve, puppet = new_desk(QUIET, total="10000", tradeable="10000", allocate="5000")
+    carry(desk, puppet.buy("0.1"))
+    vault.allocate(sleeve, "5000")
+    vault.observe_balance(vault.coins - USD("4000"))
+    assert [(r.subject, r.code) for r in vault.books.journal if isinstance(r, Alert)] == [("a", "earmark_lost")]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .errors import VaultError
+from .errors import JournalError, VaultError
 from .journal import Journal, Memory
 from .ledger import COIN_ROLES, Entry, Ledger
 from .market import Instrument
@@ -32,6 +32,8 @@ class Books:
     def __init__(self, journal: Journal | None = None, *, clock: Callable[[], int] | None = None) -> None:
         self.ledger = Ledger()
         self.journal: Journal = Memory() if journal is None else journal
+        if len(self.journal):
+            raise JournalError(f"this journal holds {len(self.journal)} records: opening books again from one is not built yet")
         self.facts: dict[str, Fill] = {}
         self.wallets: dict[str, str] = {}
         self.instruments: dict[str, Instrument] = {}

@@ -35,8 +35,8 @@ from .vault import Backing, CoreVault, EngineVault, Sleeve, Virtual
 __all__ = ["Desk"]
 
 NOTHING: tuple[Command, ...] = ()
-FLATTEN = "flatten"
-"""Why the desk itself sells: a kill was told to."""
+FLATTEN_TRIES = 5
+"""How many orders the desk sends to flatten one position before it says that it cannot."""
 
 
 class Desk:
@@ -63,6 +63,7 @@ class Desk:
         self._tables: list[Book] = []
         self._watchers: list[list[Seat]] = []
         self._blotter = Blotter()
+        self._flattening: set[str] = set()
         self._mark_at = 0
         self._closes: dict[str, deque[float]] = {}
         self._vaults = vaults
@@ -138,6 +139,8 @@ class Desk:
         book.at = now
         book.bid = bid
         book.ask = ask
+        if now > self.books.now:
+            self.books.now = now
         if now >= self._mark_at:
             self.mark(now)
         commands: list[Command] | None = None
@@ -161,6 +164,8 @@ class Desk:
                 continue
             for wish in wishes:
                 command = self._wish(seat, wish, now)
+                if seat.fault is not None:
+                    break
                 if command is not None:
                     if commands is None:
                         commands = []
@@ -219,8 +224,6 @@ class Desk:
     # -- wishes ------------------------------------------------------------------------------------------------------
 
     def _wish(self, seat: Seat, wish: object, now: int) -> Command | None:
-        if now > self.books.now:
-            self.books.now = now
         if isinstance(wish, Place):
             return self._place(seat, wish, now)
         if isinstance(wish, Cancel):
@@ -230,12 +233,11 @@ class Desk:
         return None
 
     def _place(self, seat: Seat, place: Place, now: int) -> Command | None:
-        if place.instrument.symbol not in self._boards:
-            try:
-                self.index(place.instrument)
-            except (InvalidMarket, VaultError) as error:
-                self._fault(seat, error, now)
-                return None
+        try:
+            self.index(place.instrument)
+        except (InvalidMarket, VaultError) as error:
+            self._fault(seat, error, now)
+            return None
         refusal = self._judge(seat, place)
         if refusal is not None:
             self._refused(seat, refusal, now)
@@ -254,7 +256,10 @@ class Desk:
                 name = getattr(gate, "__name__", type(gate).__name__)
                 return refuse(name, "gate_error", place, view, vault, error=f"{type(error).__name__}: {error}")
             if refusal is not None:
-                return refusal
+                if isinstance(refusal, Refusal):
+                    return refusal
+                name = getattr(gate, "__name__", type(gate).__name__)
+                return refuse(name, "gate_error", place, view, vault, error=f"it answered {refusal!r}")
         return None
 
     def _order(self, seat: Seat, place: Place, now: int, by: str) -> Command:
@@ -289,6 +294,7 @@ class Desk:
     def _fault(self, seat: Seat, error: Exception, now: int) -> None:
         """An engine raised: it is asked no more, its sleeve only closes, the others go on."""
         seat.fault, seat.wake = error, NEVER
+        seat.vault.idle_reason = f"its engine raised {type(error).__name__}; Desk.restart gives it another start"
         self.faults.append((seat.sleeve.name, error))
         self._alert(now, Level.CRITICAL, seat.sleeve.name, "engine_fault", f"{seat.engine.name}: {type(error).__name__}: {error}")
         seat.sleeve.move(Move.BREACH, by="desk", why="engine_fault", at=now)
@@ -350,6 +356,8 @@ class Desk:
         free, fee = sleeve.free_units, fill.fee
         if free() < 0 or free(fill.instrument.base) < 0 or (fee.asset is not sleeve.asset and free(fee.asset) < 0):
             self._overdrawn(sleeve, fill)
+            if not seat.flatten_by:
+                return self._cancel_buys(seat)
         if fill.side is Side.SELL:
             seat.view._last_exit = fill.at
             if sleeve.is_flat():
@@ -375,10 +383,11 @@ class Desk:
 
     def _rejected(self, event: Rejected) -> Sequence[Command]:
         working = self._blotter.get(event.order_id)
-        if working is not None and not working.status.done and working.order.place.why == FLATTEN:
-            working.seat.flatten_by = ""
-            text = f"flattening order {event.order_id} was rejected: {event.reason}; what is left stays open"
-            self._alert(event.at, Level.CRITICAL, working.seat.sleeve.name, "residual", text)
+        if working is not None and not working.status.done and event.order_id in self._flattening:
+            seat, market = working.seat, working.order.place.instrument
+            seat.flatten_tries[market.symbol] = FLATTEN_TRIES
+            text = f"flattening order {event.order_id} was rejected: {event.reason}; what is left of {market} stays open"
+            self._alert(event.at, Level.CRITICAL, seat.sleeve.name, "residual", text)
         return self._off(event.order_id, event.at, OrderStatus.REJECTED, event.reason)
 
     def _off(self, order_id: str, at: int, status: OrderStatus, reason: str) -> Sequence[Command]:
@@ -419,7 +428,7 @@ class Desk:
         if seat is None:
             return NOTHING
         seat.wake = NEVER
-        seat.flatten_by = by if flatten else ""
+        seat.flatten_by, seat.flatten_tries = by if flatten else "", {}
         return self.cancel_all(target) or (self._flatten(seat, at) if flatten else NOTHING)
 
     def revive(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> None:
@@ -437,9 +446,28 @@ class Desk:
             return
         target.check_not_overdrawn()
         target.move(Move.REVIVE, by=by, why=why, at=at)
-        seat = self._seats.get(target.name)
-        if seat is not None:
-            seat.memory, seat.wake, seat.flatten_by, seat.fault = seat.engine.begin(), 0, "", None
+        if target.name in self._seats:
+            self.restart(target)
+
+    def restart(self, sleeve: Sleeve) -> None:
+        """Ask a sleeve's engine again, with fresh memory: after it raised, or after a kill. Its status is moved apart."""
+        seat = self._seat(sleeve)
+        if seat.fault is not None:
+            seat.vault.idle_reason = ""
+        seat.memory, seat.wake, seat.flatten_by, seat.fault = seat.engine.begin(), 0, "", None
+
+    def pause(self, target: Sleeve | CoreVault, *, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
+        """Pause a sleeve or a vault, and cancel its buys that rest at the venue. Returns those cancels.
+
+        `Sleeve.pause` alone stops new orders; what is at the venue already may still fill.
+        """
+        target.pause(by=by, why=why, at=at)
+        sleeves = target.sleeves.values() if isinstance(target, CoreVault) else (target,)
+        return [cancel for sleeve in sleeves if sleeve.name in self._seats for cancel in self._cancel_buys(self._seats[sleeve.name])]
+
+    @staticmethod
+    def _cancel_buys(seat: Seat) -> list[Command]:
+        return [CancelOrder(order) for order in seat.open_orders.values() if order.place.side is Side.BUY]
 
     def _flatten(self, seat: Seat, now: int) -> Sequence[Command]:
         """Sell what is left at market once no order is open; say what cannot be sold."""
@@ -449,9 +477,12 @@ class Desk:
         commands: list[Command] = []
         for market, amount in sleeve.positions().items():
             qty = market.round_qty(min(amount.units, sleeve.free_units(market.base)))
-            if qty >= max(market.lot_units, market.min_qty_units):
+            tries = seat.flatten_tries.get(market.symbol, 0)
+            if tries < FLATTEN_TRIES and qty >= max(market.lot_units, market.min_qty_units):
                 self.index(market)
-                commands.append(self._order(seat, Place(market, Side.SELL, qty, reduce_only=True, why=FLATTEN), now, by))
+                seat.flatten_tries[market.symbol] = tries + 1
+                commands.append(self._order(seat, Place(market, Side.SELL, qty, reduce_only=True, why="flatten"), now, by))
+                self._flattening.add(commands[-1].order.id)
             else:
                 self._alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} cannot be sold")
         return commands

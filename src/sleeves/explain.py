@@ -62,7 +62,8 @@ class Waterfall:
 def explain(records: Iterable[Record], sleeve: str, asset: Asset, since: int | None = None, until: int | None = None) -> Waterfall:
     """Fold the journal: equity before `since`, what each cause did from then and before `until`, equity at the end.
 
-    Positions are valued at the last marks journaled before each instant.
+    A window runs from the first record at or after `since` up to the first at or after `until`, so that windows join
+    even where a fact was told late. Positions are valued at the last marks journaled before each instant.
     """
     fold = SleeveFold(sleeve, asset)
     prices: dict[str, int] = {}
@@ -74,7 +75,7 @@ def explain(records: Iterable[Record], sleeve: str, asset: Asset, since: int | N
     last_mark = 0
     for number, record in enumerate(records, 1):
         if until is not None and record.at >= until:
-            continue
+            break
         if not begun and since is not None and record.at >= since:
             begun = True
             start_unrealized, start_equity = fold.unrealized(prices, instruments), fold.equity(prices, instruments)

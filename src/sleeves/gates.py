@@ -35,9 +35,12 @@ from .vault import EngineVault
 __all__ = ["CORE", "Cooldown", "DailyLoss", "Drawdown", "OrderCap", "PriceAge", "funds", "opens", "quote", "size", "status"]
 
 
-def opens(place: Place) -> bool:
-    """Whether an order takes new risk. Spot is never short: a buy does, a sale does not."""
-    return place.side is Side.BUY
+def opens(place: Place, view: View) -> bool:
+    """Whether an order takes new risk: a buy does, a sale does not.
+
+    A buy of no more than facts have oversold, which left the position below zero, only closes it.
+    """
+    return place.side is Side.BUY and place.qty > -view.position(place.instrument)
 
 
 def describe(place: Place) -> str:
@@ -60,7 +63,7 @@ def _money(units: int, vault: EngineVault) -> str:
 def status(place: Place, view: View, vault: EngineVault) -> Refusal | None:
     """Nothing new unless active; exits unless halted. Nothing new beyond Tradeable, or while coins are missing."""
     now = vault.status
-    if not opens(place):
+    if not opens(place, view):
         return None if now.may_exit else refuse("status", "status", place, view, vault, status=now)
     if not now.may_open:
         return refuse("status", "status", place, view, vault, status=now)
@@ -68,7 +71,7 @@ def status(place: Place, view: View, vault: EngineVault) -> Refusal | None:
     if core.short():
         return refuse("status", "shortfall", place, view, vault, suspense=core.suspense)
     tradeable = core.tradeable_units()
-    if tradeable < core.allocated_units():
+    if tradeable < core.allocated_units() + core.earmarked_units():
         needed = view.hold(place)
         risked = core.at_risk_units()
         if needed is None or risked + needed > tradeable:
@@ -154,7 +157,7 @@ class OrderCap:
     most: str = field(converter=str)
 
     def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
-        if not opens(place):
+        if not opens(place, view):
             return None
         notional = _notional(place, view)
         most = vault.sleeve.asset(self.most).units
@@ -175,7 +178,7 @@ class DailyLoss:
         return cls(ppm(most, "daily loss"))
 
     def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
-        if not opens(place):
+        if not opens(place, view):
             return None
         today = view.day_pnl()
         if today is None:
@@ -197,7 +200,7 @@ class Drawdown:
         return cls(ppm(most, "drawdown"))
 
     def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
-        if not opens(place):
+        if not opens(place, view):
             return None
         pnl, peak = view.pnl(), view.peak_pnl()
         if pnl is None or peak is None:
@@ -216,7 +219,7 @@ class Cooldown:
 
     def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
         last = view.last_exit()
-        if not opens(place) or last is None or view.now - last >= self.wait_ns:
+        if not opens(place, view) or last is None or view.now - last >= self.wait_ns:
             return None
         left = (self.wait_ns - (view.now - last)) / SECOND
         return refuse("cooldown", "cooldown", place, view, vault, left_s=left)

@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 from .errors import MissingExtra, VaultError
 from .explain import Waterfall, explain
 from .fold import SleeveFold
-from .ledger import Entry, EntryKind, Role
+from .ledger import INTERNAL, Entry, EntryKind, Role
 from .market import DAY, Instrument
 from .money import Amount, Asset
 from .orders import Fill, Side
@@ -34,7 +34,7 @@ __all__ = ["Report", "Sample", "SleeveStory", "Trade", "VaultSample", "VaultStor
 
 
 class Sample(NamedTuple):
-    """One mark of a sleeve, in units; `paid_in` and `taken_out` are sums since it was opened."""
+    """A sleeve at a mark or beside a transfer, in units; `paid_in` and `taken_out` are sums since it was opened."""
 
     at: int
     balance: int
@@ -92,6 +92,8 @@ class SleeveStory:
     """Why its engine cannot trade at all, or nothing."""
     watches: list[str] = field(factory=list)
     samples: list[Sample] = field(factory=list)
+    shown_from: int = 0
+    """The number of samples before the first mark: pictures begin there."""
     trades: list[Trade] = field(factory=list)
     refusals: dict[str, int] = field(factory=dict)
     swept: list[tuple[int, int]] = field(factory=list)
@@ -127,6 +129,7 @@ class Story:
     fills: list[tuple[str, Fill]] = field(factory=list)
     alerts: list[Alert] = field(factory=list)
     since: int | None = None
+    marked: int | None = None
     until: int = 0
 
 
@@ -188,7 +191,12 @@ def _entry(story: Story, entry: Entry, fill: Fill | None) -> None:
         return
     sleeve = story.sleeves[touched]
     before = sleeve.fold.realized - sleeve.fold.fees, sleeve.fold.fees, sleeve.fold.returned
+    transfer = entry.kind not in INTERNAL
+    if transfer:
+        _sample(story, sleeve, entry.at)
     sleeve.fold.apply(entry)
+    if transfer:
+        _sample(story, sleeve, entry.at)
     if entry.kind is EntryKind.FILL and fill is not None:
         made = sleeve.fold.realized - sleeve.fold.fees - before[0]
         _trip(story, sleeve, fill, made, sleeve.fold.fees - before[1])
@@ -214,13 +222,22 @@ def _trip(story: Story, sleeve: SleeveStory, fill: Fill, made: int, fees: int) -
         )
 
 
+def _sample(story: Story, sleeve: SleeveStory, at: int) -> None:
+    """Note the sleeve's figures: at each mark, and before and after each transfer, so that returns are time-weighted."""
+    f = sleeve.fold
+    unrealized = f.unrealized(story.prices, story.instruments)
+    equity = None if unrealized is None else f.balance + unrealized
+    sleeve.samples.append(Sample(at, f.balance, equity, f.realized, unrealized, f.fees, f.returned, f.paid_in, f.taken_out))
+
+
 def _marked(story: Story, record: Marked) -> None:
     story.prices.update({symbol: price for symbol, (price, _) in record.prices.items()})
+    if story.marked is None:
+        story.marked = record.at
+        for sleeve in story.sleeves.values():
+            sleeve.shown_from = len(sleeve.samples)
     for sleeve in story.sleeves.values():
-        f = sleeve.fold
-        unrealized = f.unrealized(story.prices, story.instruments)
-        equity = None if unrealized is None else f.balance + unrealized
-        sleeve.samples.append(Sample(record.at, f.balance, equity, f.realized, unrealized, f.fees, f.returned, f.paid_in, f.taken_out))
+        _sample(story, sleeve, record.at)
     for vault in story.vaults.values():
         total = vault.coins + sum(story.sleeves[name].fold.balance for name in vault.sleeves)
         vault.samples.append(VaultSample(record.at, total, vault.tradeable, vault.coins - vault.suspense, vault.suspense))
@@ -335,13 +352,13 @@ class Report:
         return rows
 
     def series(self, sleeve: str) -> list[dict[str, Any]]:
-        """One plain row per mark of a sleeve, in coins as floats, for pictures and frames; `at` in nanoseconds."""
+        """One plain row per mark and transfer of a sleeve from the first mark on, in coins as floats; `at` in nanoseconds."""
         story = self.story.sleeves[sleeve]
         unit = 10.0**story.fold.asset.scale
         names = ("balance", "equity", "realized", "unrealized", "fees", "returned")
         return [
             {"at": s.at} | {name: None if value is None else value / unit for name, value in zip(names, s[1:7], strict=True)}
-            for s in story.samples
+            for s in story.samples[story.shown_from :]
         ]
 
     def vault_series(self, vault: str) -> list[dict[str, Any]]:
@@ -381,7 +398,7 @@ class Report:
         """Returns compounded by UTC day of the mark that ends them."""
         days: dict[int, float] = {}
         for sample, period in zip(self._known(name)[1:], self._returns(name), strict=True):
-            day = (sample.at - 1) // DAY
+            day = (max(sample.at, self.story.marked or 0) - 1) // DAY
             days[day] = (1 + days.get(day, 0.0)) * (1 + period) - 1
         return list(days.values())
 

@@ -141,6 +141,7 @@ class Seat:
         "every",
         "fault",
         "flatten_by",
+        "flatten_tries",
         "gates",
         "memory",
         "open_orders",
@@ -166,5 +167,6 @@ class Seat:
         self.counter = 0
         self.fault: Exception | None = None
         self.flatten_by = ""
+        self.flatten_tries: dict[str, int] = {}
         self.refusal: Refusal | None = None
         self.repeats = 0

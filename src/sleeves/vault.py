@@ -217,7 +217,7 @@ class Sleeve:
         return after
 
     def pause(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
-        """No new buys; an open position waits for its exit."""
+        """No new buys; an open position waits for its exit. Buys at the venue stay there: `Desk.pause` cancels them too."""
         self.move(Move.PAUSE, by=by, why=why, at=at)
 
     def resume(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
@@ -273,6 +273,7 @@ class CoreVault:
         self.reserve_rule = Reserve.fixed(reserve) if isinstance(reserve, str) else reserve
         self.cap = None if cap is None else asset(cap).units
         self.volatility_ppm: int | None = None
+        self._most_brought = 0
         self._sleeves: dict[str, Sleeve] = {}
         self._status = Status.ACTIVE
         self._idle = Account(self.owner, Role.IDLE)
@@ -432,14 +433,15 @@ class CoreVault:
         """Give a sleeve more to trade with.
 
         While the sleeve has a position open the coins are set aside, so that the open position goes on under the old
-        allocation; they arrive with its next buy, or when it is flat. Raises `NotEnough` beyond what is `remaining`.
+        allocation; they arrive with its next buy, or when it is flat. One that is overdrawn gets them at once.
+        Raises `NotEnough` beyond what is `remaining`.
         """
         self._own(sleeve)
         units = self.asset(amount).units
         self._check_allocatable(units, sleeve.name)
         if not units:
             raise VaultError(f"allocate {self.asset(amount)} to {sleeve.name}: the amount must be positive")
-        write = booking.allocate if sleeve.is_flat() else booking.earmark
+        write = booking.allocate if sleeve.is_flat() or sleeve.free_units() < 0 else booking.earmark
         self.books.post(write(self.owner, sleeve.name, self.asset, units, at=self.books.time(at), by=by, why=why))
 
     def _check_allocatable(self, units: int, name: str) -> None:
@@ -574,9 +576,23 @@ class CoreVault:
             if account.role is Role.SUSPENSE and amount.asset == self.asset and amount.units < 0 and left:
                 cures[account.of] = min(left, -amount.units)
                 left -= cures[account.of]
-        grows = 0 if self.cap is None else max(0, min(left, self.cap - self.tradeable_units()))
+        brought = self._brought_units() + units
+        grows = 0 if self.cap is None else self._growth(min(left, brought - self._most_brought), units)
         self.books.post(booking.deposit(self.owner, self.asset, units, cures, grows, at=at, by=by, why=why))
+        self._most_brought = max(self._most_brought, brought)
         self._fill_reserve_if_short(at=at, by=by)
+
+    def _brought_units(self) -> int:
+        """All that came in from outside since the vault was opened, less all that left."""
+        ledger = self.books.ledger
+        return ledger.flow(self.owner, EntryKind.DEPOSIT, self.asset) + ledger.flow(self.owner, EntryKind.WITHDRAWAL, self.asset)
+
+    def _growth(self, fresh: int, found: int) -> int:
+        """How far Tradeable rises with new coins: not for coins that only came back, nor beyond the cap or the reserve."""
+        total = self.total.units + found
+        kept = self.reserve_rule.target(total, self.volatility_ppm) if self.reserve_rule else 0
+        cap = total - kept if self.cap is None else min(self.cap, total - kept)
+        return max(0, min(fresh, cap - self.tradeable_units()))
 
     def _fill_reserve_if_short(self, *, at: int, by: str) -> None:
         gap = min(self._reserve_gap(), max(0, self._units(self._idle)))
@@ -596,11 +612,14 @@ class CoreVault:
         reserved = min(left, max(0, self.reserve_units()))
         left -= reserved
         entry = booking.withdrawal(self.owner, self.asset, idle, reserved, earmarked, left, "shortfall", at=at, by=by, why=why)
+        records: list[Record] = [
+            Alert(at, Level.WARNING, name, "earmark_lost", f"{self._amount(taken)} that was set aside for {name} has left the wallet")
+            for name, taken in earmarked.items()
+        ]
         if left:
             text = f"the wallet lacks {self._amount(left)} of what is promised to sleeves; no new risk until it is back"
-            self.books.post(Alert(at, Level.CRITICAL, self.owner, "shortfall", text), entry)
-        else:
-            self.books.post(entry)
+            records.append(Alert(at, Level.CRITICAL, self.owner, "shortfall", text))
+        self.books.post(*records, entry)
 
     def cure(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> Amount:
         """Make a shortfall good out of the vault's own idle coins and reserve. Returns what is still missing."""

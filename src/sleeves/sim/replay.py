@@ -66,6 +66,7 @@ def _run(desk: Desk, tape: Tape, matcher: Matcher, index: int, advance: Callable
     known_volume = tape.has_volume
     ends = tape.ends()
     now = None
+    known_faults = len(desk.faults)
     for first in range(0, len(tape), BLOCK):
         last = min(first + BLOCK, len(tape))
         rows = zip(
@@ -90,8 +91,8 @@ def _run(desk: Desk, tape: Tape, matcher: Matcher, index: int, advance: Callable
                 _carry(commands, matcher, now)
                 if matcher.outbox:
                     _drain(desk, matcher)
-        if desk.faults:
-            sleeve, error = desk.faults[0]
+        if len(desk.faults) > known_faults:
+            sleeve, error = desk.faults[known_faults]
             raise EngineFault(f"the engine of sleeve {sleeve} raised {type(error).__name__}: {error}") from error
         if advance is not None:
             advance(last - first)
