@@ -6,13 +6,16 @@ import pytest
 from attrs import evolve
 
 from helpers import BTCUSD, Puppet, carry, fill, new_desk
-from sleeves import BTC, ETH, FLASH, QUIET, USD, Allowance, Asset, Cancel, CoreVault, Desk, Instrument, Place, Side
-from sleeves.errors import InvalidAmount, InvalidMarket, NotEnough, VaultError
+from sleeves import BTC, ETH, FLASH, QUIET, USD, Allowance, Asset, Books, Cancel, CoreVault, Desk, Instrument, Place, Side
+from sleeves.errors import InvalidAmount, InvalidMarket, JournalError, LedgerError, NotEnough, VaultError, WrongStatus
+from sleeves.gates import Cooldown
+from sleeves.journal import Memory
 from sleeves.ledger import Entry, EntryKind
 from sleeves.market import HOUR, Quote
 from sleeves.money import Rounding
 from sleeves.orders import Accepted, Canceled, CancelOrder, OrderStatus, Rejected
 from sleeves.records import Alert, Marked, OrderUpdate, Placed
+from sleeves.report import Report
 from sleeves.status import Status
 
 
@@ -412,7 +415,7 @@ def test_an_engine_that_raised_gets_another_start_when_told_to():
     sleeve.resume(by="ann")
     flaky.quote()
     assert not flaky.asked
-    desk.restart(sleeve)
+    desk.restart(sleeve, by="ann", why="mended")
     flaky.quote()
     assert flaky.asked
     assert desk.engines["a"].idle_reason == ""
@@ -451,3 +454,250 @@ def test_two_desks_cannot_drive_one_set_of_books():
     desk, vault, *_ = new_desk(QUIET)
     with pytest.raises(VaultError, match="have a desk already"):
         Desk(vault)
+
+
+# -- a position below zero: facts have sold more than was owned ----------------------------------------------------------
+
+
+def oversold(policy=QUIET, qty="0.15", **words):
+    """A sleeve that bought 0.1 and was told that it sold more."""
+    desk, vault, sleeve, puppet = new_desk(policy, **words)
+    carry(desk, puppet.buy("0.1"))
+    desk.step(fill(puppet.sell("0.1").order, qty=qty, price="12000"))
+    return desk, vault, sleeve, puppet
+
+
+def test_buys_that_close_what_was_oversold_count_together():
+    desk, vault, sleeve, puppet = oversold()
+    first = puppet.buy("0.03").order
+    assert puppet.buy("0.03").reason == "status", "0.06 would open new risk"
+    second = puppet.buy("0.02").order
+    desk.step(fill(first))
+    desk.step(fill(second))
+    assert sleeve.is_flat()
+
+
+def test_the_order_that_closes_what_was_oversold_is_spared_and_no_other():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    carry(desk, puppet.buy("0.1"))
+    resting = puppet.buy("0.2", limit=BTCUSD.price("9000")).order
+    (cancel,) = desk.step(fill(puppet.sell("0.1").order, qty="0.15", price="12000"))
+    assert cancel.order is resting, "it would open more than was oversold"
+    desk.step(Canceled(resting.id, desk.books.now))
+    cure = puppet.buy("0.05").order
+    assert not desk.step(fill(cure, qty="0.02", trade="1"))
+    assert not desk.pause(sleeve, by="ann")
+    desk.step(fill(cure, qty="0.03", trade="2"))
+    assert sleeve.is_flat()
+
+
+def test_a_full_close_by_buying_back_sweeps_and_ends_the_round_trip():
+    desk, vault, flash, puppet = oversold(FLASH)
+    carry(desk, puppet.buy("0.05", price="11000"))
+    assert flash.is_flat()
+    assert flash.returned > USD("0")
+    assert flash.balance == flash.allocation
+    (trade,) = Report(desk).story.sleeves["a"].trades
+    assert trade.fills == 3
+
+
+def test_a_full_close_that_overdraws_another_coin_still_sweeps_and_lands():
+    desk, vault, flash, puppet = new_desk(FLASH)
+    carry(desk, puppet.buy("0.1", price="10000"))
+    vault.allocate(flash, "1000")
+    third = Asset("BNB", 8)
+    desk.step(fill(puppet.sell("0.1").order, price="12000", fee=third("0.001")))
+    assert flash.status is Status.CLOSE_ONLY
+    assert flash.pending == USD("0")
+    assert flash.returned > USD("0")
+    assert flash.balance == flash.allocation == USD("6000")
+
+
+def test_an_overdrawn_sleeve_that_becomes_flat_gets_what_was_set_aside_for_it():
+    desk, vault, sleeve, puppet = new_desk(QUIET, allocate="1000")
+    late = puppet.buy("0.09").order
+    desk.step(Canceled(late.id, late.at + 1))
+    carry(desk, puppet.buy("0.09"))
+    vault.allocate(sleeve, "500")
+    assert sleeve.pending == USD("500")
+    desk.step(fill(late, price="10000"))
+    assert sleeve.free < USD("0")
+    assert sleeve.status is Status.CLOSE_ONLY
+    carry(desk, puppet.sell("0.18", price="3000"))
+    assert sleeve.is_flat()
+    assert (sleeve.pending, sleeve.allocation) == (USD("0"), USD("1500"))
+
+
+def test_a_rest_after_a_sale_does_not_depend_on_the_order_in_which_sales_are_told():
+    for turn in (1, -1):
+        desk, vault, sleeve, puppet = new_desk(QUIET, gates=[Cooldown(HOUR)])
+        carry(desk, puppet.buy("0.1"))
+        early, late = puppet.sell("0.05").order, puppet.sell("0.05").order
+        puppet.now += HOUR
+        for fact in [fill(early, price="10000"), fill(late, price="10000", at=puppet.now)][::turn]:
+            desk.step(fact)
+        puppet.now += HOUR // 2
+        assert puppet.buy("0.01").reason == "cooldown"
+
+
+# -- the journal fails once ----------------------------------------------------------------------------------------------
+
+
+class FailsOnAlert(Memory):
+    """A journal that cannot keep the next alert."""
+
+    def append(self, *records):
+        if any(isinstance(record, Alert) for record in records):
+            self.append = super().append
+            raise JournalError("disk full")
+        super().append(*records)
+
+
+def test_a_fact_whose_alert_cannot_be_written_is_not_booked_and_then_booked_once():
+    books = Books(FailsOnAlert())
+    desk, vault, sleeve, puppet = new_desk(QUIET, books=books)
+    fact = fill(puppet.buy("0.1").order, qty="0.11")
+    with pytest.raises(JournalError):
+        desk.step(fact)
+    assert sleeve.position(BTCUSD) == BTC("0")
+    desk.step(fact)
+    desk.step(fact)
+    assert sleeve.position(BTCUSD) == BTC("0.11")
+    assert desk.check(deep=True).holds
+
+
+def test_a_sleeve_is_never_overdrawn_and_active():
+    books = Books(FailsOnAlert())
+    desk, vault, sleeve, puppet = new_desk(QUIET, allocate="1000", books=books)
+    first = puppet.buy("0.09").order
+    desk.step(Canceled(first.id, first.at + 1))
+    carry(desk, puppet.buy("0.09"))
+    with pytest.raises(JournalError):
+        desk.step(fill(first))
+    assert (sleeve.status, sleeve.free > USD("0")) == (Status.ACTIVE, True)
+    desk.step(fill(first))
+    assert (sleeve.status, sleeve.free < USD("0")) == (Status.CLOSE_ONLY, True)
+    assert desk.check(deep=True).holds
+
+
+# -- a human's commands --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["pause", "kill", "revive"])
+def test_a_desk_commands_only_its_own(command):
+    desk, vault, mine, puppet = new_desk(QUIET)
+    carry(desk, puppet.buy("0.1"))
+    puppet.buy("0.1", limit=BTCUSD.price("9000"))
+    _, other_vault, other, _ = new_desk(QUIET)
+    words = {"kill": {"flatten": True}, "revive": {"why": "again"}}.get(command, {})
+    for target in (other, other_vault, "a", None):
+        with pytest.raises(VaultError, match="not a vault or a sleeve of this desk"):
+            getattr(desk, command)(target, by="ann", **words)
+    assert other.status is Status.ACTIVE
+    (order,) = desk.open_orders()
+    assert not desk.step(Canceled(order.id, desk.books.now)), "nothing is sold"
+    assert mine.status is Status.ACTIVE
+
+
+@pytest.mark.parametrize("by", ["", "  ", None, 7])
+def test_a_command_names_who_gave_it(by):
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    carry(desk, puppet.buy("0.1"))
+    written = len(vault.books.journal)
+    for command in (
+        lambda: desk.kill(sleeve, flatten=True, by=by),
+        lambda: desk.pause(vault, by=by),
+        lambda: desk.restart(sleeve, by=by),
+        lambda: sleeve.pause(by=by),
+        lambda: vault.set_reserve("5%", by=by),
+    ):
+        with pytest.raises(LedgerError, match="who did it"):
+            command()
+    assert len(vault.books.journal) == written
+    assert (sleeve.status, vault.reserve) == (Status.ACTIVE, USD("0"))
+
+
+def test_a_killed_sleeve_is_revived_and_not_restarted():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    carry(desk, puppet.buy("0.1"))
+    resting = puppet.buy("0.01", limit=BTCUSD.price("9000")).order
+    desk.kill(sleeve, flatten=True, by="ann")
+    with pytest.raises(WrongStatus, match="revive"):
+        desk.restart(sleeve, by="ann")
+    (sale,) = desk.step(Canceled(resting.id, desk.books.now))
+    assert sale.order.place.side is Side.SELL
+    desk.revive(sleeve, by="ann", why="changed my mind")
+    assert [r.code for r in vault.books.journal if isinstance(r, Alert)] == ["residual"]
+    assert not desk.step(Canceled(sale.order.id, desk.books.now))
+
+
+def test_an_engine_that_cannot_begin_leaves_everything_as_it_was():
+    class Once(Puppet):
+        begun = False
+
+        def begin(self):
+            if self.begun:
+                raise RuntimeError("no")
+            self.begun = True
+
+    vault = CoreVault(USD, total="20000", tradeable="15000")
+    desk = Desk(vault)
+    one, two = (vault.sleeve(name, QUIET, allocate="1000") for name in ("a", "b"))
+    Puppet().sit(desk, one)
+    Once().sit(desk, two)
+    desk.kill(vault, flatten=False, by="ann")
+    written = len(vault.books.journal)
+    with pytest.raises(RuntimeError):
+        desk.revive(vault, by="ann", why="again")
+    assert (vault.status, one.own_status, two.own_status) == (Status.HALTED,) * 3
+    assert len(vault.books.journal) == written
+
+
+def test_a_restart_is_written_down():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    desk.restart(sleeve, by="ann", why="new parameters")
+    last = list(vault.books.journal)[-1]
+    assert (last.by, last.what, last.after, last.why) == ("ann", "engine", "restarted", "new parameters")
+    assert desk.check(deep=True).holds
+
+
+def test_buys_of_an_engine_that_raised_are_canceled():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    resting = puppet.buy("0.1", limit=BTCUSD.price("9000")).order
+    puppet.wishes = ["rubbish"]
+    (cancel,) = puppet.quote()
+    assert cancel.order is resting
+    assert not puppet.quote()
+
+
+def test_buys_are_canceled_while_coins_are_missing():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    resting = puppet.buy("0.1", limit=BTCUSD.price("9000")).order
+    assert not desk.observe_balance(vault, "6000")
+    (cancel,) = desk.observe_balance(vault, "1000")
+    assert cancel.order is resting
+    assert vault.suspense == USD("-4000")
+    assert not desk.observe_balance(vault, "5000")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        lambda: Accepted("a-1", 1, b"7"),
+        lambda: Canceled("a-1", 1, ValueError("x")),
+        lambda: Rejected("a-1", float("nan"), "no"),
+        lambda: Rejected(7, 1, "no"),
+        lambda: Quote(BTCUSD, 1.5, 1, 1),
+        lambda: Quote("BTC/USD", 1, 1, 1),
+    ],
+)
+def test_what_could_not_be_written_down_is_no_event(event):
+    with pytest.raises(InvalidMarket):
+        event()
+
+
+def test_a_command_at_no_time_is_refused():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    for at in (float("nan"), 1.5, "now", True):
+        with pytest.raises(VaultError, match="whole number of nanoseconds"):
+            vault.allocate(sleeve, "1", at=at)

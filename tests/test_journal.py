@@ -153,16 +153,17 @@ def test_the_ledger_is_the_fold_of_what_is_read_back():
 # -- every record, with any words --------------------------------------------------------------------------------------
 
 words = hostile_text
+who = words.filter(str.strip)
 times = st.integers(0, 2**63)
 counts = st.integers(1, 10**30)
 terms = st.dictionaries(words, words, max_size=3)
 optional = st.one_of(st.none(), counts)
 
-opened = st.builds(Opened, times, words, words.filter(lambda what: what != "instrument"), words, terms)
+opened = st.builds(Opened, times, who, words.filter(lambda what: what != "instrument"), words, terms)
 listed = st.builds(
-    lambda at, by, market: Opened(at, by, "instrument", market.symbol, market.terms()), times, words, st.just(BTCUSD) | markets
+    lambda at, by, market: Opened(at, by, "instrument", market.symbol, market.terms()), times, who, st.just(BTCUSD) | markets
 )
-changed = st.builds(Changed, times, words, words, words, words, words, words)
+changed = st.builds(Changed, times, who, words, words, words, words, words)
 booked = st.builds(
     Entry,
     times,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from helpers import BTCUSD, carry, fill, new_desk
-from sleeves import FLASH, QUIET, USD
-from sleeves.market import DAY, HOUR
+from helpers import BTCUSD, Puppet, carry, fill, new_desk
+from sleeves import FLASH, QUIET, USD, CoreVault, Desk
+from sleeves.market import DAY, HOUR, SECOND
 from sleeves.report import Report, fold
 from sleeves.sim import Tape
 
@@ -182,3 +182,21 @@ def test_a_return_does_not_depend_on_how_often_one_marks(marked):
     (row,) = Report(desk).rows()
     assert row["returned"] == "90"
     assert row["return"] == pytest.approx(1.09 * 0.901 - 1)
+
+
+@pytest.mark.parametrize("first", [0, HOUR], ids=["at midnight", "later"])
+def test_days_are_counted_from_the_first_mark(first):
+    """Three days after the first mark are three returns, whatever its hour: one day more would change every ratio."""
+    vault = CoreVault(USD, total="20000", tradeable="15000")
+    sleeve = vault.sleeve("a", QUIET, allocate="1000")
+    desk, puppet = Desk(vault), Puppet()
+    puppet.sit(desk, sleeve)
+    puppet.now = 10 * DAY + first - SECOND
+    puppet.quote("10000")
+    assert desk.books.now == 10 * DAY + first
+    carry(desk, puppet.buy("0.05", price="10000"))
+    for day, price in enumerate(("10100", "10050", "10300"), 11):
+        puppet.now = day * DAY + first - SECOND
+        puppet.quote(price)
+        desk.mark(puppet.now)
+    assert len(Report(desk)._daily("a")) == 3

@@ -568,3 +568,21 @@ def test_a_withdrawal_that_takes_what_was_set_aside_says_so():
     vault.allocate(sleeve, "5000")
     vault.observe_balance(vault.coins - USD("4000"))
     assert [(r.subject, r.code) for r in vault.books.journal if isinstance(r, Alert)] == [("a", "earmark_lost")]
+
+
+@pytest.mark.parametrize("reserve", [0.1, 5, True, object()])
+def test_a_reserve_that_is_none_changes_nothing(reserve):
+    vault = CoreVault(USD, total="10000", tradeable="5000", reserve="10%")
+    written = len(vault.books.journal)
+    with pytest.raises(VaultError, match="a reserve is text"):
+        vault.set_reserve(reserve, by="ann")
+    assert (len(vault.books.journal), vault.remaining) == (written, USD("5000"))
+
+
+@pytest.mark.parametrize("volatility", [float("nan"), 500_000.5, True, -1, "40%"])
+def test_a_volatility_that_is_none_changes_nothing(volatility):
+    vault = CoreVault(USD, total="10000", tradeable="5000", reserve=Reserve.flex())
+    written = len(vault.books.journal)
+    with pytest.raises(VaultError, match="parts per million"):
+        vault.flex_reserve(volatility)
+    assert (len(vault.books.journal), vault.volatility_ppm) == (written, None)

@@ -43,9 +43,14 @@ class Books:
         self._clock = clock
 
     def time(self, at: int | None = None) -> int:
-        """The time of a record: the one given, or the clock's, or the latest seen."""
+        """The time of a record: the one given, or the clock's, or the latest seen.
+
+        Raises `VaultError` for a time that is not whole nanoseconds.
+        """
         if at is None:
             at = self._clock() if self._clock else self.now
+        if type(at) is not int:
+            raise VaultError(f"time {at!r} must be a whole number of nanoseconds since 1970, UTC")
         if at > self.now:
             self.now = at
         return at

@@ -17,15 +17,16 @@ from attrs import evolve
 from . import booking
 from .blotter import Blotter, Working
 from .booking import Allowance
-from .errors import InvalidMarket, VaultError
+from .errors import InvalidMarket, VaultError, WrongStatus
 from .explain import Waterfall, explain
 from .gates import CORE, refuse
+from .ledger import Entry, Role
 from .market import DAY, HOUR, SECOND, Book, Instrument, Kind, Mark, Quote
-from .money import PPM, Amount, Rounding, divide
+from .money import PPM, Amount, AmountLike, Rounding, divide
 from .orders import Accepted, Cancel, Canceled, CancelOrder, Command, Event, Fill, Order, OrderStatus, Place, Rejected, Side, SubmitOrder
 from .proof import Proof, prove
 from .protocols import Engine, Gate
-from .records import Alert, Level, Marked, Opened, OrderUpdate, Placed, Refusal
+from .records import Alert, Changed, Level, Marked, Opened, OrderUpdate, Placed, Record, Refusal
 from .risk import realized_volatility
 from .seat import NEVER, Seat, SeatView
 from .status import Move, Status, next_status
@@ -161,7 +162,7 @@ class Desk:
                 wishes = tuple(wishes)
             except Exception as error:
                 self._fault(seat, error, now)
-                continue
+                wishes = ()
             for wish in wishes:
                 command = self._wish(seat, wish, now)
                 if seat.fault is not None:
@@ -170,12 +171,16 @@ class Desk:
                     if commands is None:
                         commands = []
                     commands.append(command)
+            if seat.fault is not None:
+                commands = [*(commands or ()), *self._cancel_buys(seat)]
         return NOTHING if commands is None else commands
 
     def step(self, event: Event) -> Sequence[Command]:
         """Take in one event; returns the commands to carry out, in order.
 
-        Facts may come twice, late or in any order: the books end the same. Raises `TypeError` for what is no event.
+        Facts may come twice, late or in any order: each is booked once, and coins and net profit end the same. What
+        was realized and swept on the way follows the order in which they were told, as average cost does. Raises
+        `TypeError` for what is no event.
         """
         if type(event) is Quote:
             index = self.index(event.instrument)
@@ -292,12 +297,15 @@ class Desk:
         seat.refusal, seat.repeats = None, 0
 
     def _fault(self, seat: Seat, error: Exception, now: int) -> None:
-        """An engine raised: it is asked no more, its sleeve only closes, the others go on."""
+        """An engine raised: it is asked no more, its sleeve only closes, the others go on.
+
+        Its buys at the venue are for the caller to cancel.
+        """
         seat.fault, seat.wake = error, NEVER
         seat.vault.idle_reason = f"its engine raised {type(error).__name__}; Desk.restart gives it another start"
         self.faults.append((seat.sleeve.name, error))
-        self._alert(now, Level.CRITICAL, seat.sleeve.name, "engine_fault", f"{seat.engine.name}: {type(error).__name__}: {error}")
-        seat.sleeve.move(Move.BREACH, by="desk", why="engine_fault", at=now)
+        alert = Alert(now, Level.CRITICAL, seat.sleeve.name, "engine_fault", f"{seat.engine.name}: {type(error).__name__}: {error}")
+        seat.sleeve.move(Move.BREACH, by="desk", why="engine_fault", at=now, after=(alert,))
 
     def _alert(self, now: int, level: Level, subject: str, code: str, text: str) -> None:
         self.books.record(Alert(now, level, subject, code, text))
@@ -316,12 +324,14 @@ class Desk:
             text = f"{fill.key} belongs to no order of this desk and was not booked: {fill}"
             self._alert(fill.at, Level.CRITICAL, fill.order_id, "fill_unattributed", text)
             return NOTHING
-        self._book(working, fill)
-        self.books.facts[fill.key] = fill
-        return self._after_fill(working, fill)
+        owned = working.seat.sleeve.position_units(fill.instrument)
+        overdrawn = self._book(working, fill, owned)
+        closed = fill.side is Side.SELL or owned < 0
+        return self._after_fill(working.seat, fill, closed, overdrawn)
 
-    def _book(self, working: Working, fill: Fill) -> None:
-        sleeve, market = working.seat.sleeve, fill.instrument
+    def _book(self, working: Working, fill: Fill, owned: int) -> bool:
+        """Book a fill, with what it does to the sleeve's status, all of it or nothing. Returns whether it overdrew."""
+        sleeve, market, place = working.seat.sleeve, fill.instrument, working.order.place
         held = self.books.ledger.units(working.held, working.asset)
         if fill.qty < working.left:
             held = self._used(working, fill, held)
@@ -329,17 +339,37 @@ class Desk:
             sleeve.name,
             fill,
             held=held,
-            position=sleeve.position_units(market),
+            position=owned,
             open_cost=sleeve.open_cost_units(market),
             by=fill.venue or "venue",
         )
-        self.books.post(fill, entry)
-        working.filled += fill.qty
-        if working.filled >= working.order.place.qty:
+        records: list[Record] = [fill, entry]
+        filled = working.filled + fill.qty
+        if filled > place.qty:
+            text = f"{working.order.id} filled {filled} of {place.qty} units"
+            records.append(Alert(fill.at, Level.CRITICAL, sleeve.name, "overfill", text))
+        missing = self._missing(entry)
+        if missing is None:
+            self.books.post(*records)
+        else:
+            text = f"{fill.key} left {missing} free: no new risk until this is cleared"
+            records.append(Alert(fill.at, Level.CRITICAL, sleeve.name, "overdrawn", text))
+            sleeve.move(Move.BREACH, by="desk", why=f"overdrawn by {fill.key}", at=fill.at, after=records)
+        self.books.facts[fill.key] = fill
+        working.filled = filled
+        if filled >= place.qty:
             self._blotter.move(working, OrderStatus.FILLED)
-            if working.filled > working.order.place.qty:
-                text = f"{working.order.id} filled {working.filled} of {working.order.place.qty} units"
-                self._alert(fill.at, Level.CRITICAL, sleeve.name, "overfill", text)
+        return missing is not None
+
+    def _missing(self, entry: Entry) -> Amount | None:
+        """What an entry will leave below zero in a sleeve's free coins."""
+        units = self.books.ledger.units
+        for account, asset, change in entry.postings:
+            if account[1] is Role.FREE:
+                left = units(account, asset) + change
+                if left < 0:
+                    return Amount(left, asset)
+        return None
 
     @staticmethod
     def _used(working: Working, fill: Fill, held: int) -> int:
@@ -350,26 +380,16 @@ class Desk:
         spent = fill.cost + (fill.fee.units if fill.fee.asset == working.asset else 0)
         return min(held, max(share, spent))
 
-    def _after_fill(self, working: Working, fill: Fill) -> Sequence[Command]:
-        seat = working.seat
-        sleeve = seat.sleeve
-        free, fee = sleeve.free_units, fill.fee
-        if free() < 0 or free(fill.instrument.base) < 0 or (fee.asset is not sleeve.asset and free(fee.asset) < 0):
-            self._overdrawn(sleeve, fill)
-            if not seat.flatten_by:
-                return self._cancel_buys(seat)
-        if fill.side is Side.SELL:
-            seat.view._last_exit = fill.at
-            if sleeve.is_flat():
-                sleeve.vault.sweep(sleeve, ref=fill.key, at=fill.at)
-                sleeve.vault.land(sleeve, at=fill.at)
-        return self._flatten(seat, fill.at) if seat.flatten_by else NOTHING
-
-    def _overdrawn(self, sleeve: Sleeve, fill: Fill) -> None:
-        assets = (sleeve.asset, fill.instrument.base, fill.fee.asset)
-        free = next(Amount(sleeve.free_units(asset), asset) for asset in assets if sleeve.free_units(asset) < 0)
-        self._alert(fill.at, Level.CRITICAL, sleeve.name, "overdrawn", f"{fill.key} left {free} free: no new risk until this is cleared")
-        sleeve.move(Move.BREACH, by="desk", why=f"overdrawn by {fill.key}", at=fill.at)
+    def _after_fill(self, seat: Seat, fill: Fill, closed: bool, overdrawn: bool) -> Sequence[Command]:
+        sleeve, view = seat.sleeve, seat.view
+        if fill.side is Side.SELL and (view._last_exit is None or fill.at > view._last_exit):
+            view._last_exit = fill.at
+        if closed and sleeve.is_flat():
+            sleeve.vault.sweep(sleeve, ref=fill.key, at=fill.at)
+            sleeve.vault.land(sleeve, at=fill.at)
+        if seat.flatten_by:
+            return self._flatten(seat, fill.at)
+        return self._cancel_buys(seat) if overdrawn else NOTHING
 
     def _accepted(self, event: Accepted) -> Sequence[Command]:
         working = self._blotter.get(event.order_id)
@@ -417,57 +437,112 @@ class Desk:
         """Stop a sleeve, or a vault with all its sleeves: engines are asked no more and orders are canceled.
 
         With `flatten`, positions are then sold at market, as soon as the cancels are through; what cannot be sold is
-        reported as an alert `residual`. Returns the commands to carry out now.
+        reported as an alert `residual`. Returns the commands to carry out now. Raises `VaultError` for what is not of
+        this desk.
         """
+        sleeves = self._sleeves(target)
         at = self.books.time(at)
         if isinstance(target, CoreVault):
             target.move(Move.KILL, by=by, why=why, at=at)
-            return [command for sleeve in target.sleeves.values() for command in self.kill(sleeve, flatten=flatten, by=by, why=why, at=at)]
-        target.move(Move.KILL, by=by, why=why, at=at)
-        seat = self._seats.get(target.name)
-        if seat is None:
-            return NOTHING
-        seat.wake = NEVER
-        seat.flatten_by, seat.flatten_tries = by if flatten else "", {}
-        return self.cancel_all(target) or (self._flatten(seat, at) if flatten else NOTHING)
+        commands: list[Command] = []
+        for sleeve in sleeves:
+            sleeve.move(Move.KILL, by=by, why=why, at=at)
+            seat = self._seats.get(sleeve.name)
+            if seat is not None:
+                seat.wake = NEVER
+                seat.flatten_by, seat.flatten_tries = by if flatten else "", {}
+                commands += self.cancel_all(sleeve) or (self._flatten(seat, at) if flatten else NOTHING)
+        return commands
 
     def revive(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> None:
         """Take a killed sleeve, or a vault with all its killed sleeves, back: paused, with engines' memories fresh.
 
-        Raises `WrongStatus` if it was not killed, `NotEnough` while a sleeve is overdrawn; then nothing has changed.
+        A flattening that is not through is given up, and an alert `residual` says so. Raises `WrongStatus` if it was
+        not killed, `NotEnough` while a sleeve is overdrawn, `VaultError` for what is not of this desk, and what an
+        engine's `begin` raises; then nothing has changed.
         """
+        sleeves = self._sleeves(target)
+        at = self.books.time(at)
         if isinstance(target, CoreVault):
-            halted = [sleeve for sleeve in target.sleeves.values() if sleeve.own_status is Status.HALTED]
-            for sleeve in halted:
-                sleeve.check_not_overdrawn()
+            sleeves = [sleeve for sleeve in sleeves if sleeve.own_status is Status.HALTED]
+        for sleeve in sleeves:
+            sleeve.check_not_overdrawn()
+        seats = [seat for sleeve in sleeves if (seat := self._seats.get(sleeve.name)) is not None]
+        memories = [seat.engine.begin() for seat in seats]
+        if isinstance(target, CoreVault):
             target.move(Move.REVIVE, by=by, why=why, at=at)
-            for sleeve in halted:
-                self.revive(sleeve, by=by, why=why, at=at)
-            return
-        target.check_not_overdrawn()
-        target.move(Move.REVIVE, by=by, why=why, at=at)
-        if target.name in self._seats:
-            self.restart(target)
+        for sleeve in sleeves:
+            sleeve.move(Move.REVIVE, by=by, why=why, at=at)
+        for seat, memory in zip(seats, memories, strict=True):
+            if seat.flatten_by and not seat.sleeve.is_flat():
+                text = "it was revived before its positions were sold: they stay open"
+                self._alert(at, Level.WARNING, seat.sleeve.name, "residual", text)
+            self._begin(seat, memory)
 
-    def restart(self, sleeve: Sleeve) -> None:
-        """Ask a sleeve's engine again, with fresh memory: after it raised, or after a kill. Its status is moved apart."""
+    def restart(self, sleeve: Sleeve, *, by: str, why: str = "", at: int | None = None) -> None:
+        """Ask a sleeve's engine again, with fresh memory, after it raised. The sleeve's status is moved apart.
+
+        Raises `WrongStatus` while the sleeve is killed, which `revive` ends; `VaultError` when no engine sits there.
+        """
         seat = self._seat(sleeve)
+        if sleeve.own_status is Status.HALTED:
+            raise WrongStatus(f"sleeve {sleeve.name} is halted: revive it")
+        memory = seat.engine.begin()
+        before = "running" if seat.fault is None else "stopped"
+        self.books.record(Changed(self.books.time(at), by, sleeve.name, "engine", before, "restarted", why))
+        self._begin(seat, memory)
+
+    @staticmethod
+    def _begin(seat: Seat, memory: object) -> None:
         if seat.fault is not None:
             seat.vault.idle_reason = ""
-        seat.memory, seat.wake, seat.flatten_by, seat.fault = seat.engine.begin(), 0, "", None
+        seat.memory, seat.wake, seat.flatten_by, seat.fault = memory, 0, "", None
 
     def pause(self, target: Sleeve | CoreVault, *, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
         """Pause a sleeve or a vault, and cancel its buys that rest at the venue. Returns those cancels.
 
         `Sleeve.pause` alone stops new orders; what is at the venue already may still fill.
         """
+        sleeves = self._sleeves(target)
         target.pause(by=by, why=why, at=at)
-        sleeves = target.sleeves.values() if isinstance(target, CoreVault) else (target,)
+        return self._cancel_buys_of(sleeves)
+
+    def observe_balance(
+        self, vault: CoreVault, balance: AmountLike, *, by: str = "reconcile", why: str = "", at: int | None = None
+    ) -> Sequence[Command]:
+        """Tell a vault what its wallet really holds, see `CoreVault.observe_balance`. Returns what is to be done now.
+
+        While coins are missing that are promised to its sleeves, that is to cancel all their buys.
+        """
+        sleeves = self._sleeves(vault)
+        vault.observe_balance(balance, by=by, why=why, at=at)
+        return self._cancel_buys_of(sleeves) if vault.short() else NOTHING
+
+    def _cancel_buys_of(self, sleeves: Iterable[Sleeve]) -> list[Command]:
         return [cancel for sleeve in sleeves if sleeve.name in self._seats for cancel in self._cancel_buys(self._seats[sleeve.name])]
 
-    @staticmethod
-    def _cancel_buys(seat: Seat) -> list[Command]:
-        return [CancelOrder(order) for order in seat.open_orders.values() if order.place.side is Side.BUY]
+    def _cancel_buys(self, seat: Seat) -> list[Command]:
+        """Cancels for all open buys, but for those that only close what facts have oversold."""
+        oversold: dict[str, int] = {}
+        cancels: list[Command] = []
+        for order in seat.open_orders.values():
+            market, working = order.place.instrument, self._blotter.get(order.id)
+            if order.place.side is not Side.BUY or working is None:
+                continue
+            owed = oversold.get(market.symbol, -seat.sleeve.position_units(market))
+            if working.left <= owed:
+                oversold[market.symbol] = owed - working.left
+            else:
+                cancels.append(CancelOrder(order))
+        return cancels
+
+    def _sleeves(self, target: Sleeve | CoreVault) -> list[Sleeve]:
+        """The sleeve, or the vault's sleeves. Raises `VaultError` for what is not of this desk."""
+        if isinstance(target, CoreVault) and any(target is vault for vault in self._vaults):
+            return list(target.sleeves.values())
+        if isinstance(target, Sleeve) and any(target.vault is vault for vault in self._vaults):
+            return [target]
+        raise VaultError(f"{target!r} is not a vault or a sleeve of this desk")
 
     def _flatten(self, seat: Seat, now: int) -> Sequence[Command]:
         """Sell what is left at market once no order is open; say what cannot be sold."""

@@ -38,9 +38,16 @@ __all__ = ["CORE", "Cooldown", "DailyLoss", "Drawdown", "OrderCap", "PriceAge", 
 def opens(place: Place, view: View) -> bool:
     """Whether an order takes new risk: a buy does, a sale does not.
 
-    A buy of no more than facts have oversold, which left the position below zero, only closes it.
+    A buy of no more than facts have oversold, which left the position below zero, only closes it. The buys of that
+    instrument that are open already count with it, each in full.
     """
-    return place.side is Side.BUY and place.qty > -view.position(place.instrument)
+    if place.side is not Side.BUY:
+        return False
+    oversold = -view.position(place.instrument)
+    if oversold <= 0:
+        return True
+    ordered = sum(o.place.qty for o in view.orders() if o.place.side is Side.BUY and o.place.instrument == place.instrument)
+    return place.qty + ordered > oversold
 
 
 def describe(place: Place) -> str:

@@ -260,6 +260,8 @@ class Quote:
     ask: int
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(self.instrument, Instrument) or type(self.at) is not int:
+            raise InvalidMarket(f"a quote is of an Instrument at whole nanoseconds, not of {self.instrument!r} at {self.at!r}")
         if type(self.bid) is not int or type(self.ask) is not int or not 0 < self.bid <= self.ask:
             raise InvalidMarket(f"quote of {self.instrument} with bid {self.bid} and ask {self.ask}: need 0 < bid <= ask")
 
@@ -273,5 +275,7 @@ class Mark:
     price: int
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(self.instrument, Instrument) or type(self.at) is not int:
+            raise InvalidMarket(f"a mark is of an Instrument at whole nanoseconds, not of {self.instrument!r} at {self.at!r}")
         if type(self.price) is not int or self.price <= 0:
             raise InvalidMarket(f"a mark of {self.instrument} must be a positive whole number of price units, not {self.price!r}")

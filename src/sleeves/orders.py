@@ -177,6 +177,9 @@ class Accepted:
     at: int
     venue_id: str = ""
 
+    def __attrs_post_init__(self) -> None:
+        _check_words(self, self.at, self.order_id, self.venue_id)
+
 
 @frozen(order=False)
 class Fill:
@@ -200,6 +203,11 @@ class Fill:
     key: str = field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        _check_words(self, self.at, self.order_id, self.trade_id, self.venue)
+        kinds = isinstance(self.instrument, Instrument) and isinstance(self.side, Side) and isinstance(self.liquidity, Liquidity)
+        if not kinds or not isinstance(self.fee, Amount):
+            what = f"fill {self.trade_id!r} of {self.instrument}: side {self.side!r}, fee {self.fee!r}, {self.liquidity!r}"
+            raise InvalidMarket(f"{what}: need an Instrument, a Side, an Amount and a Liquidity")
         whole = type(self.qty) is int and type(self.price) is int and type(self.cost) is int
         if not whole or self.qty <= 0 or self.price <= 0 or self.cost < 0:
             what = f"fill {self.trade_id!r} of {self.instrument}: quantity {self.qty}, price {self.price}, cost {self.cost}"
@@ -219,6 +227,9 @@ class Canceled:
     at: int
     reason: str = ""
 
+    def __attrs_post_init__(self) -> None:
+        _check_words(self, self.at, self.order_id, self.reason)
+
 
 @frozen(order=False)
 class Rejected:
@@ -227,6 +238,20 @@ class Rejected:
     order_id: str
     at: int
     reason: str
+
+    def __attrs_post_init__(self) -> None:
+        _check_words(self, self.at, self.order_id, self.reason)
+
+
+def _check_words(event: object, at: object, *words: object) -> None:
+    """What a venue says can be written down: its time in whole nanoseconds, its ids and reasons in text."""
+    if type(at) is int:
+        for word in words:
+            if not isinstance(word, str):
+                break
+        else:
+            return
+    raise InvalidMarket(f"{type(event).__name__} at {at!r} with {words!r}: need whole nanoseconds and text")
 
 
 Event = Quote | Accepted | Fill | Canceled | Rejected

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
+from .errors import LedgerError
 from .ledger import Entry
 from .orders import Fill, Order, OrderStatus
 
@@ -22,6 +23,11 @@ __all__ = ["Alert", "Changed", "Level", "Marked", "Opened", "OrderUpdate", "Plac
 def _words(given: Mapping[str, str]) -> dict[str, str]:
     """What is journaled is the journal's own: the caller's mapping may change after."""
     return dict(given)
+
+
+def _check_author(record: Opened | Changed) -> None:
+    if type(record.at) is not int or not isinstance(record.by, str) or not record.by.strip():
+        raise LedgerError(f"a record says when, in whole nanoseconds, and who did it, not {record.at!r} and {record.by!r}: {record}")
 
 
 def _prices(given: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
@@ -38,6 +44,9 @@ class Opened:
     name: str
     terms: Mapping[str, str] = field(factory=dict, converter=_words, hash=False)
 
+    def __attrs_post_init__(self) -> None:
+        _check_author(self)
+
 
 @frozen(order=False)
 class Changed:
@@ -50,6 +59,11 @@ class Changed:
     before: str
     after: str
     why: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        _check_author(self)
+        if not isinstance(self.why, str):
+            raise LedgerError(f"a change says why in text, not {self.why!r}")
 
 
 @frozen(order=False)

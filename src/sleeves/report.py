@@ -191,6 +191,7 @@ def _entry(story: Story, entry: Entry, fill: Fill | None) -> None:
         return
     sleeve = story.sleeves[touched]
     before = sleeve.fold.realized - sleeve.fold.fees, sleeve.fold.fees, sleeve.fold.returned
+    owned = 0 if fill is None else sleeve.fold.positions.get(fill.instrument.symbol, 0)
     transfer = entry.kind not in INTERNAL
     if transfer:
         _sample(story, sleeve, entry.at)
@@ -199,13 +200,16 @@ def _entry(story: Story, entry: Entry, fill: Fill | None) -> None:
         _sample(story, sleeve, entry.at)
     if entry.kind is EntryKind.FILL and fill is not None:
         made = sleeve.fold.realized - sleeve.fold.fees - before[0]
-        _trip(story, sleeve, fill, made, sleeve.fold.fees - before[1])
+        _trip(story, sleeve, fill, owned, made, sleeve.fold.fees - before[1])
     elif entry.kind is EntryKind.SWEEP:
         sleeve.swept.append((entry.at, sleeve.fold.returned - before[2]))
 
 
-def _trip(story: Story, sleeve: SleeveStory, fill: Fill, made: int, fees: int) -> None:
-    """Add a fill to the round trip that it belongs to, and close the trip when nothing is left that could be sold."""
+def _trip(story: Story, sleeve: SleeveStory, fill: Fill, owned: int, made: int, fees: int) -> None:
+    """Add a fill to the round trip that it belongs to, and close the trip when nothing is left that could be traded.
+
+    `owned` is the position before the fill: below zero where facts had oversold it, and then a buy closes.
+    """
     market = fill.instrument
     trip = sleeve._open.setdefault(market.symbol, _Open(fill.at))
     trip.net += made
@@ -215,7 +219,8 @@ def _trip(story: Story, sleeve: SleeveStory, fill: Fill, made: int, fees: int) -
     story.fills.append((sleeve.fold.name, fill))
     if story.since is None:
         story.since = fill.at
-    if fill.side is Side.SELL and sleeve.fold.positions.get(market.symbol, 0) < max(market.lot_units, market.min_qty_units):
+    closes = fill.side is (Side.BUY if owned < 0 else Side.SELL)
+    if closes and abs(sleeve.fold.positions.get(market.symbol, 0)) < max(market.lot_units, market.min_qty_units):
         del sleeve._open[market.symbol]
         sleeve.trades.append(
             Trade(sleeve.fold.name, market.symbol, trip.at, fill.at, sleeve.amount(trip.net), sleeve.amount(trip.fees), trip.fills)
@@ -395,10 +400,14 @@ class Report:
         return returns([float(s.equity or 0) for s in samples], paid, taken)
 
     def _daily(self, name: str) -> list[float]:
-        """Returns compounded by UTC day of the mark that ends them."""
+        """Returns compounded by UTC day of the mark that ends them, from the sleeve's first mark on."""
         days: dict[int, float] = {}
-        for sample, period in zip(self._known(name)[1:], self._returns(name), strict=True):
-            day = (max(sample.at, self.story.marked or 0) - 1) // DAY
+        known = self._known(name)
+        begin = max(known[0].at, self.story.marked or 0) if known else 0
+        for sample, period in zip(known[1:], self._returns(name), strict=True):
+            if sample.at <= begin:
+                continue
+            day = (sample.at - 1) // DAY
             days[day] = (1 + days.get(day, 0.0)) * (1 + period) - 1
         return list(days.values())
 

@@ -42,6 +42,12 @@ def _named(name: object, what: str) -> str:
     return name
 
 
+def _reserve_rule(reserve: str | Reserve | None) -> Reserve | None:
+    if reserve is not None and not isinstance(reserve, (str, Reserve)):
+        raise VaultError(f'a reserve is text such as "10%" or a Reserve, not {reserve!r}')
+    return Reserve.fixed(reserve) if isinstance(reserve, str) else reserve
+
+
 class Sleeve:
     """One strategy's own money inside a core vault. Made by `CoreVault.sleeve`; every figure is read from the ledger."""
 
@@ -208,13 +214,19 @@ class Sleeve:
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
-    def move(self, move: Move, *, by: str, why: str = "", at: int | None = None) -> Status:
-        """Make a move of the status table. Raises `WrongStatus` when the table does not have it."""
-        before, after = self._status, next_status(self._status, move, f"sleeve {self.name}")
-        if before is not after:
-            self.vault.books.record(Changed(self.vault.books.time(at), by, self.name, "status", before, after, why))
-            self._status = after
-        return after
+    def move(self, move: Move, *, by: str, why: str = "", at: int | None = None, after: Iterable[Record] = ()) -> Status:
+        """Make a move of the status table. Raises `WrongStatus` when the table does not have it.
+
+        `after` are the records that led to it: they are posted with the move, all of it or nothing.
+        """
+        books, before = self.vault.books, self._status
+        to = next_status(before, move, f"sleeve {self.name}")
+        change = Changed(books.time(at), by, self.name, "status", before, to, why)
+        records = (*after, change) if before is not to else tuple(after)
+        if records:
+            books.post(*records)
+            self._status = to
+        return to
 
     def pause(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
         """No new buys; an open position waits for its exit. Buys at the venue stay there: `Desk.pause` cancels them too."""
@@ -265,12 +277,10 @@ class CoreVault:
     ) -> None:
         if not isinstance(asset, Asset):
             raise VaultError(f"a core vault is over an Asset such as sleeves.USD, not {asset!r}")
-        if reserve is not None and not isinstance(reserve, (str, Reserve)):
-            raise VaultError(f'a reserve is text such as "10%" or a Reserve, not {reserve!r}')
         self.asset = asset
         self.wallet = _named(wallet, "wallet")
         self.owner = f"core:{wallet}:{asset.code}"
-        self.reserve_rule = Reserve.fixed(reserve) if isinstance(reserve, str) else reserve
+        self.reserve_rule = _reserve_rule(reserve)
         self.cap = None if cap is None else asset(cap).units
         self.volatility_ppm: int | None = None
         self._most_brought = 0
@@ -530,25 +540,27 @@ class CoreVault:
 
     def set_reserve(self, reserve: str | Reserve | None, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
         """Change the reserve rule, and move idle coins to or from the reserve as it asks, as far as they are there."""
-        rule = Reserve.fixed(reserve) if isinstance(reserve, str) else reserve
+        rule = _reserve_rule(reserve)
         at = self.books.time(at)
-        self.books.record(Changed(at, by, self.owner, "reserve", str(self.reserve_rule or "none"), str(rule or "none"), why))
+        change = Changed(at, by, self.owner, "reserve", str(self.reserve_rule or "none"), str(rule or "none"), why)
+        self.books.post(change, *self._reserving(rule, self.volatility_ppm, at=at, by=by, why=why))
         self.reserve_rule = rule
-        self._fill_reserve(at=at, by=by, why=why)
 
     def flex_reserve(self, volatility_ppm: int, *, by: str = "desk", at: int | None = None) -> None:
         """Tell a flexing reserve the realized volatility of the market, in parts per million a year."""
-        if volatility_ppm < 0:
-            raise VaultError(f"volatility {volatility_ppm} ppm must not be negative")
+        if type(volatility_ppm) is not int or volatility_ppm < 0:
+            raise VaultError(f"volatility {volatility_ppm!r} must be whole parts per million a year, and not negative")
+        rule = self.reserve_rule
+        if rule is not None and rule.flexes:
+            at = self.books.time(at)
+            self.books.post(*self._reserving(rule, volatility_ppm, at=at, by=by, why=f"volatility {volatility_ppm} ppm"))
         self.volatility_ppm = volatility_ppm
-        if self.reserve_rule is not None and self.reserve_rule.flexes:
-            self._fill_reserve(at=self.books.time(at), by=by, why=f"volatility {volatility_ppm} ppm")
 
-    def _fill_reserve(self, *, at: int, by: str, why: str) -> None:
-        target = 0 if self.reserve_rule is None else self.reserve_rule.target(self.total.units, self.volatility_ppm)
+    def _reserving(self, rule: Reserve | None, volatility_ppm: int | None, *, at: int, by: str, why: str) -> list[Record]:
+        """What moves idle coins to or from the reserve as the rule asks, as far as they are there."""
+        target = 0 if rule is None else rule.target(self.total.units, volatility_ppm)
         change = min(target - self.reserve_units(), max(0, self._units(self._idle)))
-        if change:
-            self.books.post(booking.reserve(self.owner, self.asset, change, at=at, by=by, why=why))
+        return [booking.reserve(self.owner, self.asset, change, at=at, by=by, why=why)] if change else []
 
     def observe_balance(self, balance: AmountLike, *, by: str = "reconcile", why: str = "", at: int | None = None) -> Amount:
         """Take note of what the wallet really holds. Returns the difference from what the books expected.
@@ -556,7 +568,7 @@ class CoreVault:
         More: new coins make good what was missing, and the rest is idle; Tradeable grows with it as far as the cap
         says. Less: coins in no sleeve go first (idle, then set aside, then the reserve); what is still missing is
         promised to sleeves: it stands in SUSPENSE, an alert is written, and no new risk is taken. No sleeve's profit
-        moves.
+        moves. Buys at the venue stay there: `Desk.observe_balance` cancels them too.
         """
         units = self.asset(balance).units
         if units < 0:
@@ -636,8 +648,9 @@ class CoreVault:
     def move(self, move: Move, *, by: str, why: str = "", at: int | None = None) -> Status:
         """Make a move of the status table. Raises `WrongStatus` when the table does not have it."""
         before, after = self._status, next_status(self._status, move, f"vault {self.owner}")
+        change = Changed(self.books.time(at), by, self.owner, "status", before, after, why)
         if before is not after:
-            self.books.record(Changed(self.books.time(at), by, self.owner, "status", before, after, why))
+            self.books.record(change)
             self._status = after
         return after
 
