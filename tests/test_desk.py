@@ -626,9 +626,11 @@ def test_a_killed_sleeve_is_revived_and_not_restarted():
         desk.restart(sleeve, by="ann")
     (sale,) = desk.step(Canceled(resting.id, desk.books.now))
     assert sale.order.place.side is Side.SELL
-    desk.revive(sleeve, by="ann", why="changed my mind")
+    (cancel,) = desk.revive(sleeve, by="ann", why="changed my mind")
+    assert cancel.order is sale.order
     assert [r.code for r in vault.books.journal if isinstance(r, Alert)] == ["residual"]
     assert not desk.step(Canceled(sale.order.id, desk.books.now))
+    assert sleeve.position(BTCUSD) == BTC("0.1")
 
 
 def test_an_engine_that_cannot_begin_leaves_everything_as_it_was():
@@ -701,3 +703,59 @@ def test_a_command_at_no_time_is_refused():
     for at in (float("nan"), 1.5, "now", True):
         with pytest.raises(VaultError, match="whole number of nanoseconds"):
             vault.allocate(sleeve, "1", at=at)
+
+
+def test_a_revival_that_cannot_be_written_down_has_not_happened():
+    desk, vault, sleeve, puppet = new_desk(QUIET, books=Books(FailsOnAlert()))
+    carry(desk, puppet.buy("0.1"))
+    (sale,) = desk.kill(sleeve, flatten=True, by="ann")
+    with pytest.raises(JournalError):
+        desk.revive(sleeve, by="ann", why="again")
+    assert sleeve.status is Status.HALTED
+    desk.revive(sleeve, by="ann", why="again")
+    sleeve.resume(by="ann")
+    assert not desk.step(Canceled(sale.order.id, desk.books.now)), "nothing is sold"
+
+
+def test_a_mistaken_revival_does_not_touch_the_engine():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    begun = []
+    puppet.begin = lambda: begun.append(1)
+    for target in (sleeve, vault):
+        with pytest.raises(WrongStatus):
+            desk.revive(target, by="ann", why="again")
+    desk.kill(sleeve, flatten=False, by="ann")
+    with pytest.raises(LedgerError, match="who did it"):
+        desk.revive(sleeve, by="", why="again")
+    assert not begun
+
+
+def test_a_buy_that_only_closed_is_canceled_once_it_would_open():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    carry(desk, puppet.buy("0.1"))
+    late = puppet.buy("0.2", limit=BTCUSD.price("9000")).order
+    (cancel,) = desk.step(fill(puppet.sell("0.1").order, qty="0.15", price="12000"))
+    assert cancel.order is late
+    desk.step(Canceled(late.id, desk.books.now))
+    closer = puppet.buy("0.05", limit=BTCUSD.price("9000")).order
+    (cancel,) = desk.step(fill(late))
+    assert sleeve.position(BTCUSD) == BTC("0.15")
+    assert cancel.order is closer
+
+
+def test_a_small_buy_that_was_ordered_to_open_does_not_stand_in_the_way_of_the_exit():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    carry(desk, puppet.buy("0.1"))
+    resting = puppet.buy("0.03", limit=BTCUSD.price("5000")).order
+    (cancel,) = desk.step(fill(puppet.sell("0.1").order, qty="0.15", price="12000"))
+    assert cancel.order is resting
+    desk.step(Canceled(resting.id, desk.books.now))
+    carry(desk, puppet.buy("0.05"))
+    assert sleeve.is_flat()
+
+
+def test_a_pause_of_the_sleeve_alone_leaves_its_buys_even_as_they_fill():
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    resting = puppet.buy("0.1", limit=BTCUSD.price("9000")).order
+    sleeve.pause(by="ann")
+    assert not desk.step(fill(resting, qty="0.04"))

@@ -304,7 +304,7 @@ class Books(RuleBasedStateMachine):
             elif what.startswith("kill"):
                 self.carry(self.desk.kill(sleeve, flatten="flatten" in what, by="ann"))
             elif what == "revive":
-                self.desk.revive(sleeve, by="ann", why="again")
+                self.carry(self.desk.revive(sleeve, by="ann", why="again"))
             elif what == "pause vault":
                 self.vault.pause(by="ann")
             else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from helpers import BTCUSD, Puppet, carry, fill, new_desk
-from sleeves import FLASH, QUIET, USD, CoreVault, Desk
-from sleeves.market import DAY, HOUR, SECOND
+from sleeves import FLASH, QUIET, USD, Books, CoreVault, Desk, Place, Side
+from sleeves.market import DAY, HOUR
 from sleeves.report import Report, fold
 from sleeves.sim import Tape
 
@@ -184,19 +184,19 @@ def test_a_return_does_not_depend_on_how_often_one_marks(marked):
     assert row["return"] == pytest.approx(1.09 * 0.901 - 1)
 
 
+@pytest.mark.parametrize("clock", [None, lambda: 20_000 * DAY], ids=["tape time", "a real clock"])
 @pytest.mark.parametrize("first", [0, HOUR], ids=["at midnight", "later"])
-def test_days_are_counted_from_the_first_mark(first):
+def test_days_are_counted_from_the_first_mark(first, clock):
     """Three days after the first mark are three returns, whatever its hour: one day more would change every ratio."""
-    vault = CoreVault(USD, total="20000", tradeable="15000")
+    vault = CoreVault(USD, total="20000", tradeable="15000", books=Books(clock=clock))
     sleeve = vault.sleeve("a", QUIET, allocate="1000")
     desk, puppet = Desk(vault), Puppet()
     puppet.sit(desk, sleeve)
-    puppet.now = 10 * DAY + first - SECOND
-    puppet.quote("10000")
-    assert desk.books.now == 10 * DAY + first
-    carry(desk, puppet.buy("0.05", price="10000"))
-    for day, price in enumerate(("10100", "10050", "10300"), 11):
-        puppet.now = day * DAY + first - SECOND
-        puppet.quote(price)
-        desk.mark(puppet.now)
+    start, units = 10 * DAY + first, BTCUSD.price("10000")
+    puppet.wishes = [Place(BTCUSD, Side.BUY, BTCUSD.qty("0.05"))]
+    (command,) = desk.quote(puppet.index, start, units, units)
+    carry(desk, command)
+    for day, price in enumerate(("10100", "10050", "10300"), 1):
+        units = BTCUSD.price(price)
+        desk.quote(puppet.index, start + day * DAY, units, units)
     assert len(Report(desk)._daily("a")) == 3

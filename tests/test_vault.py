@@ -9,6 +9,7 @@ import pytest
 from helpers import BTCUSD, Puppet, carry, fill, new_desk
 from sleeves import BTC, FLASH, QUIET, USD, USDC, Books, CoreVault, Desk, Place, ProfitPolicy, Reserve, Side, Treasury
 from sleeves.errors import AssetMismatch, InvalidAmount, NotEnough, VaultError, WrongStatus
+from sleeves.journal import Memory
 from sleeves.ledger import Entry
 from sleeves.market import DAY, HOUR, MINUTE
 from sleeves.records import Alert, Changed
@@ -586,3 +587,14 @@ def test_a_volatility_that_is_none_changes_nothing(volatility):
     with pytest.raises(VaultError, match="parts per million"):
         vault.flex_reserve(volatility)
     assert (len(vault.books.journal), vault.volatility_ppm) == (written, None)
+
+
+def test_a_volatility_that_moves_nothing_writes_nothing():
+    class Counting(Memory):
+        def append(self, *records):
+            assert records
+            super().append(*records)
+
+    vault = CoreVault(USD, total="10000", tradeable="5000", reserve=Reserve.flex(), books=Books(Counting()))
+    vault.flex_reserve(2_000_000)
+    assert vault.reserve == USD("2000")

@@ -16,12 +16,14 @@ __all__ = ["Blotter", "Working"]
 class Working:
     """One order at the desk: whose it is, what holds its money, what is filled of it."""
 
-    __slots__ = ("asset", "filled", "held", "order", "seat", "status")
+    __slots__ = ("asset", "closes", "filled", "held", "order", "seat", "status")
 
-    def __init__(self, order: Order, seat: Seat, asset: Asset) -> None:
+    def __init__(self, order: Order, seat: Seat, asset: Asset, closes: bool) -> None:
         self.order = order
         self.seat = seat
         self.asset = asset
+        self.closes = closes
+        """Whether it took no new risk when it was ordered."""
         self.held = Account(order.sleeve, Role.HELD, order.id)
         self.filled = 0
         self.status = OrderStatus.SUBMITTED

@@ -60,6 +60,8 @@ class Books:
 
         Raises what `Ledger.post` and `Journal.append` raise.
         """
+        if not records:
+            return
         ledger = self.ledger
         entries = [record for record in records if type(record) is Entry]
         if len(entries) == 1:

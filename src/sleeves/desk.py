@@ -19,7 +19,7 @@ from .blotter import Blotter, Working
 from .booking import Allowance
 from .errors import InvalidMarket, VaultError, WrongStatus
 from .explain import Waterfall, explain
-from .gates import CORE, refuse
+from .gates import CORE, opens, refuse
 from .ledger import Entry, Role
 from .market import DAY, HOUR, SECOND, Book, Instrument, Kind, Mark, Quote
 from .money import PPM, Amount, AmountLike, Rounding, divide
@@ -276,8 +276,9 @@ class Desk:
         worst, asset, units = terms
         seat.counter += 1
         order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst)
+        closes = not opens(place, seat.view)
         self.books.post(Placed(now, order), booking.hold(sleeve, order.id, asset, units, at=now, by=by))
-        self._blotter.add(Working(order, seat, asset))
+        self._blotter.add(Working(order, seat, asset, closes))
         return SubmitOrder(order)
 
     def _refused(self, seat: Seat, refusal: Refusal, now: int) -> None:
@@ -389,7 +390,11 @@ class Desk:
             sleeve.vault.land(sleeve, at=fill.at)
         if seat.flatten_by:
             return self._flatten(seat, fill.at)
-        return self._cancel_buys(seat) if overdrawn else NOTHING
+        if overdrawn:
+            return self._cancel_buys(seat)
+        if fill.side is Side.BUY and not sleeve.status.may_open:
+            return self._cancel_buys(seat, closing=True)
+        return NOTHING
 
     def _accepted(self, event: Accepted) -> Sequence[Command]:
         working = self._blotter.get(event.order_id)
@@ -454,30 +459,38 @@ class Desk:
                 commands += self.cancel_all(sleeve) or (self._flatten(seat, at) if flatten else NOTHING)
         return commands
 
-    def revive(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> None:
+    def revive(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
         """Take a killed sleeve, or a vault with all its killed sleeves, back: paused, with engines' memories fresh.
 
-        A flattening that is not through is given up, and an alert `residual` says so. Raises `WrongStatus` if it was
-        not killed, `NotEnough` while a sleeve is overdrawn, `VaultError` for what is not of this desk, and what an
-        engine's `begin` raises; then nothing has changed.
+        A flattening that is not through is given up, and an alert `residual` says so. Returns the cancels of orders
+        that are still open. Raises `WrongStatus` if it was not killed, `NotEnough` while a sleeve is overdrawn,
+        `VaultError` for what is not of this desk, and what an engine's `begin` raises; then nothing has changed.
         """
         sleeves = self._sleeves(target)
         at = self.books.time(at)
         if isinstance(target, CoreVault):
             sleeves = [sleeve for sleeve in sleeves if sleeve.own_status is Status.HALTED]
+        for one in (target, *sleeves):
+            one.try_move(Move.REVIVE, by=by, why=why, at=at)
         for sleeve in sleeves:
             sleeve.check_not_overdrawn()
-        seats = [seat for sleeve in sleeves if (seat := self._seats.get(sleeve.name)) is not None]
-        memories = [seat.engine.begin() for seat in seats]
+        memories = {sleeve.name: self._seats[sleeve.name].engine.begin() for sleeve in sleeves if sleeve.name in self._seats}
+        commands: list[Command] = []
+        for sleeve in sleeves:
+            alerts: list[Record] = []
+            seat = self._seats.get(sleeve.name)
+            if seat is not None and seat.flatten_by and not sleeve.is_flat():
+                text = (
+                    "it was revived before its positions were sold: what is open stays open, but for orders that fill before their cancel"
+                )
+                alerts.append(Alert(at, Level.WARNING, sleeve.name, "residual", text))
+            sleeve.move(Move.REVIVE, by=by, why=why, at=at, after=alerts)
+            if seat is not None:
+                self._begin(seat, memories[sleeve.name])
+                commands += self.cancel_all(sleeve)
         if isinstance(target, CoreVault):
             target.move(Move.REVIVE, by=by, why=why, at=at)
-        for sleeve in sleeves:
-            sleeve.move(Move.REVIVE, by=by, why=why, at=at)
-        for seat, memory in zip(seats, memories, strict=True):
-            if seat.flatten_by and not seat.sleeve.is_flat():
-                text = "it was revived before its positions were sold: they stay open"
-                self._alert(at, Level.WARNING, seat.sleeve.name, "residual", text)
-            self._begin(seat, memory)
+        return commands
 
     def restart(self, sleeve: Sleeve, *, by: str, why: str = "", at: int | None = None) -> None:
         """Ask a sleeve's engine again, with fresh memory, after it raised. The sleeve's status is moved apart.
@@ -499,7 +512,7 @@ class Desk:
         seat.memory, seat.wake, seat.flatten_by, seat.fault = memory, 0, "", None
 
     def pause(self, target: Sleeve | CoreVault, *, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
-        """Pause a sleeve or a vault, and cancel its buys that rest at the venue. Returns those cancels.
+        """Pause a sleeve or a vault. Returns cancels of its buys that rest at the venue, but for those that only close.
 
         `Sleeve.pause` alone stops new orders; what is at the venue already may still fill.
         """
@@ -512,7 +525,8 @@ class Desk:
     ) -> Sequence[Command]:
         """Tell a vault what its wallet really holds, see `CoreVault.observe_balance`. Returns what is to be done now.
 
-        While coins are missing that are promised to its sleeves, that is to cancel all their buys.
+        While coins are missing that are promised to its sleeves, that is to cancel their buys, but for those that only
+        close what facts have oversold.
         """
         sleeves = self._sleeves(vault)
         vault.observe_balance(balance, by=by, why=why, at=at)
@@ -521,8 +535,11 @@ class Desk:
     def _cancel_buys_of(self, sleeves: Iterable[Sleeve]) -> list[Command]:
         return [cancel for sleeve in sleeves if sleeve.name in self._seats for cancel in self._cancel_buys(self._seats[sleeve.name])]
 
-    def _cancel_buys(self, seat: Seat) -> list[Command]:
-        """Cancels for all open buys, but for those that only close what facts have oversold."""
+    def _cancel_buys(self, seat: Seat, *, closing: bool = False) -> list[Command]:
+        """Cancels for open buys, but for those that were ordered to close what facts have oversold, and still only do.
+
+        With `closing`, just those of them that no longer do.
+        """
         oversold: dict[str, int] = {}
         cancels: list[Command] = []
         for order in seat.open_orders.values():
@@ -530,9 +547,9 @@ class Desk:
             if order.place.side is not Side.BUY or working is None:
                 continue
             owed = oversold.get(market.symbol, -seat.sleeve.position_units(market))
-            if working.left <= owed:
+            if working.closes and working.left <= owed:
                 oversold[market.symbol] = owed - working.left
-            else:
+            elif working.closes or not closing:
                 cancels.append(CancelOrder(order))
         return cancels
 

@@ -402,12 +402,14 @@ class Report:
     def _daily(self, name: str) -> list[float]:
         """Returns compounded by UTC day of the mark that ends them, from the sleeve's first mark on."""
         days: dict[int, float] = {}
-        known = self._known(name)
-        begin = max(known[0].at, self.story.marked or 0) if known else 0
-        for sample, period in zip(known[1:], self._returns(name), strict=True):
-            if sample.at <= begin:
+        samples, shown_from = self.story.sleeves[name].samples, self.story.sleeves[name].shown_from
+        known, first = self._known(name), self.story.marked or 0
+        unmarked = sum(sample.equity is not None for sample in samples[:shown_from])
+        empty = next((i for i, sample in enumerate(known) if sample.equity), len(known))
+        for i, (sample, period) in enumerate(zip(known[1:], self._returns(name), strict=True), 1):
+            if i <= max(unmarked, empty):
                 continue
-            day = (sample.at - 1) // DAY
+            day = (max(sample.at, first) - 1) // DAY
             days[day] = (1 + days.get(day, 0.0)) * (1 + period) - 1
         return list(days.values())
 

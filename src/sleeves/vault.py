@@ -48,14 +48,39 @@ def _reserve_rule(reserve: str | Reserve | None) -> Reserve | None:
     return Reserve.fixed(reserve) if isinstance(reserve, str) else reserve
 
 
-class Sleeve:
+class _Stateful:
+    """What the status table moves: a sleeve, or a vault. `_subject` is its name in the journal."""
+
+    def __init__(self, books: Books, kind: str, subject: str, status: Status) -> None:
+        self.books = books
+        self._kind = kind
+        self._subject = subject
+        self._status = status
+
+    def move(self, move: Move, *, by: str, why: str = "", at: int | None = None, after: Iterable[Record] = ()) -> Status:
+        """Make a move of the status table. Raises `WrongStatus` when the table does not have it.
+
+        `after` are the records that led to it: they are posted with the move, all of it or nothing.
+        """
+        to, change = self.try_move(move, by=by, why=why, at=at)
+        self.books.post(*after, *([change] if to is not self._status else ()))
+        self._status = to
+        return to
+
+    def try_move(self, move: Move, *, by: str, why: str = "", at: int | None = None) -> tuple[Status, Changed]:
+        """Where a move would lead, and the record of it. Raises what `move` raises; changes nothing."""
+        to = next_status(self._status, move, f"{self._kind} {self._subject}")
+        return to, Changed(self.books.time(at), by, self._subject, "status", self._status, to, why)
+
+
+class Sleeve(_Stateful):
     """One strategy's own money inside a core vault. Made by `CoreVault.sleeve`; every figure is read from the ledger."""
 
     def __init__(self, vault: CoreVault, name: str, policy: ProfitPolicy) -> None:
+        super().__init__(vault.books, "sleeve", name, Status.STAND_BY)
         self.vault = vault
         self.name = name
         self.policy = policy
-        self._status = Status.STAND_BY
         self._free = Account(name, Role.FREE)
         self._pending = Account(vault.owner, Role.IDLE, name)
         self._trading: dict[str, Account] = {}
@@ -214,20 +239,6 @@ class Sleeve:
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
-    def move(self, move: Move, *, by: str, why: str = "", at: int | None = None, after: Iterable[Record] = ()) -> Status:
-        """Make a move of the status table. Raises `WrongStatus` when the table does not have it.
-
-        `after` are the records that led to it: they are posted with the move, all of it or nothing.
-        """
-        books, before = self.vault.books, self._status
-        to = next_status(before, move, f"sleeve {self.name}")
-        change = Changed(books.time(at), by, self.name, "status", before, to, why)
-        records = (*after, change) if before is not to else tuple(after)
-        if records:
-            books.post(*records)
-            self._status = to
-        return to
-
     def pause(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
         """No new buys; an open position waits for its exit. Buys at the venue stay there: `Desk.pause` cancels them too."""
         self.move(Move.PAUSE, by=by, why=why, at=at)
@@ -254,7 +265,7 @@ class Sleeve:
         return f"Sleeve({self.name!r}, {self.policy.name}, {self.status}, balance {self.balance}, free {self.free})"
 
 
-class CoreVault:
+class CoreVault(_Stateful):
     """One asset of one wallet: what is there, what is at risk, and who has it. The only mover of money between sleeves.
 
     `total` is what the wallet holds, `tradeable` what the user puts at risk, `reserve` a part of the total that is
@@ -280,12 +291,12 @@ class CoreVault:
         self.asset = asset
         self.wallet = _named(wallet, "wallet")
         self.owner = f"core:{wallet}:{asset.code}"
+        super().__init__(Books() if books is None else books, "vault", self.owner, Status.ACTIVE)
         self.reserve_rule = _reserve_rule(reserve)
         self.cap = None if cap is None else asset(cap).units
         self.volatility_ppm: int | None = None
         self._most_brought = 0
         self._sleeves: dict[str, Sleeve] = {}
-        self._status = Status.ACTIVE
         self._idle = Account(self.owner, Role.IDLE)
         self._tradeable = Account(self.owner, Role.TRADEABLE)
         units, limit = asset(total).units, asset(tradeable).units
@@ -294,7 +305,6 @@ class CoreVault:
             raise VaultError(f"total {asset(total)}, tradeable {asset(tradeable)}, cap {cap}: need 0 <= total, 0 <= tradeable <= cap")
         if limit > units - kept:
             raise VaultError(f"tradeable {asset(tradeable)} exceeds the total {asset(total)} less the reserve {asset.units(kept)}")
-        self.books = Books() if books is None else books
         at = self.books.time(at)
         terms = {"asset": f"{asset.code}:{asset.scale}", "wallet": wallet, "reserve": str(self.reserve_rule or "none"), "cap": str(cap)}
         records: list[Record] = [Opened(at, by, "vault", self.owner, terms)]
@@ -568,7 +578,7 @@ class CoreVault:
         More: new coins make good what was missing, and the rest is idle; Tradeable grows with it as far as the cap
         says. Less: coins in no sleeve go first (idle, then set aside, then the reserve); what is still missing is
         promised to sleeves: it stands in SUSPENSE, an alert is written, and no new risk is taken. No sleeve's profit
-        moves. Buys at the venue stay there: `Desk.observe_balance` cancels them too.
+        moves. Buys at the venue stay there: `Desk.observe_balance` cancels them.
         """
         units = self.asset(balance).units
         if units < 0:
@@ -644,15 +654,6 @@ class CoreVault:
                 booking.adjust(self.owner, self.asset, "shortfall", idle, reserved, at=at, by=by, why=why or "made good by the core vault")
             )
         return self._amount(missing - idle - reserved)
-
-    def move(self, move: Move, *, by: str, why: str = "", at: int | None = None) -> Status:
-        """Make a move of the status table. Raises `WrongStatus` when the table does not have it."""
-        before, after = self._status, next_status(self._status, move, f"vault {self.owner}")
-        change = Changed(self.books.time(at), by, self.owner, "status", before, after, why)
-        if before is not after:
-            self.books.record(change)
-            self._status = after
-        return after
 
     def pause(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
         """No new buys in any sleeve; open positions wait for their exit."""
