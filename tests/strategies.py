@@ -91,16 +91,36 @@ SLEEVES = ("quiet", "flash")
 CORE = "core:main:USD"
 WORLD = "world"
 
-SLEEVE_ONLY = (Role.FREE, Role.HELD, Role.UNSETTLED, Role.TRADING, Role.CONTRACTS, Role.FEES, Role.FUNDING, Role.PNL)
+SLEEVE_ONLY = (
+    Role.FREE,
+    Role.HELD,
+    Role.MARGIN,
+    Role.UNSETTLED,
+    Role.TRADING,
+    Role.CONTRACTS,
+    Role.FEES,
+    Role.FUNDING,
+    Role.PNL,
+)
 """Coins of a sleeve and how they came to be, spelled out: an oracle does not borrow the ledger's own sets."""
 
 CORE_COINS = (Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT)
-INTERNAL_KINDS = (EntryKind.HOLD, EntryKind.RELEASE, EntryKind.FILL, EntryKind.FUNDING, EntryKind.SETTLE)
+INTERNAL_KINDS = (
+    EntryKind.HOLD,
+    EntryKind.RELEASE,
+    EntryKind.FILL,
+    EntryKind.FUNDING,
+    EntryKind.SETTLE,
+    EntryKind.LIQUIDATION,
+    EntryKind.BANKRUPTCY,
+)
 FACT_KINDS = (
     EntryKind.RELEASE,
     EntryKind.FILL,
     EntryKind.FUNDING,
     EntryKind.SETTLE,
+    EntryKind.LIQUIDATION,
+    EntryKind.BANKRUPTCY,
     EntryKind.DEPOSIT,
     EntryKind.WITHDRAWAL,
     EntryKind.ADJUST,

@@ -28,8 +28,8 @@ from strategies import (
 )
 
 # What the rules speak of, spelled out once more: an oracle does not borrow from what it judges.
-OF_A_SLEEVE = {"free", "held", "unsettled", "trading", "contracts", "fees", "funding", "pnl", "high_water"}
-GUARDED = {"free", "held", "idle", "reserved", "tradeable"}
+OF_A_SLEEVE = {"free", "held", "margin", "unsettled", "trading", "contracts", "fees", "funding", "pnl", "high_water"}
+GUARDED = {"free", "held", "margin", "idle", "reserved", "in_transit", "tradeable"}
 FLOWS = (OF_A_SLEEVE - {"high_water"}) | {"idle", "reserved", "suspense"}
 COMMANDS = [kind for kind in EntryKind if kind not in FACT_KINDS]
 
@@ -299,7 +299,7 @@ def test_a_fact_is_booked_even_where_it_overdraws(kind):
     assert ledger.units(FREE, USD) == -1
 
 
-@pytest.mark.parametrize("role", sorted(GUARDED - {"free", "held"}))
+@pytest.mark.parametrize("role", sorted(GUARDED - {"free", "held", "margin"}))
 def test_guarded_accounts_of_a_core_vault_are_not_overdrawn_by_command(role):
     other = f"{CORE}/memo" if role == "tradeable" else "world/world"
     with pytest.raises(Overdraft):

@@ -30,12 +30,14 @@ __all__ = [
     "deposit",
     "earmark",
     "fill",
+    "gone",
     "hold",
     "land",
     "open_vault",
     "reclaim",
     "release",
     "reserve",
+    "send",
     "sweep",
     "tradeable",
     "withdrawal",
@@ -144,6 +146,18 @@ def withdrawal(
     postings.append(Posting(Account(core, Role.RESERVED), asset, -reserved))
     postings.append(Posting(Account(core, Role.SUSPENSE, cause), asset, -short))
     return _entry(at, EntryKind.WITHDRAWAL, by, "", why, *postings)
+
+
+def send(core: str, asset: Asset, transfer: str, units: int, *, at: int, by: str, why: str = "") -> Entry:
+    """IDLE -units | IN_TRANSIT:transfer +units: set out to leave the wallet (below zero: it stays after all)."""
+    way = Account(core, Role.IN_TRANSIT, transfer)
+    return _entry(at, EntryKind.SEND, by, transfer, why, Posting(_idle(core), asset, -units), Posting(way, asset, units))
+
+
+def gone(core: str, asset: Asset, transfer: str, units: int, *, at: int, by: str, ref: str = "") -> Entry:
+    """IN_TRANSIT:transfer -units | WORLD +units: what set out has left the wallet."""
+    way = Account(core, Role.IN_TRANSIT, transfer)
+    return _entry(at, EntryKind.WITHDRAWAL, by, ref, "", Posting(way, asset, -units), Posting(WORLD, asset, units))
 
 
 def adjust(core: str, asset: Asset, cause: str, idle: int, reserved: int, *, at: int, by: str, why: str) -> Entry:

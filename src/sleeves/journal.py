@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from .errors import JournalError, SleevesError
+from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred
 from .ledger import Account, Entry, EntryKind, Posting, Role
-from .market import Instrument
+from .market import Basis, FundingRate, Instrument
 from .money import Asset
 from .orders import Fill, Liquidity, Order, OrderStatus, Place, Side, TimeInForce
 from .records import Alert, Changed, Level, Marked, Opened, OrderUpdate, Placed, Record, Refusal
@@ -145,6 +146,43 @@ def _fill(r: Fill) -> tuple[str, dict[str, Any]]:
     }
 
 
+def _order(order: Order) -> dict[str, Any]:
+    body = {"id": order.id, "sleeve": order.sleeve, "at": order.at, "worst": order.worst, "place": _place(order.place)}
+    return body | ({"netted": True} if order.netted else {})
+
+
+def _funding(r: FundingPaid) -> tuple[str, dict[str, Any]]:
+    return "funding", {
+        "at": r.at,
+        "instrument": r.instrument.symbol,
+        "rate_ppb": r.rate.rate_ppb,
+        "price": r.rate.price,
+        "every": r.rate.every,
+        "basis": r.rate.basis.value,
+        "qty": r.qty,
+        "amount": r.amount,
+        "id": r.id,
+        "venue": r.venue,
+    }
+
+
+def _liquidated(r: Liquidated) -> tuple[str, dict[str, Any]]:
+    return "liquidated", {
+        "at": r.at,
+        "instrument": r.instrument.symbol,
+        "change": r.change,
+        "price": r.price,
+        "cost": r.cost,
+        "fee": [*_asset(r.fee.asset), r.fee.units],
+        "id": r.id,
+        "venue": r.venue,
+    }
+
+
+def _of_contract(kind: str, r: Settled | Bankrupted) -> tuple[str, dict[str, Any]]:
+    return kind, {"at": r.at, "instrument": r.instrument.symbol, "amount": r.amount, "id": r.id, "venue": r.venue}
+
+
 _ENCODERS: Mapping[type, Any] = {
     Opened: lambda r: ("opened", {"at": r.at, "by": r.by, "what": r.what, "name": r.name, "terms": dict(r.terms)}),
     Changed: lambda r: (
@@ -152,15 +190,17 @@ _ENCODERS: Mapping[type, Any] = {
         {"at": r.at, "by": r.by, "subject": r.subject, "what": r.what, "before": r.before, "after": r.after, "why": r.why},
     ),
     Entry: _entry,
-    Placed: lambda r: (
-        "placed",
-        {
-            "at": r.at,
-            "order": {"id": r.order.id, "sleeve": r.order.sleeve, "at": r.order.at, "worst": r.order.worst, "place": _place(r.order.place)},
-        },
-    ),
+    Placed: lambda r: ("placed", {"at": r.at, "order": _order(r.order)}),
     OrderUpdate: lambda r: ("update", {"at": r.at, "order": r.order_id, "status": r.status.value, "reason": r.reason}),
     Fill: _fill,
+    FundingPaid: _funding,
+    Settled: lambda r: _of_contract("settled", r),
+    Liquidated: _liquidated,
+    Bankrupted: lambda r: _of_contract("bankrupted", r),
+    Transferred: lambda r: (
+        "transferred",
+        {"at": r.at, "amount": [*_asset(r.amount.asset), r.amount.units], "id": r.id, "venue": r.venue},
+    ),
     Refusal: lambda r: (
         "refusal",
         {
@@ -231,7 +271,7 @@ class _Decoder:
             expect=p["expect"],
             why=p["why"],
         )
-        return Placed(b["at"], Order(o["id"], o["sleeve"], place, o["at"], o["worst"]))
+        return Placed(b["at"], Order(o["id"], o["sleeve"], place, o["at"], o["worst"], o.get("netted", False)))
 
     def _update(self, b: dict[str, Any]) -> OrderUpdate:
         return OrderUpdate(b["at"], b["order"], OrderStatus(b["status"]), b["reason"])
@@ -251,6 +291,25 @@ class _Decoder:
             b["trade"],
             b["venue"],
         )
+
+    def _funding(self, b: dict[str, Any]) -> FundingPaid:
+        rate = FundingRate(self.instrument(b["instrument"]), b["at"], b["rate_ppb"], b["price"], b["every"], Basis(b["basis"]))
+        return FundingPaid(rate, b["qty"], b["amount"], b["id"], b["venue"])
+
+    def _settled(self, b: dict[str, Any]) -> Settled:
+        return Settled(b["at"], self.instrument(b["instrument"]), b["amount"], b["id"], b["venue"])
+
+    def _liquidated(self, b: dict[str, Any]) -> Liquidated:
+        code, scale, units = b["fee"]
+        market, fee = self.instrument(b["instrument"]), self.asset(code, scale).units(units)
+        return Liquidated(b["at"], market, b["change"], b["price"], b["cost"], fee, b["id"], b["venue"])
+
+    def _bankrupted(self, b: dict[str, Any]) -> Bankrupted:
+        return Bankrupted(b["at"], self.instrument(b["instrument"]), b["amount"], b["id"], b["venue"])
+
+    def _transferred(self, b: dict[str, Any]) -> Transferred:
+        code, scale, units = b["amount"]
+        return Transferred(b["at"], self.asset(code, scale).units(units), b["id"], b["venue"])
 
     def _refusal(self, b: dict[str, Any]) -> Refusal:
         return Refusal(b["at"], b["sleeve"], b["gate"], b["reason"], b["numbers"], b["wish"], b["times"])
@@ -281,6 +340,11 @@ _READERS: Mapping[str, Callable[[_Decoder, dict[str, Any]], Record]] = {
     "placed": _Decoder._placed,
     "update": _Decoder._update,
     "fill": _Decoder._fill,
+    "funding": _Decoder._funding,
+    "settled": _Decoder._settled,
+    "liquidated": _Decoder._liquidated,
+    "bankrupted": _Decoder._bankrupted,
+    "transferred": _Decoder._transferred,
     "refusal": _Decoder._refusal,
     "alert": _Decoder._alert,
     "marked": _Decoder._marked,

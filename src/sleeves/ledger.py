@@ -30,13 +30,15 @@ __all__ = ["Account", "Entry", "EntryKind", "Ledger", "Posting", "Role"]
 class Role(StrEnum):
     """The chart of accounts. Coins that exist stand in the first two groups; the third says how they came to be."""
 
-    # of a sleeve: its coins
+    # of a sleeve: its coins, and what a venue owes it
     FREE = "free"
     """Coins that the sleeve may use now, in any asset that it holds."""
     HELD = "held"
     """Coins set aside for one open order (`of` is the order's id)."""
+    MARGIN = "margin"
+    """Coins set aside behind open contracts in one perpetual (`of`)."""
     UNSETTLED = "unsettled"
-    """Cash of perpetual positions that the venue has not settled yet."""
+    """Profit, fees and funding of one perpetual (`of`) that the venue has not settled to cash yet; below zero: owed to it."""
 
     # of a core vault, or of nobody yet: its coins
     IDLE = "idle"
@@ -52,7 +54,7 @@ class Role(StrEnum):
     TRADING = "trading"
     """The other side of trades in one instrument (`of`). In the quote asset: the open cost. In the base: minus the position."""
     CONTRACTS = "contracts"
-    """The other side of perpetual contracts held."""
+    """The other side of perpetual contracts (`of`): they are no coins, and what they cost was never paid."""
     FEES = "fees"
     """Fees paid; negative when rebates came in."""
     FUNDING = "funding"
@@ -71,11 +73,22 @@ class Role(StrEnum):
     """The other side of every permission and mark."""
 
 
-COIN_ROLES = frozenset({Role.FREE, Role.HELD, Role.UNSETTLED, Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT})
-"""Coins that exist. Their sum is what the venue holds for us."""
+COIN_ROLES = frozenset({Role.FREE, Role.HELD, Role.MARGIN, Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT})
+"""Coins that exist. Their sum is what the venue holds for us, what it has not settled yet apart."""
 
 SLEEVE_ROLES = frozenset(
-    {Role.FREE, Role.HELD, Role.UNSETTLED, Role.TRADING, Role.CONTRACTS, Role.FEES, Role.FUNDING, Role.PNL, Role.HIGH_WATER}
+    {
+        Role.FREE,
+        Role.HELD,
+        Role.MARGIN,
+        Role.UNSETTLED,
+        Role.TRADING,
+        Role.CONTRACTS,
+        Role.FEES,
+        Role.FUNDING,
+        Role.PNL,
+        Role.HIGH_WATER,
+    }
 )
 """Roles that only a sleeve has: at most one owner of these in an entry."""
 
@@ -88,7 +101,7 @@ MARK_ROLES = frozenset({Role.TRADEABLE, Role.HIGH_WATER, Role.MEMO})
 COIN_MOVES = SLEEVE_ROLES - MARK_ROLES
 """What an entry that stays within one sleeve may touch."""
 
-GUARDED_ROLES = frozenset({Role.FREE, Role.HELD, Role.IDLE, Role.RESERVED, Role.TRADEABLE})
+GUARDED_ROLES = frozenset({Role.FREE, Role.HELD, Role.MARGIN, Role.IDLE, Role.RESERVED, Role.IN_TRANSIT, Role.TRADEABLE})
 """Roles that no command may take below zero."""
 
 
@@ -112,12 +125,18 @@ class EntryKind(StrEnum):
     """Sleeve to core vault, out of its profit."""
     HOLD = "hold"
     """Set aside for an order."""
+    SEND = "send"
+    """Idle coins set out on their way, or back from it."""
     # facts: always booked
     RELEASE = "release"
     """An order is done; what is left of its hold is free again."""
     FILL = "fill"
     FUNDING = "funding"
     SETTLE = "settle"
+    LIQUIDATION = "liquidation"
+    """The venue closed contracts by force."""
+    BANKRUPTCY = "bankruptcy"
+    """A loss beyond all that the account had, borne by others."""
     DEPOSIT = "deposit"
     """New coins were seen in the wallet."""
     WITHDRAWAL = "withdrawal"
@@ -136,6 +155,8 @@ FACTS = frozenset(
         EntryKind.FILL,
         EntryKind.FUNDING,
         EntryKind.SETTLE,
+        EntryKind.LIQUIDATION,
+        EntryKind.BANKRUPTCY,
         EntryKind.DEPOSIT,
         EntryKind.WITHDRAWAL,
         EntryKind.ADJUST,
@@ -143,7 +164,17 @@ FACTS = frozenset(
 )
 """Kinds that have already happened: they are booked even where they overdraw."""
 
-INTERNAL = frozenset({EntryKind.HOLD, EntryKind.RELEASE, EntryKind.FILL, EntryKind.FUNDING, EntryKind.SETTLE})
+INTERNAL = frozenset(
+    {
+        EntryKind.HOLD,
+        EntryKind.RELEASE,
+        EntryKind.FILL,
+        EntryKind.FUNDING,
+        EntryKind.SETTLE,
+        EntryKind.LIQUIDATION,
+        EntryKind.BANKRUPTCY,
+    }
+)
 """Kinds that stay within one sleeve: they can make a profit or a loss there, never a payment."""
 
 _OWNER = re.compile(r"[^/\s]+")

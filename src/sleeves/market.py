@@ -15,17 +15,38 @@ from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import asdict, field, fields, frozen
 
 from .errors import InvalidAmount, InvalidMarket
 from .money import PPM, Amount, AmountLike, Asset, Rounding, decimal_text, divide, parse_units
 
-__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "Book", "Instrument", "Kind", "Mark", "Quote"]
+__all__ = [
+    "BP",
+    "DAY",
+    "HOUR",
+    "MINUTE",
+    "PPB",
+    "SECOND",
+    "Basis",
+    "Book",
+    "FundingRate",
+    "Instrument",
+    "Kind",
+    "Mark",
+    "Perpetual",
+    "Quote",
+]
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+
+BP = 10_000
+"""Basis points in one: the unit of margin ratios and weights."""
+
+PPB = 1_000_000_000
+"""Parts per billion in one: the unit of funding rates (0.01% is 100,000)."""
 
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9/:._-]{0,31}")
 
@@ -35,6 +56,49 @@ class Kind(StrEnum):
 
     SPOT = "spot"
     PERP = "perp"
+
+
+@frozen(order=False)
+class Perpetual:
+    """The terms of a perpetual contract: what margin, liquidation and funding follow.
+
+    Ratios and weights in basis points of notional. `initial_bp` is needed to open (1,000: at most 10x), `maintenance_bp`
+    to keep; both grow with the root of the size by `imf` (millionths, see `margin.size_premium`). `gain_initial_bp` and
+    `gain_maintenance_bp` say how much of an unrealized gain counts as collateral, less with size by `gain_imf`; a loss
+    always counts in full. `liquidation_fee_ppm` is what a forced close costs, `funding_every` the time between two
+    funding payments. The defaults are those of SOL-PERP in the seed (10x, 5% maintenance, 8 hours) and of Drift's majors.
+
+    Raises `InvalidMarket` unless 0 < maintenance < initial <= 10,000 and all else is a whole number in its range.
+    """
+
+    initial_bp: int = 1_000
+    maintenance_bp: int = 500
+    imf: int = 0
+    gain_initial_bp: int = 0
+    gain_maintenance_bp: int = BP
+    gain_imf: int = 0
+    liquidation_fee_ppm: int = 10_000
+    funding_every: int = 8 * HOUR
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if type(value) is not int or value < 0:
+                raise InvalidMarket(f"{name} {value!r} of a perpetual contract must be a whole number and not negative")
+        if not 0 < self.maintenance_bp < self.initial_bp <= BP:
+            ratios = f"maintenance {self.maintenance_bp} bp, initial {self.initial_bp} bp"
+            raise InvalidMarket(f"margin ratios of a perpetual contract, {ratios}: need 0 < maintenance < initial <= {BP}")
+        if max(self.gain_initial_bp, self.gain_maintenance_bp) > BP or self.liquidation_fee_ppm >= self.maintenance_bp * PPM // BP:
+            raise InvalidMarket(f"{self}: a gain counts at most in full, and a liquidation fee must be below the maintenance ratio")
+        if not self.funding_every:
+            raise InvalidMarket("funding of a perpetual contract needs an interval above zero")
+
+    def terms(self) -> dict[str, str]:
+        return {name: str(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_terms(cls, terms: Mapping[str, str]) -> Perpetual:
+        """Read back what `terms` wrote; other keys are passed over."""
+        return cls(**{one.name: int(terms[one.name]) for one in fields(cls) if one.name in terms})
 
 
 def _places(text: str, what: str) -> int:
@@ -57,7 +121,8 @@ class Instrument:
     """One market: what is traded, in what it is quoted, and in which steps.
 
     `tick` and `lot` are the smallest steps of price and quantity as plain text. `min_qty` (base coins) and
-    `min_notional` (quote coins) are the venue's least order. Raises `InvalidMarket` for steps that are not positive or
+    `min_notional` (quote coins) are the venue's least order. A perpetual has a `contract`, its terms for margin and
+    funding, by default `Perpetual()`; what it trades is never a coin. Raises `InvalidMarket` for steps that are not positive or
     finer than the base asset counts.
 
         >>> from sleeves.money import BTC, USD
@@ -75,6 +140,7 @@ class Instrument:
     min_notional: str = field(kw_only=True, default="0", converter=_step)
     kind: Kind = field(kw_only=True, default=Kind.SPOT)
     venue: str = field(kw_only=True, default="")
+    contract: Perpetual | None = field(kw_only=True, default=None)
     price_scale: int = field(init=False, repr=False, eq=False)
     tick_units: int = field(init=False, repr=False, eq=False)
     lot_units: int = field(init=False, repr=False, eq=False)
@@ -92,6 +158,10 @@ class Instrument:
             raise InvalidMarket(f"{self.symbol} trades {self.base} against itself")
         if not isinstance(self.kind, Kind) or not isinstance(self.venue, str):
             raise InvalidMarket(f"{self.symbol}: kind {self.kind!r} must be a Kind and venue {self.venue!r} text")
+        if self.kind is Kind.PERP and self.contract is None:
+            object.__setattr__(self, "contract", Perpetual())
+        if (self.kind is Kind.PERP) is not isinstance(self.contract, Perpetual):
+            raise InvalidMarket(f"{self.symbol}: a perpetual has a Perpetual as its contract and spot has none, not {self.contract!r}")
         scale = _places(self.tick, f"the tick of {self.symbol}")
         derived = {
             "price_scale": scale,
@@ -142,6 +212,19 @@ class Instrument:
         ticks = divide(price * (PPM + by_ppm), PPM * self.tick_units, rounding)
         return max(1, ticks) * self.tick_units
 
+    def whole_price(self, price: int | str | Decimal) -> int:
+        """A price in price units that need not lie on the tick, such as an oracle's: text is rounded half-even to a unit."""
+        if type(price) is int and price > 0:
+            return price
+        try:
+            exact = Decimal(price) if isinstance(price, (str, Decimal)) else Decimal("NaN")
+        except ArithmeticError:
+            exact = Decimal("NaN")
+        if not exact.is_finite() or exact <= 0 or abs(exact.adjusted()) > 40:
+            raise InvalidMarket(f"price {price!r} of {self.symbol} is not a positive finite number")
+        numerator, denominator = exact.as_integer_ratio()
+        return max(1, divide(numerator * 10**self.price_scale, denominator, Rounding.HALF_EVEN))
+
     def price_text(self, price: int) -> str:
         return decimal_text(price, self.price_scale)
 
@@ -183,6 +266,11 @@ class Instrument:
             return divide(price * qty * self._times * (PPM + plus_ppm), self._over * PPM, rounding)
         return divide(price * qty * self._times, self._over, rounding)
 
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """What turns price times quantity into quote units: multiply by the first, divide by the second."""
+        return self._times, self._over
+
     def notional(self, price: int, qty: int, rounding: Rounding) -> Amount:
         """`cost` as an amount of the quote asset."""
         return Amount(self.cost(price, qty, rounding), self.quote)
@@ -204,6 +292,7 @@ class Instrument:
             "min_notional": self.min_notional,
             "kind": self.kind.value,
             "venue": self.venue,
+            **({} if self.contract is None else self.contract.terms()),
         }
 
     @classmethod
@@ -222,6 +311,7 @@ class Instrument:
             min_notional=terms["min_notional"],
             kind=Kind(terms["kind"]),
             venue=terms["venue"],
+            contract=Perpetual.from_terms(terms) if terms["kind"] == Kind.PERP else None,
         )
 
     def __str__(self) -> str:
@@ -279,3 +369,108 @@ class Mark:
             raise InvalidMarket(f"a mark is of an Instrument at whole nanoseconds, not of {self.instrument!r} at {self.at!r}")
         if type(self.price) is not int or self.price <= 0:
             raise InvalidMarket(f"a mark of {self.instrument} must be a positive whole number of price units, not {self.price!r}")
+
+
+class Basis(StrEnum):
+    """The price on which funding is paid."""
+
+    MARK = "mark"
+    """The contract's own price."""
+    ORACLE = "oracle"
+    """The price of what the contract follows, as the venue's oracle says."""
+    INDEX = "index"
+    """The same, as a venue's own index of other venues says."""
+
+
+@frozen(order=False)
+class FundingRate:
+    """What holders of a perpetual pay each other at one instant, for one interval.
+
+    `rate_ppb` is a part of notional in parts per billion **for this interval** of `every` ns: above zero, longs pay
+    shorts. `price` is what notional is counted at, in price units, and `basis` says whose price that is. A yearly,
+    hourly or per-coin figure is never stored: `of` and `per_coin` convert at the edge, and refuse what does not fit.
+    """
+
+    instrument: Instrument
+    at: int
+    rate_ppb: int
+    price: int
+    every: int
+    basis: Basis = Basis.MARK
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.instrument, Instrument) or self.instrument.contract is None:
+            raise InvalidMarket(f"funding is paid on a perpetual, not on {self.instrument!r}")
+        for name, value, least in (("at", self.at, 0), ("price", self.price, 1), ("every", self.every, 1)):
+            if type(value) is not int or value < least:
+                raise InvalidMarket(f"funding of {self.instrument}: {name} {value!r} must be a whole number, at least {least}")
+        if type(self.rate_ppb) is not int or abs(self.rate_ppb) >= PPB:
+            rule = "whole parts per billion between -100% and 100%; write rates as text with FundingRate.of"
+            raise InvalidMarket(f"funding rate {self.rate_ppb!r} of {self.instrument} must be {rule}")
+        if not isinstance(self.basis, Basis):
+            raise InvalidMarket(f"funding basis {self.basis!r} of {self.instrument} must be a Basis")
+
+    @classmethod
+    def of(
+        cls,
+        instrument: Instrument,
+        rate: str,
+        *,
+        price: int | str | Decimal,
+        at: int,
+        every: int | None = None,
+        basis: Basis | str = Basis.MARK,
+    ) -> FundingRate:
+        """A rate as text: "0.01%" or "0.0001" of notional for one interval, the contract's own one by default."""
+        every = _interval(instrument, every)
+        return cls(instrument, at, _rate_ppb(rate, instrument), instrument.whole_price(price), every, Basis(basis))
+
+    @classmethod
+    def per_coin(
+        cls,
+        instrument: Instrument,
+        quote_per_coin: str,
+        *,
+        price: int | str | Decimal,
+        at: int,
+        every: int | None = None,
+        basis: Basis | str = Basis.ORACLE,
+    ) -> FundingRate:
+        """From quote coins paid per base coin, as Drift and Velocity publish it: divided by the price, half-even to a ppb."""
+        units = instrument.whole_price(price)
+        try:
+            exact = Decimal(quote_per_coin)
+        except (ArithmeticError, TypeError, ValueError):
+            exact = Decimal("NaN")
+        if isinstance(quote_per_coin, float) or not exact.is_finite() or exact.adjusted() > 40:
+            raise InvalidMarket(f"funding {quote_per_coin!r} of {instrument} must be plain text of quote coins per coin")
+        numerator, denominator = exact.as_integer_ratio()
+        rate = divide(numerator * 10**instrument.price_scale * PPB, denominator * units, Rounding.HALF_EVEN)
+        return cls(instrument, at, rate, units, _interval(instrument, every), Basis(basis))
+
+    def entitlement(self, qty: int) -> tuple[int, int]:
+        """What a holder of `qty` contracts (below zero: short) receives, as an exact fraction of quote units."""
+        numerator, denominator = self.instrument.ratio
+        return -qty * self.price * self.rate_ppb * numerator, denominator * PPB
+
+    def payment(self, qty: int) -> int:
+        """What a holder of `qty` contracts receives (below zero: pays), in quote units, rounded down."""
+        numerator, denominator = self.entitlement(qty)
+        return divide(numerator, denominator, Rounding.FLOOR)
+
+
+def _interval(instrument: Instrument, every: int | None) -> int:
+    if every is not None:
+        return every
+    return 8 * HOUR if instrument.contract is None else instrument.contract.funding_every
+
+
+def _rate_ppb(rate: str, instrument: Instrument) -> int:
+    """ "0.01%" or "0.0001" in parts per billion, exactly."""
+    if not isinstance(rate, str):
+        raise InvalidMarket(f"funding rate {rate!r} of {instrument} must be text such as '0.01%'")
+    percent = rate.rstrip().endswith("%")
+    try:
+        return parse_units(rate.rstrip().removesuffix("%") if percent else rate, 7 if percent else 9, f"funding rate of {instrument}")
+    except InvalidAmount as error:
+        raise InvalidMarket(str(error)) from error

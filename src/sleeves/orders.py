@@ -15,6 +15,7 @@ from enum import StrEnum
 from attrs import field, frozen
 
 from .errors import InvalidMarket
+from .facts import AccountFact, TransferRefused
 from .market import Instrument, Quote
 from .money import Amount
 
@@ -33,9 +34,11 @@ __all__ = [
     "OrderStatus",
     "Place",
     "Rejected",
+    "SettlePnl",
     "Side",
     "SubmitOrder",
     "TimeInForce",
+    "Transfer",
 ]
 
 
@@ -138,8 +141,12 @@ Intent = Place | Cancel
 class Order:
     """An accepted wish: its id is `f"{sleeve}-{n}"`, so that sending it again is recognised.
 
-    `worst` is the highest price that the money held for a buy covers: no venue may fill it above, so that one sleeve
-    never spends what another counts on. None for a sale, which holds the coins that it sells.
+    `worst` is the worst price that the money held for it covers: no venue may fill it beyond, so that one sleeve never
+    spends what another counts on. None for a sale of coins, which holds what it sells, and for an order that only
+    closes contracts.
+
+    `netted`: the sleeve owns a slice of a position that the venue nets with other sleeves' slices. The desk has sized a
+    reduce-only order to its owner; the venue, which sees only the net, must not apply the flag again.
     """
 
     id: str
@@ -147,6 +154,12 @@ class Order:
     place: Place
     at: int
     worst: int | None = None
+    netted: bool = False
+
+    @property
+    def reduce_only(self) -> bool:
+        """Whether the venue is to apply reduce-only."""
+        return self.place.reduce_only and not self.netted
 
 
 @frozen(order=False)
@@ -163,7 +176,27 @@ class CancelOrder:
     order: Order
 
 
-Command = SubmitOrder | CancelOrder
+@frozen(order=False)
+class SettlePnl:
+    """Told to the shell: have the venue settle a perpetual's unsettled profit or loss to cash."""
+
+    instrument: Instrument
+
+
+@frozen(order=False)
+class Transfer:
+    """Told to the shell: bring coins into the venue's account (above zero) or take them out of it."""
+
+    id: str
+    amount: Amount
+    venue: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.id, str) or not isinstance(self.amount, Amount) or not self.amount.units:
+            raise InvalidMarket(f"transfer {self.id!r} of {self.amount!r} needs an id and an Amount other than zero")
+
+
+Command = SubmitOrder | CancelOrder | SettlePnl | Transfer
 
 
 # -- what the venue says ---------------------------------------------------------------------------------------------
@@ -254,7 +287,7 @@ def _check_words(event: object, at: object, *words: object) -> None:
     raise InvalidMarket(f"{type(event).__name__} at {at!r} with {words!r}: need whole nanoseconds and text")
 
 
-Event = Quote | Accepted | Fill | Canceled | Rejected
+Event = Quote | Accepted | Fill | Canceled | Rejected | AccountFact | TransferRefused
 
 ORDER_TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
     OrderStatus.SUBMITTED: frozenset({OrderStatus.OPEN, OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED}),

@@ -14,6 +14,7 @@ from enum import StrEnum
 from attrs import field, frozen
 
 from .errors import LedgerError
+from .facts import AccountFact
 from .ledger import Entry
 from .orders import Fill, Order, OrderStatus
 
@@ -130,4 +131,4 @@ class Marked:
     prices: Mapping[str, tuple[int, int]] = field(factory=dict, converter=_prices, hash=False)
 
 
-Record = Opened | Changed | Entry | Placed | OrderUpdate | Fill | Refusal | Alert | Marked
+Record = Opened | Changed | Entry | Placed | OrderUpdate | Fill | AccountFact | Refusal | Alert | Marked

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from .errors import VaultError
-from .ledger import COIN_ROLES, Role
+from .ledger import Role
 from .market import SECOND, Mark
 from .money import Amount, Asset, Rounding
 from .vault import CoreVault
@@ -28,7 +28,7 @@ class Holding:
     sleeve: str
     engine: str
     place: str
-    """idle, set aside, reserve, suspense, free, held or in transit."""
+    """idle, set aside, reserve, suspense, free, held, margin, unsettled or in transit."""
     amount: Amount
     value: Amount | None
     age_ns: int | None
@@ -109,6 +109,7 @@ class Inventory:
 _PLACES = {
     Role.FREE: "free",
     Role.HELD: "held",
+    Role.MARGIN: "margin",
     Role.UNSETTLED: "unsettled",
     Role.IDLE: "idle",
     Role.RESERVED: "reserve",
@@ -151,7 +152,7 @@ class Treasury:
     def _holdings(vault: CoreVault, owner: str, sleeve: str, engine: str, marks: Mapping[str, Mark], now: int) -> list[Holding]:
         sums: dict[tuple[str, Asset], int] = {}
         for account, amount in vault.books.ledger.accounts(owner):
-            if account.role in COIN_ROLES:
+            if account.role in _PLACES:
                 place = "set aside" if account.role is Role.IDLE and account.of else _PLACES[account.role]
                 sums[place, amount.asset] = sums.get((place, amount.asset), 0) + amount.units
         found = []

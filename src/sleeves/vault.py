@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 from attrs import frozen
 
 from . import booking
 from .books import Books
 from .errors import NotEnough, VaultError
+from .facts import Transferred
 from .ledger import Account, EntryKind, Role
 from .market import Instrument, Mark
 from .money import Amount, AmountLike, Asset, Rounding
@@ -28,7 +30,7 @@ from .policy import ProfitPolicy, Reserve, Sweep
 from .records import Alert, Changed, Level, Opened, Record
 from .status import Move, Status, next_status, worse
 
-__all__ = ["Backing", "CoreVault", "EngineVault", "Sleeve", "SubAccount", "Virtual"]
+__all__ = ["Backing", "CoreVault", "EngineVault", "Sleeve", "Slice", "SubAccount", "Virtual"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 OWNER = "owner"
@@ -73,6 +75,40 @@ class _Stateful:
         return to, Changed(self.books.time(at), by, self._subject, "status", self._status, to, why)
 
 
+@frozen(order=False)
+class Slice:
+    """A sleeve's part of a position, on a venue that may net it with the parts of others."""
+
+    instrument: Instrument
+    qty: Amount
+    cost: Amount
+    """What opening it cost (below zero: brought), at average cost."""
+    margin: Amount
+    unsettled: Amount
+    realized: Amount
+    fees: Amount
+    funding: Amount
+    """Received, net of paid."""
+
+    @property
+    def entry(self) -> Decimal | None:
+        """The average price of the open position; None when there is none."""
+        return abs(self.cost.decimal / self.qty.decimal) if self.qty.units else None
+
+    @property
+    def settled(self) -> Amount:
+        """Of what it made net of fees and funding, the part that the venue has settled to cash."""
+        return self.realized - self.fees + self.funding - self.unsettled
+
+    def unrealized(self, mark: Mark) -> Amount:
+        """The open position at this mark less what it cost, rounded down."""
+        return self.instrument.notional(mark.price, self.qty.units, Rounding.FLOOR) - self.cost
+
+
+_BALANCE = frozenset({Role.FREE, Role.HELD, Role.MARGIN, Role.UNSETTLED, Role.TRADING, Role.CONTRACTS})
+"""What a sleeve's balance is the sum of, in its vault's asset."""
+
+
 class Sleeve(_Stateful):
     """One strategy's own money inside a core vault. Made by `CoreVault.sleeve`; every figure is read from the ledger."""
 
@@ -110,22 +146,45 @@ class Sleeve(_Stateful):
         """What the open position cost, in quote units."""
         return self.vault.books.ledger.units(self._trading_account(instrument), instrument.quote)
 
+    def margin_units(self, instrument: Instrument | None = None) -> int:
+        """Set aside behind contracts: of one instrument, or of all."""
+        if instrument is None:
+            return self.vault.books.ledger.total(self.name, Role.MARGIN, self.vault.asset)
+        return self.vault.books.ledger.units(Account(self.name, Role.MARGIN, instrument.symbol), instrument.quote)
+
+    def unsettled_units(self, instrument: Instrument | None = None) -> int:
+        """What the venue has not settled yet: of one perpetual, or of all."""
+        if instrument is None:
+            return self.vault.books.ledger.total(self.name, Role.UNSETTLED, self.vault.asset)
+        return self.vault.books.ledger.units(Account(self.name, Role.UNSETTLED, instrument.symbol), instrument.quote)
+
+    def loose_units(self) -> int:
+        """Free coins less what it owes the venue for losses that are not settled yet; at least 0."""
+        return max(0, self.free_units() + min(0, self.unsettled_units()))
+
+    def cost_units(self) -> int:
+        """What its open positions cost in coins; contracts cost nothing."""
+        ledger, asset = self.vault.books.ledger, self.vault.asset
+        return ledger.total(self.name, Role.TRADING, asset) + ledger.total(self.name, Role.CONTRACTS, asset)
+
     def allocation_units(self) -> int:
         ledger, asset = self.vault.books.ledger, self.vault.asset
         return ledger.flow(self.name, EntryKind.ALLOCATE, asset) + ledger.flow(self.name, EntryKind.RECLAIM, asset)
 
     def balance_units(self) -> int:
-        ledger, asset = self.vault.books.ledger, self.vault.asset
-        return self.free_units() + self.held_units() + ledger.total(self.name, Role.TRADING, asset)
+        units, code = 0, self.vault.asset.code
+        for account, asset, balance in self.vault.books.ledger.cells(self.name):
+            if asset == code and account[1] in _BALANCE:
+                units += balance
+        return units
 
     def high_water_units(self) -> int:
         return self.vault.books.ledger.units(Account(self.name, Role.HIGH_WATER), self.vault.asset)
 
     def next_sweep(self) -> Sweep:
-        """What its policy would sweep if it were flat now."""
-        return self.policy.sweep(
-            self.balance_units(), self.allocation_units(), self.high_water_units(), max(0, self.free_units()), self.vault.asset
-        )
+        """What its policy would sweep if it were flat now. A gain that the venue has not settled yet is no cash to sweep."""
+        settled = self.balance_units() - max(0, self.unsettled_units())
+        return self.policy.sweep(settled, self.allocation_units(), self.high_water_units(), self.loose_units(), self.vault.asset)
 
     # -- in amounts, for people ---------------------------------------------------------------------------------------
 
@@ -167,13 +226,23 @@ class Sleeve(_Stateful):
         return self._amount(self.held_units())
 
     @property
+    def margin(self) -> Amount:
+        """Set aside behind its open contracts."""
+        return self._amount(self.margin_units())
+
+    @property
+    def unsettled(self) -> Amount:
+        """Profit, fees and funding of contracts that the venue has not settled to cash yet."""
+        return self._amount(self.unsettled_units())
+
+    @property
     def deployed(self) -> Amount:
-        """What its open positions cost."""
-        return self._amount(self.vault.books.ledger.total(self.name, Role.TRADING, self.asset))
+        """What its open positions cost, and what is set aside behind open contracts."""
+        return self._amount(self.cost_units() + self.margin_units())
 
     @property
     def balance(self) -> Amount:
-        """Free, held and deployed: its money with open positions at cost."""
+        """Free, held, deployed and unsettled: its money with open positions at cost."""
         return self._amount(self.balance_units())
 
     @property
@@ -196,8 +265,20 @@ class Sleeve(_Stateful):
         """Profit swept back to Tradeable so far."""
         return self._amount(-self.vault.books.ledger.flow(self.name, EntryKind.SWEEP, self.asset))
 
+    def slice(self, instrument: Instrument) -> Slice:
+        """Its part of a position in this instrument, with what that part has made and paid so far."""
+        units, asset = self.vault.books.ledger.units, instrument.quote
+
+        def of(role: Role) -> Amount:
+            return Amount(units(Account(self.name, role, instrument.symbol), asset), asset)
+
+        cost = Amount(self.open_cost_units(instrument), asset)
+        return Slice(
+            instrument, self.position(instrument), cost, of(Role.MARGIN), of(Role.UNSETTLED), -of(Role.PNL), of(Role.FEES), -of(Role.FUNDING)
+        )
+
     def position(self, instrument: Instrument) -> Amount:
-        """Base coins owned through trades in this instrument."""
+        """Base coins owned through trades in this instrument; below zero for contracts sold short."""
         return Amount(self.position_units(instrument), instrument.base)
 
     def positions(self) -> dict[Instrument, Amount]:
@@ -490,7 +571,7 @@ class CoreVault(_Stateful):
         units = self.asset(amount).units
         if units <= 0:
             raise VaultError(f"reclaim {self.asset(amount)} from {sleeve.name}: the amount must be positive")
-        pending, free = sleeve.pending.units, max(0, sleeve.free_units())
+        pending, free = sleeve.pending.units, sleeve.loose_units()
         if units > pending + free:
             loose = self._amount(pending + free)
             raise NotEnough(f"reclaim {self._amount(units)} from {sleeve.name}: only {loose} is free there", loose)
@@ -591,7 +672,47 @@ class CoreVault(_Stateful):
             self._lost(-change, at=at, by=by, why=why)
         return self._amount(change)
 
-    def _found(self, units: int, *, at: int, by: str, why: str) -> None:
+    def send(self, amount: AmountLike, transfer: str, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
+        """Set idle coins out on their way from the wallet, under the id of the transfer; nobody can be given them now.
+
+        Raises `NotEnough` beyond the idle coins that are set aside for no sleeve, `VaultError` for an id in use.
+        """
+        units, idle = self.asset(amount).units, max(0, self._units(self._idle))
+        if units <= 0:
+            raise VaultError(f"send {self.asset(amount)}: the amount must be positive")
+        if units > idle:
+            raise NotEnough(f"send {self._amount(units)} from {self.owner}: only {self._amount(idle)} is idle", self._amount(idle))
+        if self.on_its_way(transfer).units:
+            raise VaultError(f"transfer {transfer} is on its way already")
+        self.books.post(booking.send(self.owner, self.asset, transfer, units, at=self.books.time(at), by=by, why=why))
+
+    def on_its_way(self, transfer: str) -> Amount:
+        """What set out under this id and has neither left nor come back."""
+        return self._amount(self._units(Account(self.owner, Role.IN_TRANSIT, transfer)))
+
+    def take_back(self, transfer: str, *, by: str = "venue", why: str = "", at: int | None = None) -> Amount:
+        """What set out under this id stays after all: it is idle again."""
+        units = self.on_its_way(transfer).units
+        if units:
+            self.books.post(booking.send(self.owner, self.asset, transfer, -units, at=self.books.time(at), by=by, why=why))
+        return self._amount(units)
+
+    def transferred(self, fact: Transferred, *, by: str = "venue") -> None:
+        """Coins came in, or left, as the venue says: a fact. What left without having set out is missing, see `observe_balance`."""
+        units = self.asset(fact.amount).units
+        if units > 0:
+            self._found(units, at=fact.at, by=by, why=fact.key, fact=fact)
+            return
+        left = -units
+        sent = min(left, self.on_its_way(fact.id).units)
+        records: list[Record] = [fact]
+        if sent:
+            records.append(booking.gone(self.owner, self.asset, fact.id, sent, at=fact.at, by=by, ref=fact.key))
+        self.books.post(*records)
+        if left > sent:
+            self._lost(left - sent, at=fact.at, by=by, why=fact.key)
+
+    def _found(self, units: int, *, at: int, by: str, why: str, fact: Transferred | None = None) -> None:
         cures: dict[str, int] = {}
         left = units
         for account, amount in self.books.ledger.accounts(self.owner):
@@ -600,14 +721,15 @@ class CoreVault(_Stateful):
                 left -= cures[account.of]
         brought = self._brought_units() + units
         grows = 0 if self.cap is None else self._growth(min(left, brought - self._most_brought), units)
-        self.books.post(booking.deposit(self.owner, self.asset, units, cures, grows, at=at, by=by, why=why))
+        facts = () if fact is None else (fact,)
+        self.books.post(*facts, booking.deposit(self.owner, self.asset, units, cures, grows, at=at, by=by, why=why))
         self._most_brought = max(self._most_brought, brought)
         self._fill_reserve_if_short(at=at, by=by)
 
     def _brought_units(self) -> int:
         """All that came in from outside since the vault was opened, less all that left."""
-        ledger = self.books.ledger
-        return ledger.flow(self.owner, EntryKind.DEPOSIT, self.asset) + ledger.flow(self.owner, EntryKind.WITHDRAWAL, self.asset)
+        kinds = (EntryKind.DEPOSIT, EntryKind.WITHDRAWAL, EntryKind.SEND)
+        return sum(self.books.ledger.flow(self.owner, kind, self.asset) for kind in kinds)
 
     def _growth(self, fresh: int, found: int) -> int:
         """How far Tradeable rises with new coins: not for coins that only came back, nor beyond the cap or the reserve."""

@@ -1,0 +1,159 @@
+"""What a venue says has happened to an account apart from its orders: funding, settlement, liquidation, transfers.
+
+Each is a fact about the account as a whole. On a venue that nets positions the desk splits it among the sleeves whose
+slices it concerns, to the unit. `key` makes the same fact the same fact, however often it is told.
+
+This module knows nothing of sleeves.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from .errors import InvalidMarket
+from .market import FundingRate, Instrument
+from .money import Amount
+
+__all__ = ["AccountFact", "Bankrupted", "FundingPaid", "Liquidated", "Settled", "TransferRefused", "Transferred"]
+
+
+def _check(fact: object, at: object, words: tuple[object, ...], units: tuple[object, ...]) -> None:
+    whole = type(at) is int and all(type(number) is int for number in units)
+    if not whole or not all(isinstance(word, str) for word in words):
+        raise InvalidMarket(f"{type(fact).__name__} at {at!r} with {words!r} and {units!r}: need whole numbers of units, and text")
+
+
+def _contract(fact: object, instrument: object) -> None:
+    if not isinstance(instrument, Instrument) or instrument.contract is None:
+        raise InvalidMarket(f"{type(fact).__name__} concerns a perpetual, not {instrument!r}")
+
+
+def key(venue: str, kind: str, *parts: str) -> str:
+    """What makes a fact the same fact: its parts joined so that no two facts can be joined to one text."""
+    return "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in (venue, kind, *parts))
+
+
+@frozen(order=False)
+class FundingPaid:
+    """Funding was paid on the account's whole position in a perpetual.
+
+    `qty` is the position that the venue paid on, `amount` what the account received in quote units (below zero: paid).
+    """
+
+    rate: FundingRate
+    qty: int
+    amount: int
+    id: str
+    venue: str = ""
+    key: str = field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.rate, FundingRate):
+            raise InvalidMarket(f"funding is paid at a FundingRate, not at {self.rate!r}")
+        _check(self, self.rate.at, (self.id, self.venue), (self.qty, self.amount))
+        object.__setattr__(self, "key", key(self.venue, "funding", self.rate.instrument.symbol, self.id))
+
+    @property
+    def at(self) -> int:
+        return self.rate.at
+
+    @property
+    def instrument(self) -> Instrument:
+        return self.rate.instrument
+
+
+@frozen(order=False)
+class Settled:
+    """The venue moved `amount` quote units of a perpetual's unsettled profit (below zero: loss) to the account's cash."""
+
+    at: int
+    instrument: Instrument
+    amount: int
+    id: str
+    venue: str = ""
+    key: str = field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        _contract(self, self.instrument)
+        _check(self, self.at, (self.id, self.venue), (self.amount,))
+        object.__setattr__(self, "key", key(self.venue, "settled", self.instrument.symbol, self.id))
+
+
+@frozen(order=False)
+class Liquidated:
+    """The venue closed a part of the account's position by force.
+
+    `change` is what it did to the position (below zero: sold), `cost` the money at `price`, `fee` what it charged.
+    """
+
+    at: int
+    instrument: Instrument
+    change: int
+    price: int
+    cost: int
+    fee: Amount
+    id: str
+    venue: str = ""
+    key: str = field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        _contract(self, self.instrument)
+        _check(self, self.at, (self.id, self.venue), (self.change, self.price, self.cost))
+        if not self.change or self.price <= 0 or self.cost < 0 or not isinstance(self.fee, Amount):
+            rule = "need a change other than zero, price > 0, cost >= 0, and an Amount as fee"
+            raise InvalidMarket(f"liquidation {self.id!r} of {self.change} at {self.price} for {self.cost}, fee {self.fee!r}: {rule}")
+        if self.fee.asset != self.instrument.quote:
+            raise InvalidMarket(f"liquidation {self.id!r} of {self.instrument}: its fee is in {self.instrument.quote}, not {self.fee}")
+        object.__setattr__(self, "key", key(self.venue, "liquidated", self.instrument.symbol, self.id))
+
+
+@frozen(order=False)
+class Bankrupted:
+    """The account had lost more than it had: others bore `amount` quote units of it, and the account begins at nothing."""
+
+    at: int
+    instrument: Instrument
+    amount: int
+    id: str
+    venue: str = ""
+    key: str = field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        _contract(self, self.instrument)
+        _check(self, self.at, (self.id, self.venue), (self.amount,))
+        if self.amount <= 0:
+            raise InvalidMarket(f"bankruptcy {self.id!r}: {self.amount} units borne by others must be above zero")
+        object.__setattr__(self, "key", key(self.venue, "bankrupted", self.instrument.symbol, self.id))
+
+
+@frozen(order=False)
+class Transferred:
+    """Coins came into the account (above zero) or left it. `id` is that of the `Transfer` that asked for it, if any did."""
+
+    at: int
+    amount: Amount
+    id: str
+    venue: str = ""
+    key: str = field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.amount, Amount) or not self.amount.units:
+            raise InvalidMarket(f"transfer {self.id!r}: {self.amount!r} must be an Amount other than zero")
+        _check(self, self.at, (self.id, self.venue), ())
+        object.__setattr__(self, "key", key(self.venue, "transferred", self.amount.asset.code, self.id))
+
+
+@frozen(order=False)
+class TransferRefused:
+    """The venue refused a transfer; nothing of it was done."""
+
+    at: int
+    id: str
+    reason: str
+
+    def __attrs_post_init__(self) -> None:
+        _check(self, self.at, (self.id, self.reason), ())
+
+
+AccountFact = FundingPaid | Settled | Liquidated | Bankrupted | Transferred
+"""Facts that have a key: each is booked once."""
