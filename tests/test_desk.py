@@ -319,14 +319,6 @@ def test_orders_are_journaled_with_everything_needed_to_send_them_again():
     assert hold.ref == placed.order.id
 
 
-def test_a_perpetual_is_refused_and_not_booked_as_spot():
-    from sleeves.market import Kind
-
-    desk, *_ = new_desk(QUIET)
-    with pytest.raises(InvalidMarket, match="spot only"):
-        desk.index(Instrument("BTC-PERP", base=BTC, quote=USD, kind=Kind.PERP))
-
-
 def test_an_engine_with_its_own_terms_for_a_known_symbol_is_stopped_and_orders_nothing():
     """A finer tick under the same symbol would hold a hundredth of the cost."""
     desk, vault, sleeve, puppet = new_desk(QUIET)

@@ -46,6 +46,11 @@ class Blotter:
     def get(self, order_id: str) -> Working | None:
         return self._orders.get(order_id)
 
+    def left(self, order: Order) -> int:
+        """What is not filled of an order; nothing for one that is not here."""
+        working = self._orders.get(order.id)
+        return 0 if working is None else working.left
+
     def move(self, working: Working, status: OrderStatus) -> bool:
         """Move an order to a status if the table allows it; False, changing nothing, if not."""
         if status not in ORDER_TRANSITIONS[working.status]:

@@ -19,7 +19,7 @@ from attrs import frozen
 
 from .errors import InvalidAmount
 from .ledger import Account, Entry, EntryKind, Posting, Role
-from .market import Instrument
+from .market import BP, Book, Instrument
 from .money import PPM, Asset, Fraction, Rounding, divide, ppm
 from .orders import Fill, Place, Side
 
@@ -205,6 +205,27 @@ class Allowance:
             return place.limit
         return place.instrument.shift(ask if place.stop is None else place.stop, self.slippage_ppm, Rounding.FLOOR)
 
+    def worst_contract(self, place: Place, book: Book, opening: int) -> int | None:
+        """The worst price at which an order that opens contracts may fill; None for one that only closes some."""
+        if not opening:
+            return None
+        if place.limit is not None:
+            return place.limit
+        market, buys = place.instrument, place.side is Side.BUY
+        price = place.stop or (book.ask if buys else book.bid)
+        return market.shift(price, self.slippage_ppm if buys else -self.slippage_ppm, Rounding.FLOOR if buys else Rounding.CEIL)
+
+    def contract_units(self, place: Place, book: Book, opening: int) -> int:
+        """What is set aside for an order of contracts, of which `opening` are new: their margin, and the fee on all."""
+        market = place.instrument
+        assert market.contract is not None
+        price = max(place.limit or 0, market.shift(place.stop or max(book.ask, book.bid), self.slippage_ppm, Rounding.CEIL))
+        if place.limit is not None and place.side is Side.BUY:
+            price = place.limit
+        cost = market.cost(price, place.qty, Rounding.CEIL)
+        margin = divide(market.cost(price, opening, Rounding.CEIL) * market.contract.initial_bp, BP, Rounding.CEIL)
+        return margin + divide(cost * self.fee_ppm, PPM, Rounding.CEIL) + self.roundings(market)
+
     def units(self, place: Place, worst: int | None) -> tuple[Asset, int]:
         """What is set aside: the coins to sell, or the worst price and the fee of the coins to buy, rounded up.
 
@@ -223,9 +244,12 @@ class Allowance:
         return max(2, int(10 ** max(0, market.quote.scale - 4)))
 
     def affordable(self, market: Instrument, money: int, ask: int) -> int:
-        """The most base units, in whole lots, that a buy at market can be for with this money."""
-        worst = market.shift(ask, self.slippage_ppm, Rounding.FLOOR)
-        return market.affordable(money - self.roundings(market) - 3, worst, self.fee_ppm)
+        """The most base units, in whole lots, that an order at market can be for with this money: of contracts, on margin."""
+        money -= self.roundings(market) + 3
+        if market.contract is None:
+            return market.affordable(money, market.shift(ask, self.slippage_ppm, Rounding.FLOOR), self.fee_ppm)
+        part = market.contract.initial_bp * PPM // BP + self.fee_ppm
+        return market.affordable(money, market.shift(ask, self.slippage_ppm, Rounding.CEIL), part - PPM)
 
 
 # -- orders and fills of one sleeve ------------------------------------------------------------------------------------

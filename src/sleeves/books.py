@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .errors import JournalError, VaultError
+from .facts import AccountFact
 from .journal import Journal, Memory
 from .ledger import COIN_ROLES, Entry, Ledger
 from .market import Instrument
@@ -34,9 +35,11 @@ class Books:
         self.journal: Journal = Memory() if journal is None else journal
         if len(self.journal):
             raise JournalError(f"this journal holds {len(self.journal)} records: opening books again from one is not built yet")
-        self.facts: dict[str, Fill] = {}
+        self.facts: dict[str, Fill | AccountFact] = {}
         self.wallets: dict[str, str] = {}
         self.instruments: dict[str, Instrument] = {}
+        self.perpetuals = False
+        """Whether an instrument with contracts is known here."""
         self.now = 0
         self.desk = False
         """Whether a desk trades on these books."""
@@ -110,5 +113,6 @@ class Books:
         if known is None:
             self.record(Opened(self.time(), "desk", "instrument", instrument.symbol, instrument.terms()))
             self.instruments[instrument.symbol] = instrument
+            self.perpetuals |= instrument.contract is not None
         elif known != instrument:
             raise VaultError(f"{instrument.symbol} is known in these books on other terms: {known.terms()}")

@@ -25,7 +25,7 @@ from .market import BP, Instrument
 from .money import Asset, Rounding, divide
 from .orders import Fill
 
-__all__ = ["bankrupt", "fill", "funding", "liquidate", "margin_for", "settle", "share_settlement"]
+__all__ = ["bankrupt", "fill", "funding", "liquidate", "margin_for", "settle", "share", "share_settlement"]
 
 
 def margin_for(market: Instrument, open_cost: int) -> int:
@@ -66,9 +66,7 @@ def liquidate(
 ) -> Entry:
     """This sleeve's part of a liquidation: `change` contracts for `cost`, at a `fee`, in quote units."""
     side = 1 if change > 0 else -1
-    postings = _trade(
-        sleeve, fact.instrument, change, side * cost, fee, position=position, open_cost=open_cost, margin=margin, free=free
-    )
+    postings = _trade(sleeve, fact.instrument, change, side * cost, fee, position=position, open_cost=open_cost, margin=margin, free=free)
     return _entry(fact.at, EntryKind.LIQUIDATION, by, postings, fact.key, "liquidated by the venue")
 
 
@@ -136,17 +134,20 @@ def share_settlement(amount: int, unsettled: Sequence[int], slices: Sequence[int
     left = amount - sum(parts)
     claims = [max(0, own) for own in unsettled]
     paid = min(max(0, left), sum(claims))
-    for i, part in enumerate(_share(paid, claims)):
+    for i, part in enumerate(share(paid, claims)):
         parts[i] += part
     sizes = [abs(own) for own in slices]
     weights = sizes if any(sizes) else [abs(own) for own in unsettled]
-    for i, part in enumerate(_share(left - paid, weights if any(weights) else [1] * len(parts))):
+    for i, part in enumerate(share(left - paid, weights if any(weights) else [1] * len(parts))):
         parts[i] += part
     return parts
 
 
-def _share(amount: int, weights: Sequence[int]) -> list[int]:
-    """`amount` by weights, none of them below zero; the remainder goes by largest fraction, ties to the earlier."""
+def share(amount: int, weights: Sequence[int]) -> list[int]:
+    """`amount` by weights, none below zero, summing to it exactly; the remainder by largest fraction, ties to the earlier.
+
+    Nothing for anybody when no weight is above zero.
+    """
     total = sum(weights)
     if not total:
         return [0] * len(weights)

@@ -14,16 +14,37 @@ from typing import Any
 
 from attrs import evolve
 
-from . import booking
+from . import booking, contracts
 from .blotter import Blotter, Working
 from .booking import Allowance
-from .errors import InvalidMarket, VaultError, WrongStatus
+from .errors import InvalidMarket, NotEnough, VaultError, WrongStatus
 from .explain import Waterfall, explain
+from .exposure import Footing, Ground, WhatIf, check_collateral, without
+from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
+from .funding import split
 from .gates import CORE, opens, refuse
 from .ledger import Entry, Role
-from .market import DAY, HOUR, SECOND, Book, Instrument, Kind, Mark, Quote
-from .money import PPM, Amount, AmountLike, Rounding, divide
-from .orders import Accepted, Cancel, Canceled, CancelOrder, Command, Event, Fill, Order, OrderStatus, Place, Rejected, Side, SubmitOrder
+from .margin import Check, Weights, health, standing
+from .market import BP, DAY, HOUR, SECOND, Book, Instrument, Mark, Quote
+from .money import PPM, Amount, AmountLike, Asset, Rounding, divide, parse_units
+from .orders import (
+    Accepted,
+    Cancel,
+    Canceled,
+    CancelOrder,
+    Command,
+    Event,
+    Fill,
+    Order,
+    OrderStatus,
+    Place,
+    Position,
+    Rejected,
+    SettlePnl,
+    Side,
+    SubmitOrder,
+    Transfer,
+)
 from .proof import Proof, prove
 from .protocols import Engine, Gate
 from .records import Alert, Changed, Level, Marked, Opened, OrderUpdate, Placed, Record, Refusal
@@ -31,7 +52,7 @@ from .risk import realized_volatility
 from .seat import NEVER, Seat, SeatView
 from .status import Move, Status, next_status
 from .treasury import Inventory, Treasury
-from .vault import Backing, CoreVault, EngineVault, Sleeve, Virtual
+from .vault import Backing, CoreVault, EngineVault, Sleeve, Virtual, move_together
 
 __all__ = ["Desk"]
 
@@ -43,10 +64,21 @@ FLATTEN_TRIES = 5
 class Desk:
     """Where engines sit. Assembled from one or more core vaults that share their books.
 
-    `allowance` is what buys set aside beyond their price; `mark_every` how often holdings are valued in the journal.
+    `allowance` is what orders set aside beyond their price; `mark_every` how often holdings are valued in the journal.
+    For contracts: `collateral` says how coins other than the vault's own weigh as collateral at the venue (not at all by
+    default), `most_leverage` caps what a sleeve's contracts may be worth, with all open orders filled, in times of its
+    equity, and when a slice is closed what is unsettled beyond `settle_above` quote coins is settled.
     """
 
-    def __init__(self, *vaults: CoreVault, allowance: Allowance | None = None, mark_every: int = HOUR) -> None:
+    def __init__(
+        self,
+        *vaults: CoreVault,
+        allowance: Allowance | None = None,
+        mark_every: int = HOUR,
+        collateral: Mapping[Asset, Weights] | None = None,
+        most_leverage: AmountLike = 10,
+        settle_above: AmountLike = 1,
+    ) -> None:
         if not vaults:
             raise VaultError("a desk needs at least one core vault")
         if type(mark_every) is not int or mark_every <= 0:
@@ -58,12 +90,23 @@ class Desk:
         self.books.desk = True
         self.allowance = Allowance() if allowance is None else allowance
         self.mark_every = mark_every
+        self.most_leverage_bp = parse_units(most_leverage if not isinstance(most_leverage, Amount) else "0", 4, "most_leverage")
+        self.settle_above = str(settle_above)
+        if self.most_leverage_bp < BP:
+            raise VaultError(f"most_leverage {most_leverage} must be at least 1")
         self.faults: list[tuple[str, Exception]] = []
         self._seats: dict[str, Seat] = {}
         self._boards: dict[str, Book] = {}
         self._tables: list[Book] = []
         self._watchers: list[list[Seat]] = []
         self._blotter = Blotter()
+        self._ground = Ground(self._boards, check_collateral(collateral), self.allowance, self._orders_of, self._blotter.left)
+        self._bands: dict[int, tuple[int, int]] = {}
+        """By index of an instrument: the prices between which every sleeve carries its contracts, both outside."""
+        self._moves: dict[str, deque[tuple[int, str, int]]] = {}
+        """By symbol: the latest changes of slices, (at, sleeve, base units), for facts about an instant that is past."""
+        self._transfers: dict[str, CoreVault] = {}
+        self._transfer_counter = 0
         self._flattening: set[str] = set()
         self._mark_at = 0
         self._closes: dict[str, deque[float]] = {}
@@ -73,6 +116,12 @@ class Desk:
             Accepted: self._accepted,
             Canceled: self._canceled,
             Rejected: self._rejected,
+            FundingPaid: self._funded,
+            Settled: self._settled,
+            Liquidated: self._liquidated,
+            Bankrupted: self._bankrupted,
+            Transferred: self._transferred,
+            TransferRefused: self._transfer_refused,
         }
 
     # -- setting up --------------------------------------------------------------------------------------------------
@@ -80,10 +129,8 @@ class Desk:
     def index(self, instrument: Instrument) -> int:
         """The number of an instrument at this desk, for `quote`. A new one is registered in the books.
 
-        Raises `InvalidMarket` for what is not spot, `VaultError` when its symbol has other terms here.
+        Raises `VaultError` when its symbol has other terms here.
         """
-        if instrument.kind is not Kind.SPOT:
-            raise InvalidMarket(f"{instrument.symbol} is a {instrument.kind}: this desk trades spot only, for now")
         book = self._boards.get(instrument.symbol)
         if book is not None and (book.instrument is instrument or book.instrument == instrument):
             return book.index
@@ -113,7 +160,7 @@ class Desk:
         tradeable = [i for i in indexes if self._tables[i].instrument.quote == to.asset]
         reason = "" if tradeable else f"none of {', '.join(m.symbol for m in engine.watches)} is quoted in {to.asset}"
         vault = EngineVault(to, engine.name, backing, reason)
-        view = SeatView(to, self._boards, self.allowance, self._tables[indexes[0]])
+        view = SeatView(to, self._boards, self.allowance, self._tables[indexes[0]], self._ground, self._blotter.left, self.most_leverage_bp)
         seat = Seat(engine, vault, (*CORE, *gates), view)
         next_status(to.own_status, Move.START, f"sleeve {to.name}")
         at = self.books.time()
@@ -145,6 +192,8 @@ class Desk:
         if now >= self._mark_at:
             self.mark(now)
         commands: list[Command] | None = None
+        if index in self._bands:
+            commands = self._fence(index, now) or None
         for seat in self._watchers[index]:
             if now < seat.wake:
                 continue
@@ -172,7 +221,7 @@ class Desk:
                         commands = []
                     commands.append(command)
             if seat.fault is not None:
-                commands = [*(commands or ()), *self._cancel_buys(seat)]
+                commands = [*(commands or ()), *self._cancel_opening(seat)]
         return NOTHING if commands is None else commands
 
     def step(self, event: Event) -> Sequence[Command]:
@@ -247,7 +296,7 @@ class Desk:
         if refusal is not None:
             self._refused(seat, refusal, now)
             return None
-        if place.side is Side.BUY:
+        if place.side is Side.BUY or opens(place, seat.view):
             seat.sleeve.vault.land(seat.sleeve, at=now)
         self._flush(seat, now)
         return self._order(seat, place, now, seat.engine.name)
@@ -267,7 +316,7 @@ class Desk:
                 return refuse(name, "gate_error", place, view, vault, error=f"it answered {refusal!r}")
         return None
 
-    def _order(self, seat: Seat, place: Place, now: int, by: str) -> Command:
+    def _order(self, seat: Seat, place: Place, now: int, by: str) -> SubmitOrder:
         """Hold the money, journal the order, and only then hand it out."""
         sleeve = seat.sleeve.name
         seat.view.now = now
@@ -275,7 +324,8 @@ class Desk:
         assert terms is not None, "the gates let no order pass whose price is not known"
         worst, asset, units = terms
         seat.counter += 1
-        order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst)
+        netted = place.instrument.contract is not None and self._shared(seat, place.instrument)
+        order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst, netted)
         closes = not opens(place, seat.view)
         self.books.post(Placed(now, order), booking.hold(sleeve, order.id, asset, units, at=now, by=by))
         self._blotter.add(Working(order, seat, asset, closes))
@@ -327,7 +377,7 @@ class Desk:
             return NOTHING
         owned = working.seat.sleeve.position_units(fill.instrument)
         overdrawn = self._book(working, fill, owned)
-        closed = fill.side is Side.SELL or owned < 0
+        closed = owned * fill.side.sign < 0
         return self._after_fill(working.seat, fill, closed, overdrawn)
 
     def _book(self, working: Working, fill: Fill, owned: int) -> bool:
@@ -336,14 +386,13 @@ class Desk:
         held = self.books.ledger.units(working.held, working.asset)
         if fill.qty < working.left:
             held = self._used(working, fill, held)
-        entry = booking.fill(
-            sleeve.name,
-            fill,
-            held=held,
-            position=owned,
-            open_cost=sleeve.open_cost_units(market),
-            by=fill.venue or "venue",
-        )
+        by = fill.venue or "venue"
+        cost = sleeve.open_cost_units(market)
+        if market.contract is None:
+            entry = booking.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, by=by)
+        else:
+            margin, free = sleeve.margin_units(market), sleeve.free_units(market.quote)
+            entry = contracts.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, margin=margin, free=free, by=by)
         records: list[Record] = [fill, entry]
         filled = working.filled + fill.qty
         if filled > place.qty:
@@ -358,6 +407,8 @@ class Desk:
             sleeve.move(Move.BREACH, by="desk", why=f"overdrawn by {fill.key}", at=fill.at, after=records)
         self.books.facts[fill.key] = fill
         working.filled = filled
+        if market.contract is not None:
+            self._moved(market, fill.at, sleeve.name, fill.side.sign * fill.qty)
         if filled >= place.qty:
             self._blotter.move(working, OrderStatus.FILLED)
         return missing is not None
@@ -375,26 +426,32 @@ class Desk:
     @staticmethod
     def _used(working: Working, fill: Fill, held: int) -> int:
         """The part of a hold that a partial fill uses up: its share, or what it cost where that is more."""
+        share = divide(held * fill.qty, working.left, Rounding.DOWN)
+        if fill.instrument.contract is not None:
+            return share
         if fill.side is Side.SELL:
             return min(held, fill.qty)
-        share = divide(held * fill.qty, working.left, Rounding.DOWN)
         spent = fill.cost + (fill.fee.units if fill.fee.asset == working.asset else 0)
         return min(held, max(share, spent))
 
     def _after_fill(self, seat: Seat, fill: Fill, closed: bool, overdrawn: bool) -> Sequence[Command]:
-        sleeve, view = seat.sleeve, seat.view
-        if fill.side is Side.SELL and (view._last_exit is None or fill.at > view._last_exit):
+        sleeve, view, contract = seat.sleeve, seat.view, fill.instrument.contract
+        exit_ = closed if contract is not None else fill.side is Side.SELL
+        if exit_ and (view._last_exit is None or fill.at > view._last_exit):
             view._last_exit = fill.at
         if closed and sleeve.is_flat():
             sleeve.vault.sweep(sleeve, ref=fill.key, at=fill.at)
             sleeve.vault.land(sleeve, at=fill.at)
+        commands: list[Command] = []
+        if contract is not None and closed:
+            commands += self._settle_if_closed(sleeve, fill.instrument)
         if seat.flatten_by:
-            return self._flatten(seat, fill.at)
+            return [*commands, *self._flatten(seat, fill.at)]
         if overdrawn:
-            return self._cancel_buys(seat)
-        if fill.side is Side.BUY and not sleeve.status.may_open:
-            return self._cancel_buys(seat, closing=True)
-        return NOTHING
+            return [*commands, *self._cancel_opening(seat)]
+        if not sleeve.status.may_open and (contract is not None or fill.side is Side.BUY):
+            return [*commands, *self._cancel_opening(seat, closing=True)]
+        return commands
 
     def _accepted(self, event: Accepted) -> Sequence[Command]:
         working = self._blotter.get(event.order_id)
@@ -432,7 +489,345 @@ class Desk:
             seat.sleeve.vault.sweep(seat.sleeve, ref=order_id, at=at)
         return self._flatten(seat, at) if seat.flatten_by else NOTHING
 
+    # -- facts about the account -------------------------------------------------------------------------------------
+
+    def _known(self, fact: AccountFact) -> bool:
+        """Whether a fact was booked before; says so when it came again with other content."""
+        known = self.books.facts.get(fact.key)
+        if known is not None and known != fact:
+            text = f"{fact.key} came again with other content and was not booked: {fact}"
+            self._alert(fact.at, Level.CRITICAL, fact.venue or "venue", "fact_conflict", text)
+        return known is not None
+
+    def _unattributed(self, fact: AccountFact, why: str) -> Sequence[Command]:
+        text = f"{fact.key} {why} and was not booked: {fact}"
+        self._alert(fact.at, Level.CRITICAL, fact.venue or "venue", "fact_unattributed", text)
+        return NOTHING
+
+    def _owners(self, market: Instrument) -> list[Sleeve]:
+        """Sleeves that have, or had, contracts in an instrument."""
+        sleeves = [sleeve for vault in self._vaults if vault.asset == market.quote for sleeve in vault.sleeves.values()]
+        return [s for s in sleeves if s.position_units(market) or s.unsettled_units(market) or s.margin_units(market)]
+
+    def _moved(self, market: Instrument, at: int, sleeve: str, change: int) -> None:
+        """A slice has changed: remember when, for funding told late, and measure anew how far prices may go."""
+        log = self._moves.setdefault(market.symbol, deque(maxlen=4096))
+        log.append((at, sleeve, change))
+        self._fence_anew(market)
+
+    def _fence_anew(self, market: Instrument) -> None:
+        index = self._boards[market.symbol].index
+        low, high, open_ = 0, 1 << 200, False
+        for sleeve in self._owners(market):
+            if sleeve.name in self._seats and sleeve.position_units(market):
+                band = self._ground.fence(sleeve, market)
+                low, high, open_ = (1 << 200, 0, True) if band is None else (max(low, band[0]), min(high, band[1]), True)
+        if open_:
+            self._bands[index] = (low, high)
+        else:
+            self._bands.pop(index, None)
+
+    def _fence(self, index: int, now: int) -> list[Command]:
+        """Close the slices of sleeves whose own money no longer carries them, before they can take that of others."""
+        low, high = self._bands[index]
+        book = self._tables[index]
+        if low < book.mid < high:
+            return []
+        commands: list[Command] = []
+        for sleeve in self._owners(book.instrument):
+            seat = self._seats.get(sleeve.name)
+            if seat is None or seat.flatten_by or not self._ground.broken(sleeve):
+                continue
+            price = f"{book.instrument} at {book.instrument.price_text(book.mid)}"
+            text = f"{price}: its own money no longer carries its contracts, so they are closed"
+            alert = Alert(now, Level.CRITICAL, sleeve.name, "ring_fence", text)
+            if sleeve.own_status is Status.HALTED:
+                self.books.record(alert)
+            else:
+                sleeve.move(Move.BREACH, by="desk", why="ring_fence", at=now, after=(alert,))
+            seat.flatten_by, seat.flatten_tries = "desk", {}
+            commands += self.cancel_all(sleeve) or self._flatten(seat, now)
+        if not commands:
+            self._fence_anew(book.instrument)
+        return commands
+
+    def _slices_at(self, market: Instrument, at: int) -> dict[str, int]:
+        """Each sleeve's contracts as they were at an instant."""
+        slices = {sleeve.name: sleeve.position_units(market) for sleeve in self._owners(market)}
+        for moved, name, change in self._moves.get(market.symbol, ()):
+            if moved > at:
+                slices[name] = slices.get(name, 0) - change
+        return {name: qty for name, qty in slices.items() if qty}
+
+    def _sleeve(self, name: str) -> Sleeve:
+        return next(vault.sleeves[name] for vault in self._vaults if name in vault.sleeves)
+
+    def _funded(self, fact: FundingPaid) -> Sequence[Command]:
+        """Give each slice its part of a funding payment, by the contracts that it held at that instant."""
+        if self._known(fact):
+            return NOTHING
+        slices = self._slices_at(fact.instrument, fact.at)
+        if not slices:
+            return self._unattributed(fact, "was paid on contracts that no sleeve held")
+        records: list[Record] = [fact]
+        if sum(slices.values()) != fact.qty:
+            text = f"{fact.key} was paid on {fact.qty} units, sleeves held {sum(slices.values())}: shared as the payment says"
+            records.append(Alert(fact.at, Level.CRITICAL, fact.venue or "venue", "funding_mismatch", text))
+        due = [fact.rate.entitlement(qty) for qty in slices.values()]
+        if any(numerator for numerator, _ in due):
+            parts = split(fact.amount, [numerator for numerator, _ in due], due[0][1])
+        else:
+            parts = contracts.share(fact.amount, [abs(qty) for qty in slices.values()])
+        by = fact.venue or "venue"
+        records += [contracts.funding(name, fact, part, by=by) for name, part in zip(slices, parts, strict=True) if part]
+        self._post_facts(fact, records, fact.instrument)
+        return NOTHING
+
+    def _settled(self, fact: Settled) -> Sequence[Command]:
+        """Move what the venue settled from unsettled to free, to those who made it. Flat sleeves then share their profit."""
+        if self._known(fact):
+            return NOTHING
+        market = fact.instrument
+        owners = self._owners(market)
+        if not owners:
+            return self._unattributed(fact, "belongs to no sleeve")
+        unsettled = [s.unsettled_units(market) for s in owners]
+        parts = contracts.share_settlement(fact.amount, unsettled, [s.position_units(market) for s in owners])
+        entries = [
+            contracts.settle(s.name, fact, part, margin=s.margin_units(market), free=s.free_units(market.quote), by=fact.venue or "venue")
+            for s, part in zip(owners, parts, strict=True)
+            if part
+        ]
+        self._post_facts(fact, [fact, *entries], market)
+        commands: list[Command] = []
+        for sleeve in owners:
+            if sleeve.is_flat():
+                sleeve.vault.sweep(sleeve, ref=fact.key, at=fact.at)
+        return commands
+
+    def _liquidated(self, fact: Liquidated) -> Sequence[Command]:
+        """Share out what the venue closed by force: to the slices on that side, those first that carry themselves least."""
+        if self._known(fact):
+            return NOTHING
+        market, by = fact.instrument, fact.venue or "venue"
+        side = -1 if fact.change < 0 else 1
+        slices = [s for s in self._owners(market) if s.position_units(market) * side < 0]
+        if not slices:
+            return self._unattributed(fact, "closed contracts that no sleeve held")
+        slices.sort(key=lambda s: self._rank(s, market, fact.price))
+        left = abs(fact.change)
+        closing = []
+        for sleeve in slices:
+            qty = min(left, abs(sleeve.position_units(market)))
+            left -= qty
+            closing.append(qty)
+        closing[0] += left
+        costs, fees = (contracts.share(units, closing) for units in (fact.cost, fact.fee.units))
+        records: list[Record] = [fact]
+        touched: list[tuple[Sleeve, int]] = []
+        for sleeve, qty, cost, fee in zip(slices, closing, costs, fees, strict=True):
+            if not qty:
+                continue
+            records.append(
+                contracts.liquidate(
+                    sleeve.name,
+                    fact,
+                    side * qty,
+                    cost,
+                    fee,
+                    position=sleeve.position_units(market),
+                    open_cost=sleeve.open_cost_units(market),
+                    margin=sleeve.margin_units(market),
+                    free=sleeve.free_units(market.quote),
+                    by=by,
+                )
+            )
+            text = f"the venue closed {market.qty_text(qty)} {market} at {market.price_text(fact.price)} by force"
+            records.append(Alert(fact.at, Level.CRITICAL, sleeve.name, "liquidated", text))
+            touched.append((sleeve, side * qty))
+        if left:
+            text = f"{fact.key} closed {market.qty_text(left)} more than sleeves held; booked to {slices[0].name}"
+            records.append(Alert(fact.at, Level.CRITICAL, slices[0].name, "overfill", text))
+        self._post_facts(fact, records, market, breach=[sleeve for sleeve, _ in touched])
+        commands: list[Command] = []
+        for sleeve, change in touched:
+            self._moved(market, fact.at, sleeve.name, change)
+            seat = self._seats.get(sleeve.name)
+            if seat is not None:
+                commands += self._cancel_opening(seat)
+                commands += self._flatten(seat, fact.at) if seat.flatten_by else NOTHING
+            commands += self._settle_if_closed(sleeve, market)
+        return commands
+
+    def _rank(self, sleeve: Sleeve, market: Instrument, price: int) -> float:
+        """How well a sleeve's own money carries its contracts at a price: the least first."""
+        own = self._ground.own(sleeve, orders=False)
+        if own is None or not any(one.symbol == market.symbol for one in own.contracts):
+            return 0.0
+        stands = standing(own.at(market.symbol, price), Check.MAINTENANCE)
+        return stands.collateral / stands.requirement if stands.requirement else float(stands.collateral)
+
+    def _bankrupted(self, fact: Bankrupted) -> Sequence[Command]:
+        """Others bore a loss: it makes good what sleeves owe that have nothing left, in proportion."""
+        if self._known(fact):
+            return NOTHING
+        owners = self._owners(fact.instrument)
+        if not owners:
+            return self._unattributed(fact, "belongs to no sleeve")
+        owed = [max(0, -s.balance_units()) for s in owners]
+        weights = owed if any(owed) else [max(1, -s.unsettled_units(fact.instrument)) for s in owners]
+        parts = contracts.share(fact.amount, weights)
+        records: list[Record] = [fact]
+        for sleeve, part in zip(owners, parts, strict=True):
+            if part:
+                records.append(contracts.bankrupt(sleeve.name, fact, part, by=fact.venue or "venue"))
+                text = f"it lost {Amount(part, sleeve.asset)} more than the account had, borne by others"
+                records.append(Alert(fact.at, Level.CRITICAL, sleeve.name, "bankrupt", text))
+        self._post_facts(fact, records, fact.instrument, breach=[s for s, part in zip(owners, parts, strict=True) if part])
+        return NOTHING
+
+    def _post_facts(self, fact: AccountFact, records: Sequence[Record], market: Instrument, *, breach: Sequence[Sleeve] = ()) -> None:
+        """Post a fact with its entries and what they do to sleeves' status, all of it or nothing."""
+        alerts: list[Record] = []
+        moves = {sleeve.name: (sleeve, Move.BREACH, fact.key) for sleeve in breach}
+        for record in records:
+            missing = self._missing(record) if isinstance(record, Entry) else None
+            if missing is not None and isinstance(record, Entry):
+                name = record.postings[0].account.owner
+                alerts.append(
+                    Alert(fact.at, Level.CRITICAL, name, "overdrawn", f"{fact.key} left {missing} free: no new risk until this is cleared")
+                )
+                moves[name] = (self._sleeve(name), Move.BREACH, f"overdrawn by {fact.key}")
+        able = [move for move in moves.values() if move[0].own_status is not Status.HALTED]
+        move_together(self.books, [*records, *alerts], able, by="desk", at=fact.at)
+        self.books.facts[fact.key] = fact
+        self._fence_anew(market)
+
+    def _settle_if_closed(self, sleeve: Sleeve, market: Instrument) -> list[Command]:
+        """Have the venue settle when a slice was closed and left more unsettled than is worth leaving."""
+        if sleeve.position_units(market) or abs(sleeve.unsettled_units(market)) <= market.quote(self.settle_above).units:
+            return []
+        return [SettlePnl(market)]
+
+    def _shared(self, seat: Seat, market: Instrument) -> bool:
+        """Whether other sleeves have contracts, or orders of them, in the position that the venue nets with this one."""
+        return any(
+            other is not seat
+            and (other.sleeve.position_units(market) or any(o.place.instrument == market for o in other.open_orders.values()))
+            for other in self._seats.values()
+        )
+
+    def _orders_of(self, name: str) -> Iterable[Order]:
+        seat = self._seats.get(name)
+        return () if seat is None else seat.open_orders.values()
+
+    def _transferred(self, fact: Transferred) -> Sequence[Command]:
+        if self._known(fact):
+            return NOTHING
+        vault = self._transfers.pop(fact.id, None)
+        vaults = [v for v in self._vaults if v.asset == fact.amount.asset] if vault is None else [vault]
+        if len(vaults) != 1 or vaults[0].asset != fact.amount.asset:
+            return self._unattributed(fact, "belongs to no one vault")
+        vaults[0].transferred(fact, by=fact.venue or "venue")
+        self.books.facts[fact.key] = fact
+        sleeves = list(vaults[0].sleeves.values())
+        return self._cancel_opening_of(sleeves) if vaults[0].short() else NOTHING
+
+    def _transfer_refused(self, event: TransferRefused) -> Sequence[Command]:
+        vault = self._transfers.pop(event.id, None)
+        if vault is not None:
+            vault.take_back(event.id, why=event.reason, at=event.at)
+            self._alert(event.at, Level.WARNING, vault.owner, "transfer_refused", f"{event.id}: {event.reason}")
+        return NOTHING
+
     # -- a human's commands ------------------------------------------------------------------------------------------
+
+    def order(self, sleeve: Sleeve, place: Place, *, by: str, at: int | None = None) -> Sequence[Command] | Refusal:
+        """Place an order for a sleeve by hand, through the same gates as its engine's: what to carry out, or the refusal.
+
+        Raises `VaultError` when the sleeve has no engine here, `WrongStatus` while it is killed.
+        """
+        seat = self._seat(sleeve)
+        if sleeve.own_status is Status.HALTED:
+            raise WrongStatus(f"sleeve {sleeve.name} is halted: revive it")
+        now = self.books.time(at)
+        self.index(place.instrument)
+        seat.view.now = now
+        refusal = self._judge(seat, place)
+        if refusal is not None:
+            self.books.record(refusal)
+            return refusal
+        if opens(place, seat.view):
+            sleeve.vault.land(sleeve, at=now)
+        return [self._order(seat, place, now, by)]
+
+    def close(self, sleeve: Sleeve, instrument: Instrument, *, by: str, at: int | None = None) -> Sequence[Command] | Refusal:
+        """Close a sleeve's whole position in an instrument at market: its exact size, reduce-only, open exits aside.
+
+        What is then unsettled of contracts is settled. Raises what `order` raises, and `NotEnough` when there is nothing
+        to close.
+        """
+        seat, qty = self._seat(sleeve), sleeve.position_units(instrument)
+        side = Side.BUY if qty < 0 else Side.SELL
+        ordered = [o for o in seat.open_orders.values() if o.place.side is side and o.place.instrument == instrument]
+        left = abs(qty) - sum(map(self._blotter.left, ordered))
+        left = instrument.round_qty(left) if left > 0 else 0
+        if not left:
+            position = sleeve.position(instrument)
+            raise NotEnough(f"{sleeve.name} has {position} of {instrument}, and nothing of it left to close", position)
+        return self.order(sleeve, Place(instrument, side, left, reduce_only=True, why="close"), by=by, at=at)
+
+    def settle(self, instrument: Instrument) -> Sequence[Command]:
+        """Have the venue settle what is unsettled of a perpetual. Raises `InvalidMarket` for what is none."""
+        if instrument.contract is None:
+            raise InvalidMarket(f"{instrument} is no perpetual: nothing of it is ever unsettled")
+        return [SettlePnl(instrument)]
+
+    def deposit(self, vault: CoreVault, amount: AmountLike, *, venue: str = "") -> Sequence[Command]:
+        """Bring coins into the account of a vault's wallet. The books change when the venue says that they came."""
+        self._sleeves(vault)
+        coins = vault.asset(amount)
+        if coins.units <= 0:
+            raise VaultError(f"deposit {coins}: the amount must be positive")
+        return [self._transfer(vault, coins, venue)]
+
+    def withdraw(
+        self,
+        vault: CoreVault,
+        amount: AmountLike,
+        *,
+        by: str,
+        why: str = "",
+        venue: str = "",
+        least_health: int = 80,
+        at: int | None = None,
+    ) -> Sequence[Command]:
+        """Take idle coins out of the account of a vault's wallet; they are on their way until the venue says that they left.
+
+        Raises `NotEnough` beyond the idle coins, and `VaultError` when the account's health would fall below
+        `least_health`, or is not known because a contract has no price.
+        """
+        self._sleeves(vault)
+        coins = vault.asset(amount)
+        joint = self._ground.joint(vault)
+        if joint is None:
+            raise VaultError(f"withdraw {coins}: a contract of {vault.owner} has no price, so its health is not known")
+        now, after = health(joint), health(without(joint, coins))
+        if joint.contracts and after < least_health:
+            raise VaultError(f"withdraw {coins}: health would go from {now} to {after}, below {least_health}")
+        command = self._transfer(vault, -coins, venue)
+        try:
+            vault.send(coins, command.id, by=by, why=why, at=at)
+        except BaseException:
+            del self._transfers[command.id]
+            raise
+        return [command]
+
+    def _transfer(self, vault: CoreVault, amount: Amount, venue: str) -> Transfer:
+        self._transfer_counter += 1
+        transfer = Transfer(f"{vault.wallet}-transfer-{self._transfer_counter}", amount, venue)
+        self._transfers[transfer.id] = vault
+        return transfer
 
     def cancel_all(self, sleeve: Sleeve) -> Sequence[Command]:
         """Cancel every open order of a sleeve."""
@@ -518,7 +913,7 @@ class Desk:
         """
         sleeves = self._sleeves(target)
         target.pause(by=by, why=why, at=at)
-        return self._cancel_buys_of(sleeves)
+        return self._cancel_opening_of(sleeves)
 
     def observe_balance(
         self, vault: CoreVault, balance: AmountLike, *, by: str = "reconcile", why: str = "", at: int | None = None
@@ -530,25 +925,26 @@ class Desk:
         """
         sleeves = self._sleeves(vault)
         vault.observe_balance(balance, by=by, why=why, at=at)
-        return self._cancel_buys_of(sleeves) if vault.short() else NOTHING
+        return self._cancel_opening_of(sleeves) if vault.short() else NOTHING
 
-    def _cancel_buys_of(self, sleeves: Iterable[Sleeve]) -> list[Command]:
-        return [cancel for sleeve in sleeves if sleeve.name in self._seats for cancel in self._cancel_buys(self._seats[sleeve.name])]
+    def _cancel_opening_of(self, sleeves: Iterable[Sleeve]) -> list[Command]:
+        return [cancel for sleeve in sleeves if sleeve.name in self._seats for cancel in self._cancel_opening(self._seats[sleeve.name])]
 
-    def _cancel_buys(self, seat: Seat, *, closing: bool = False) -> list[Command]:
-        """Cancels for open buys, but for those that were ordered to close what facts have oversold, and still only do.
+    def _cancel_opening(self, seat: Seat, *, closing: bool = False) -> list[Command]:
+        """Cancels for open orders that take new risk: all but those that were ordered to close, and still only do.
 
-        With `closing`, just those of them that no longer do.
+        A sale of coins never takes any; a buy closes what facts have oversold, an order of contracts the slice on its
+        other side. With `closing`, just those that were ordered to close and no longer only do.
         """
-        oversold: dict[str, int] = {}
+        owed: dict[tuple[str, Side], int] = {}
         cancels: list[Command] = []
         for order in seat.open_orders.values():
-            market, working = order.place.instrument, self._blotter.get(order.id)
-            if order.place.side is not Side.BUY or working is None:
+            market, side, working = order.place.instrument, order.place.side, self._blotter.get(order.id)
+            if working is None or (market.contract is None and side is Side.SELL):
                 continue
-            owed = oversold.get(market.symbol, -seat.sleeve.position_units(market))
-            if working.closes and working.left <= owed:
-                oversold[market.symbol] = owed - working.left
+            left = owed.get((market.symbol, side), -side.sign * seat.sleeve.position_units(market))
+            if working.closes and working.left <= left:
+                owed[market.symbol, side] = left - working.left
             elif working.closes or not closing:
                 cancels.append(CancelOrder(order))
         return cancels
@@ -562,21 +958,25 @@ class Desk:
         raise VaultError(f"{target!r} is not a vault or a sleeve of this desk")
 
     def _flatten(self, seat: Seat, now: int) -> Sequence[Command]:
-        """Sell what is left at market once no order is open; say what cannot be sold."""
+        """Close what is left at market once no order is open; say what cannot be closed."""
         if seat.open_orders:
             return NOTHING
         by, sleeve = seat.flatten_by, seat.sleeve
         commands: list[Command] = []
         for market, amount in sleeve.positions().items():
-            qty = market.round_qty(min(amount.units, sleeve.free_units(market.base)))
+            if market.contract is None:
+                side, qty = Side.SELL, market.round_qty(min(amount.units, sleeve.free_units(market.base)))
+            else:
+                side, qty = (Side.SELL if amount.units > 0 else Side.BUY), market.round_qty(abs(amount.units))
             tries = seat.flatten_tries.get(market.symbol, 0)
             if tries < FLATTEN_TRIES and qty >= max(market.lot_units, market.min_qty_units):
                 self.index(market)
                 seat.flatten_tries[market.symbol] = tries + 1
-                commands.append(self._order(seat, Place(market, Side.SELL, qty, reduce_only=True, why="flatten"), now, by))
-                self._flattening.add(commands[-1].order.id)
+                submit = self._order(seat, Place(market, side, qty, reduce_only=True, why="flatten"), now, by)
+                self._flattening.add(submit.order.id)
+                commands.append(submit)
             else:
-                self._alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} cannot be sold")
+                self._alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} cannot be closed")
         return commands
 
     def _seat(self, sleeve: Sleeve) -> Seat:
@@ -600,12 +1000,31 @@ class Desk:
         engines = {name: seat.engine.name for name, seat in self._seats.items()}
         return self.treasury.inventory(self.marks(), now=self.books.now, engines=engines)
 
-    def check(self, holdings: Mapping[str, Amount] | None = None, *, deep: bool = False) -> Proof:
-        """Prove the laws of the books now. `holdings` is what the venue says it holds, by asset code, to compare with.
+    def check(
+        self, holdings: Mapping[str, Amount] | None = None, *, positions: Mapping[str, Position] | None = None, deep: bool = False
+    ) -> Proof:
+        """Prove the laws of the books now.
 
+        `holdings` is what the venue says it holds by asset code, `positions` its contracts by symbol, to compare with.
         `deep` also rebuilds everything from the journal and compares.
         """
-        return prove(self._vaults, holdings, deep=deep)
+        return prove(self._vaults, holdings, positions=positions, deep=deep)
+
+    def exposure(self, vault: CoreVault) -> Footing:
+        """Each sleeve's contracts as if it were alone, the account that they share, and who would pay if it were liquidated.
+
+        Raises `VaultError` while a contract has no price.
+        """
+        self._sleeves(vault)
+        return self._ground.footing(vault)
+
+    def what_if(self, place: Place, sleeve: Sleeve) -> WhatIf:
+        """What an order would do to its sleeve and to all who share the account, before it is sent and after it is filled.
+
+        Nothing is ordered and no gate is asked. Raises `VaultError` while its instrument, or a contract, has no price.
+        """
+        self._sleeves(sleeve)
+        return self._ground.what_if(sleeve, place)
 
     def explain(self, sleeve: Sleeve | str, since: int | None = None, until: int | None = None) -> Waterfall:
         """Why the sleeve's equity went from what it was to what it is, by cause, each line with its journal records.

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from attrs import frozen
 
 from .fold import SleeveFold
-from .ledger import Entry, EntryKind, Role
+from .ledger import FLOW_ROLES, SLEEVE_ROLES, Entry, EntryKind, Role
 from .market import Instrument
 from .money import Amount, Asset
 from .records import Marked, Opened, Record
 
 __all__ = ["Line", "Waterfall", "explain"]
 
+_OWN = FLOW_ROLES & SLEEVE_ROLES
 _FLOWS = {EntryKind.ALLOCATE: "allocated", EntryKind.RECLAIM: "reclaimed", EntryKind.SWEEP: "swept to Tradeable"}
 
 
@@ -112,7 +113,7 @@ def _attribute(entry: Entry, number: int, fold: SleeveFold, causes: dict[str, tu
             found[f"fees {of}"] = found.get(f"fees {of}", 0) - units
         elif role is Role.FUNDING:
             found[f"funding {of}"] = found.get(f"funding {of}", 0) - units
-        if role in (Role.FREE, Role.HELD, Role.UNSETTLED, Role.TRADING, Role.PNL, Role.FEES, Role.FUNDING):
+        if role in _OWN:
             flow += units
     if flow:
         found[_FLOWS.get(entry.kind, str(entry.kind))] = flow

@@ -23,9 +23,9 @@ class SleeveFold:
     name: str
     asset: Asset
     cash: int = 0
-    """Free and held."""
+    """Free, held, set aside as margin and unsettled."""
     cost: int = 0
-    """Open cost of all positions."""
+    """What open positions cost in coins; contracts cost nothing."""
     realized: int = 0
     fees: int = 0
     funding: int = 0
@@ -44,8 +44,10 @@ class SleeveFold:
             if owner != name:
                 continue
             if asset.code == code:
-                if role is Role.FREE or role is Role.HELD or role is Role.UNSETTLED:
+                if role is Role.FREE or role is Role.HELD or role is Role.UNSETTLED or role is Role.MARGIN:
                     self.cash += units
+                elif role is Role.CONTRACTS:
+                    self.cost += units
                 elif role is Role.TRADING:
                     self.cost += units
                     self.costs[of] = self.costs.get(of, 0) + units

@@ -12,6 +12,7 @@ handed to `Desk.assign(..., gates=...)`.
     price_age  no_price, stale_price                                   no decision on an old price
     size       lot, tick, min_qty, min_notional, no_price              what the venue would refuse anyway
     funds      funds, position, no_price                               a sleeve spends and sells only what it owns
+    margin     leverage, margin, joint_margin, no_price                contracts that a sleeve, and the account, can carry
     order_cap  order_cap                                               one order's size
     daily_loss daily_loss, unknown_equity                              the loss since midnight UTC
     drawdown   drawdown, unknown_equity                                the fall from the highest equity
@@ -25,22 +26,25 @@ from collections.abc import Sequence
 
 from attrs import field, frozen
 
-from .market import MINUTE, SECOND
+from .margin import Check, equity, notional, standing
+from .market import BP, MINUTE, SECOND
 from .money import PPM, Fraction, Rounding, decimal_text, divide, ppm
 from .orders import Place, Side
 from .protocols import Gate, View
 from .records import Refusal
 from .vault import EngineVault
 
-__all__ = ["CORE", "Cooldown", "DailyLoss", "Drawdown", "OrderCap", "PriceAge", "funds", "opens", "quote", "size", "status"]
+__all__ = ["CORE", "Cooldown", "DailyLoss", "Drawdown", "OrderCap", "PriceAge", "funds", "margin", "opens", "quote", "size", "status"]
 
 
 def opens(place: Place, view: View) -> bool:
-    """Whether an order takes new risk: a buy does, a sale does not.
+    """Whether an order takes new risk: a buy of coins does, a sale does not; contracts do when more is ordered than closes some.
 
     A buy of no more than facts have oversold, which left the position below zero, only closes it. The buys of that
     instrument that are open already count with it, each in full.
     """
+    if place.instrument.contract is not None:
+        return place.qty > view.closable(place)
     if place.side is not Side.BUY:
         return False
     oversold = -view.position(place.instrument)
@@ -141,8 +145,19 @@ def _notional(place: Place, view: View) -> int | None:
 
 
 def funds(place: Place, view: View, vault: EngineVault) -> Refusal | None:
-    """A buy fits into the sleeve's free money with its allowances; a sale into its position and its free coins."""
-    if place.side is Side.BUY:
+    """A buy fits into the sleeve's free money with its allowances; a sale into its position and its free coins.
+
+    Contracts need their margin and fee of free money; a reduce-only order fits into the sleeve's own slice.
+    """
+    contracts = place.instrument.contract is not None
+    if contracts and place.reduce_only:
+        market, closable = place.instrument, view.closable(place)
+        if place.qty <= closable:
+            return None
+        return refuse("funds", "position", place, view, vault, qty=market.qty_text(place.qty), owned=market.qty_text(closable))
+    if contracts and not opens(place, view):
+        return None
+    if contracts or place.side is Side.BUY:
         needed = view.hold(place)
         if needed is None:
             return refuse("funds", "no_price", place, view, vault)
@@ -155,6 +170,30 @@ def funds(place: Place, view: View, vault: EngineVault) -> Refusal | None:
     if place.qty <= owned:
         return None
     return refuse("funds", "position", place, view, vault, qty=market.qty_text(place.qty), owned=market.qty_text(max(0, owned)))
+
+
+def margin(place: Place, view: View, vault: EngineVault) -> Refusal | None:
+    """With all open orders and this one filled, the sleeve alone, and the account as a whole, carry their contracts.
+
+    Each within the initial requirement, and the sleeve within the desk's highest leverage. Closing is always let pass.
+    """
+    if place.instrument.contract is None or not opens(place, view):
+        return None
+    own, joint = view.exposure(place), view.joint_exposure(place)
+    if own is None or joint is None:
+        return refuse("margin", "no_price", place, view, vault)
+    asset = vault.sleeve.asset
+    worth, most = equity(own), view.most_leverage_bp
+    owed = sum(notional(one, one.worst, quote_scale=own.quote_scale) for one in own.contracts)
+    if worth <= 0 or owed * BP > most * worth:
+        leverage = "none" if worth <= 0 else decimal_text(divide(owed * BP, worth, Rounding.CEIL), 4)
+        return refuse("margin", "leverage", place, view, vault, leverage=leverage, most=decimal_text(most, 4))
+    for reason, account in (("margin", own), ("joint_margin", joint)):
+        standing_ = standing(account, Check.INITIAL)
+        if standing_.short:
+            has, needs = (decimal_text(units, asset.scale) for units in (standing_.collateral, standing_.requirement))
+            return refuse("margin", reason, place, view, vault, collateral=has, needed=needs)
+    return None
 
 
 @frozen
@@ -232,5 +271,5 @@ class Cooldown:
         return refuse("cooldown", "cooldown", place, view, vault, left_s=left)
 
 
-CORE: Sequence[Gate] = (status, quote, PriceAge(), size, funds)
+CORE: Sequence[Gate] = (status, quote, PriceAge(), size, funds, margin)
 """The gates that guard the books: they always run."""

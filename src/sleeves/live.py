@@ -13,7 +13,8 @@ import anyio
 
 from .desk import Desk
 from .errors import VaultError, VenueUnavailable, VenueUnknown
-from .orders import Command, Event, Order, Rejected, SubmitOrder
+from .facts import TransferRefused
+from .orders import CancelOrder, Command, Event, Rejected, SettlePnl, SubmitOrder, Transfer
 from .protocols import Venue
 
 __all__ = ["trade"]
@@ -65,25 +66,46 @@ async def _carry(desk: Desk, commands: Sequence[Command], heard_from: Venue, by_
     waiting = list(commands)
     while waiting:
         command = waiting.pop(0)
-        named = command.order.place.instrument.venue
+        named = _venue_of(command)
         venue = by_name.get(named, heard_from if not named or len(by_name) == 1 else None)
-        event = await _send(command, venue)
+        event = await _send(desk, command, venue)
         if event is not None:
             waiting.extend(desk.step(event))
 
 
-async def _send(command: Command, venue: Venue | None) -> Event | None:
-    order: Order = command.order
+def _venue_of(command: Command) -> str:
+    if isinstance(command, Transfer):
+        return command.venue
+    return command.instrument.venue if isinstance(command, SettlePnl) else command.order.place.instrument.venue
+
+
+async def _send(desk: Desk, command: Command, venue: Venue | None) -> Event | None:
+    """Have a venue carry a command out. What the desk must know when it did not is returned as an event."""
     if venue is None:
-        return Rejected(order.id, order.at, f"no venue here is named {order.place.instrument.venue}")
+        return _undone(desk, command, f"no venue here is named {_venue_of(command)}")
     try:
         if isinstance(command, SubmitOrder):
-            await venue.submit(order)
+            await venue.submit(command.order)
+        elif isinstance(command, CancelOrder):
+            await venue.cancel(command.order)
+        elif isinstance(command, SettlePnl):
+            await venue.settle(command.instrument)
         else:
-            await venue.cancel(order)
+            await venue.transfer(command)
     except VenueUnavailable as error:
-        log.warning("%s was not reached: %s", venue.name, error, extra={"order_id": order.id, "venue": venue.name})
-        return Rejected(order.id, order.at, f"{venue.name} was not reached") if isinstance(command, SubmitOrder) else None
+        log.warning("%s was not reached: %s", venue.name, error, extra=_about(command, venue))
+        return _undone(desk, command, f"{venue.name} was not reached")
     except VenueUnknown as error:
-        log.warning("%s did not answer: %s; its hold stays", venue.name, error, extra={"order_id": order.id, "venue": venue.name})
+        log.warning("%s did not answer: %s; what is held stays held", venue.name, error, extra=_about(command, venue))
     return None
+
+
+def _about(command: Command, venue: Venue) -> dict[str, str]:
+    order = command.order.id if isinstance(command, (SubmitOrder, CancelOrder)) else ""
+    return {"command": type(command).__name__, "order_id": order, "venue": venue.name}
+
+
+def _undone(desk: Desk, command: Command, reason: str) -> Event | None:
+    if isinstance(command, SubmitOrder):
+        return Rejected(command.order.id, command.order.at, reason)
+    return TransferRefused(desk.books.now, command.id, reason) if isinstance(command, Transfer) else None

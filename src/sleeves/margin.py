@@ -50,6 +50,7 @@ __all__ = [
     "liquidation_tick",
     "margin_ratio",
     "max_withdrawable",
+    "notional",
     "requirement",
     "size_discount",
     "size_premium",
@@ -270,11 +271,11 @@ class MarginAccount:
             if (one.scale, one.price_scale, one.price) != (self.quote_scale, 6, self.quote_price):
                 rule = f"{self.quote_scale} places and the account's price of {self.quote_price} millionths"
                 raise InvalidMarket(f"the quote coin {one.code} must have {rule}, not {one.scale} and {one.price}")
-        for contract in self.contracts:
-            for other in (*self.coins, *self.contracts):
-                key = other.oracle if isinstance(other, Coin) else other.key
-                if key == contract.key and other.price_scale != contract.price_scale:
-                    raise InvalidMarket(f"what {contract.key} prices must have one price scale, not {other.price_scale} too")
+        scales = {one.key: one.price_scale for one in self.contracts}
+        priced = [(one.key, one.price_scale) for one in self.contracts] + [(one.oracle, one.price_scale) for one in self.coins]
+        for key, scale in priced:
+            if scales.get(key, scale) != scale:
+                raise InvalidMarket(f"what {key} prices must have one price scale, not both {scales[key]} and {scale}")
 
     def contract(self, symbol: str) -> Contract:
         """The contract of that symbol, or `InvalidMarket`."""
@@ -302,7 +303,7 @@ class MarginAccount:
         contract = self.contract(symbol)
         if contract.isolated is None:
             return evolve(self, contracts=tuple(one for one in self.contracts if one.isolated is None))
-        deposit = Coin("isolated", contract.isolated, self.quote_scale, self.quote_price, is_quote=True)
+        deposit = Coin(f"deposit of {symbol}", contract.isolated, self.quote_scale, self.quote_price, is_quote=True)
         return evolve(self, coins=(deposit,), contracts=(evolve(contract, isolated=None),))
 
     @property
@@ -352,7 +353,7 @@ class WorstCase:
 
 def _nano(units: int, scale: int) -> int:
     """A size of 10**-scale as 10**-9, floored."""
-    return units * 10 ** (SIZE_SCALE - scale) if scale <= SIZE_SCALE else units // 10 ** (scale - SIZE_SCALE)
+    return units * int(10 ** max(0, SIZE_SCALE - scale)) // int(10 ** max(0, scale - SIZE_SCALE))
 
 
 def size_premium(ratio_bp: int, size: int, imf: int, *, bounded: bool = True) -> int:
@@ -452,6 +453,11 @@ def _value(units: int, price: int, scale: int, price_scale: int, quote_scale: in
 def _priced(contract: Contract, base: int, quote_scale: int) -> int:
     """The notional of a base amount, without its sign."""
     return _value(abs(base), contract.price, contract.base_scale, contract.price_scale, quote_scale)
+
+
+def notional(contract: Contract, base: int, *, quote_scale: int = 6) -> int:
+    """What so many base units of a contract are worth at its price, whatever their sign, in quote units, rounded down."""
+    return _priced(contract, base, quote_scale)
 
 
 def _part(amount: int, of: int, whole_: int) -> int:

@@ -33,6 +33,7 @@ __all__ = [
     "Order",
     "OrderStatus",
     "Place",
+    "Position",
     "Rejected",
     "SettlePnl",
     "Side",
@@ -194,6 +195,23 @@ class Transfer:
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.id, str) or not isinstance(self.amount, Amount) or not self.amount.units:
             raise InvalidMarket(f"transfer {self.id!r} of {self.amount!r} needs an id and an Amount other than zero")
+
+
+@frozen(order=False)
+class Position:
+    """An account's contracts in one instrument, as the venue nets them.
+
+    `qty` is below zero when short. `money` is what was received for them less what was paid, with all that was realized
+    and is not settled yet, in quote units: the same whichever way slices are cut.
+    """
+
+    instrument: Instrument
+    qty: int
+    money: int
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.instrument, Instrument) or type(self.qty) is not int or type(self.money) is not int:
+            raise InvalidMarket(f"a position in {self.instrument!r} of {self.qty!r} for {self.money!r}: need an Instrument and whole units")
 
 
 Command = SubmitOrder | CancelOrder | SettlePnl | Transfer

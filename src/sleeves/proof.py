@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import frozen
 
 from .errors import LedgerError
+from .facts import AccountFact, Liquidated, Settled, Transferred
 from .ledger import FLOW_ROLES, GUARDED_ROLES, Entry, EntryKind, Ledger, Role
 from .money import Amount, Rounding
-from .orders import Fill, Side
+from .orders import Fill, Position, Side
 from .status import Status
 from .vault import CoreVault, Sleeve
 
@@ -58,11 +59,18 @@ class Proof:
     __repr__ = __str__
 
 
-def prove(vaults: Sequence[CoreVault], holdings: Mapping[str, Amount] | None = None, *, deep: bool = False) -> Proof:
+def prove(
+    vaults: Sequence[CoreVault],
+    holdings: Mapping[str, Amount] | None = None,
+    *,
+    positions: Mapping[str, Position] | None = None,
+    deep: bool = False,
+) -> Proof:
     """Check the laws over these vaults, which share their books.
 
     Without `holdings` (what the venue says it holds, by asset code) law 6 is not among the findings: it cannot be
-    known from the books alone. Laws 7, 8 and 10 need `deep`.
+    known from the books alone. With `positions` (its contracts by symbol) law 9 also compares the sum of all slices with
+    them, quantity and money side. Laws 7, 8 and 10 need `deep`.
     """
     findings = [
         Finding(1, "conservation", tuple(_conservation(vaults))),
@@ -70,7 +78,7 @@ def prove(vaults: Sequence[CoreVault], holdings: Mapping[str, Amount] | None = N
         Finding(3, "no overdraft", tuple(_each(vaults, _overdraft)) + tuple(_core_overdraft(vaults))),
         Finding(4, "facts stop", tuple(_each(vaults, _stopped))),
         Finding(5, "profit", tuple(_each(vaults, _profit))),
-        Finding(9, "ownership", tuple(_each(vaults, _ownership))),
+        Finding(9, "ownership", tuple(_each(vaults, _ownership)) + tuple([] if positions is None else _netted(vaults, positions))),
     ]
     if holdings is not None:
         findings.append(Finding(6, "backing", tuple(_backing(vaults, holdings))))
@@ -151,7 +159,7 @@ def _profit(sleeve: Sleeve) -> list[str]:
 
 
 def _ownership(sleeve: Sleeve) -> list[str]:
-    """The coins of a base asset that a sleeve has are those of its positions, less fees paid in that coin."""
+    """What a sleeve has of a base asset, coins or contracts, is what its positions say, less fees paid in that coin."""
     books = sleeve.vault.books
     owned: dict[str, int] = {}
     has: dict[str, int] = {}
@@ -161,13 +169,34 @@ def _ownership(sleeve: Sleeve) -> list[str]:
             continue
         if account.role in (Role.TRADING, Role.FEES):
             owned[code] = owned.get(code, 0) - amount.units
-        elif account.role in (Role.FREE, Role.HELD):
+        elif account.role in (Role.FREE, Role.HELD, Role.CONTRACTS):
             has[code] = has.get(code, 0) + amount.units
     return [
         f"{sleeve.name}: has {has.get(code, 0)} units of {code}, owns {owned.get(code, 0)}"
         for code in sorted(owned | has)
         if has.get(code, 0) != owned.get(code, 0)
     ]
+
+
+def _netted(vaults: Sequence[CoreVault], positions: Mapping[str, Position]) -> list[str]:
+    """The slices of each contract sum to what the venue says it holds: its quantity, and the money side of it."""
+    ours: dict[str, list[int]] = {}
+    for vault in vaults:
+        for sleeve in vault.sleeves.values():
+            for account, code, units in vault.books.ledger.cells(sleeve.name):
+                if account.role is Role.CONTRACTS or account.role is Role.UNSETTLED:
+                    sums = ours.setdefault(account.of, [0, 0])
+                    sums[code == sleeve.asset.code] += units
+    breaches = []
+    for symbol in sorted(ours.keys() | positions.keys()):
+        base, money = ours.get(symbol, [0, 0])
+        theirs = positions.get(symbol)
+        held, said = (0, 0) if theirs is None else (theirs.qty, theirs.money)
+        if base != held:
+            breaches.append(f"{symbol}: slices sum to {base} units, the venue holds {held}")
+        if money != said:
+            breaches.append(f"{symbol}: the money side of all slices is {money} units, the venue's {said}")
+    return breaches
 
 
 def _backing(vaults: Sequence[CoreVault], holdings: Mapping[str, Amount]) -> list[str]:
@@ -187,19 +216,50 @@ def _backing(vaults: Sequence[CoreVault], holdings: Mapping[str, Amount]) -> lis
 
 
 def _once(vaults: Sequence[CoreVault]) -> list[str]:
+    """Each fact is journaled once; a fill has one entry, a fact about the account one for each sleeve, summing to it."""
     books = vaults[0].books
-    seen: dict[str, int] = {}
-    booked: dict[str, int] = {}
+    told: dict[str, Fill | AccountFact] = {}
+    breaches = []
+    booked: dict[str, list[Entry]] = {}
     for record in books.journal:
-        if isinstance(record, Fill):
-            seen[record.key] = seen.get(record.key, 0) + 1
-        elif isinstance(record, Entry) and record.kind is EntryKind.FILL:
-            booked[record.ref] = booked.get(record.ref, 0) + 1
-    twice = [f"fill {key} is booked {count} times" for key, count in booked.items() if count != 1]
-    twice += [
-        f"fill {key} is journaled {count} times and booked {booked.get(key, 0)}" for key, count in seen.items() if count != booked.get(key)
-    ]
-    return twice + [f"fill {key} is known but was never booked" for key in books.facts if key not in booked]
+        if isinstance(record, (Fill, AccountFact)):
+            if record.key in told:
+                breaches.append(f"{record.key} is journaled twice")
+            told[record.key] = record
+        elif isinstance(record, Entry) and record.kind in _FROM_FACTS:
+            booked.setdefault(record.ref, []).append(record)
+    for key, fact in told.items():
+        entries = booked.pop(key, [])
+        if isinstance(fact, Fill):
+            if len(entries) != 1:
+                breaches.append(f"fill {key} is booked {len(entries)} times")
+            continue
+        owners = [entry.postings[0].account.owner for entry in entries]
+        if len(owners) != len(set(owners)):
+            breaches.append(f"{key} is booked twice to one sleeve")
+        said, sums = _said(fact), _booked(fact, entries)
+        if said != sums:
+            breaches.append(f"{key} says {said} units, {sums} are booked")
+    breaches += [f"{key} is booked {len(entries)} times and was never told" for key, entries in booked.items()]
+    return breaches + [f"{key} is known but was never booked" for key in books.facts if key not in told]
+
+
+_FROM_FACTS = frozenset({EntryKind.FILL, EntryKind.FUNDING, EntryKind.SETTLE, EntryKind.LIQUIDATION, EntryKind.BANKRUPTCY})
+
+
+def _said(fact: AccountFact) -> int:
+    """What a fact says in one number: its money, or for a liquidation its contracts."""
+    if isinstance(fact, Liquidated):
+        return fact.change
+    return 0 if isinstance(fact, Transferred) else fact.amount
+
+
+def _booked(fact: AccountFact, entries: Sequence[Entry]) -> int:
+    """The same number, as its entries have booked it."""
+    if isinstance(fact, Liquidated):
+        return sum(p.units for e in entries for p in e.postings if p.account.role is Role.CONTRACTS and p.asset == fact.instrument.base)
+    unsettled = sum(p.units for e in entries for p in e.postings if p.account.role is Role.UNSETTLED)
+    return -unsettled if isinstance(fact, Settled) else unsettled
 
 
 def _written(vaults: Sequence[CoreVault]) -> list[str]:

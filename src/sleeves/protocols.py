@@ -15,9 +15,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from .journal import Journal
+from .margin import MarginAccount
 from .market import Book, Instrument
 from .money import Amount
-from .orders import Event, Intent, Order, Place
+from .orders import Event, Intent, Order, Place, Position, Transfer
 from .records import Refusal
 from .vault import EngineVault
 
@@ -45,13 +46,32 @@ class View(Protocol):
         """Top of book of another instrument; None while no price was seen."""
 
     def position(self, instrument: Instrument) -> int:
-        """Base units that this sleeve owns through this instrument."""
+        """Base units that this sleeve owns through this instrument; below zero for contracts sold short."""
 
     def open_cost(self, instrument: Instrument) -> int:
         """What that position cost, in quote units, fees apart."""
 
+    def closable(self, place: Place) -> int:
+        """Base units of this sleeve's contracts that an order of this side can still close, those ordered already aside."""
+
     def free(self) -> int:
-        """What this sleeve may use for a buy now, with what is set aside for its next buy."""
+        """What this sleeve may use for an order now, with what is set aside for its next one.
+
+        With contracts open that is less what they have lost so far; what they have won counts when it is settled.
+        """
+
+    def exposure(self, place: Place | None = None) -> MarginAccount | None:
+        """This sleeve's contracts as if it were alone, with its open orders and, if given, one more.
+
+        None while a contract has no price. `sleeves.margin` reads health, leverage and liquidation prices off it.
+        """
+
+    def joint_exposure(self, place: Place | None = None) -> MarginAccount | None:
+        """The same of all sleeves together, as the venue sees their account."""
+
+    @property
+    def most_leverage_bp(self) -> int:
+        """What this desk allows: 100,000 is ten times equity."""
 
     def capital(self) -> int:
         """What the core vault has put into this sleeve, net of all it took back: what profit is measured against."""
@@ -66,7 +86,7 @@ class View(Protocol):
         """The highest `pnl` seen so far."""
 
     def last_exit(self) -> int | None:
-        """When this sleeve last sold."""
+        """When this sleeve last sold coins or closed contracts."""
 
     def orders(self) -> Sequence[Order]:
         """This sleeve's open orders, oldest first."""
@@ -137,14 +157,29 @@ class Broker(Protocol):
         Raises like `submit`.
         """
 
+    async def settle(self, instrument: Instrument) -> None:
+        """Have a perpetual's unsettled profit or loss moved to cash. `Settled` comes as an event if anything was moved.
+
+        A venue that settles by itself, or has no contracts, does nothing. Raises like `submit`.
+        """
+
 
 class Custody(Protocol):
     """Where the money lies."""
 
     async def balances(self) -> Mapping[str, Amount]:
-        """All coins of the account by asset code, held ones included.
+        """All coins of the account by asset code, held ones included; what contracts have not settled apart.
 
         Raises `VenueUnavailable`.
+        """
+
+    async def positions(self) -> Mapping[str, Position]:
+        """The account's contracts by symbol; none where it has none. Raises `VenueUnavailable`."""
+
+    async def transfer(self, transfer: Transfer) -> None:
+        """Bring coins into the account, or take them out. `Transferred` or `TransferRefused` comes as an event.
+
+        Sending the same id again does nothing. Raises like `submit`.
         """
 
 

@@ -21,7 +21,7 @@ from .fold import SleeveFold
 from .ledger import INTERNAL, Entry, EntryKind, Role
 from .market import DAY, Instrument
 from .money import Amount, Asset
-from .orders import Fill, Side
+from .orders import Fill
 from .proof import Proof
 from .records import Alert, Marked, Opened, Record, Refusal
 from .risk import drawdown, returns, sharpe, sortino
@@ -219,7 +219,7 @@ def _trip(story: Story, sleeve: SleeveStory, fill: Fill, owned: int, made: int, 
     story.fills.append((sleeve.fold.name, fill))
     if story.since is None:
         story.since = fill.at
-    closes = fill.side is (Side.BUY if owned < 0 else Side.SELL)
+    closes = owned * fill.side.sign < 0
     if closes and abs(sleeve.fold.positions.get(market.symbol, 0)) < max(market.lot_units, market.min_qty_units):
         del sleeve._open[market.symbol]
         sleeve.trades.append(

@@ -5,11 +5,13 @@ The view is the only thing an engine ever gets. It reads the ledger; nothing in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .booking import Allowance
+from .exposure import Ground
 from .ledger import Role
+from .margin import MarginAccount
 from .market import DAY, Book, Instrument
 from .money import Amount, Asset, Rounding
 from .orders import Order, Place, Side
@@ -26,11 +28,38 @@ NEVER = 1 << 62
 class SeatView:
     """The `View` of one sleeve. `now` and `book` are set before each call; the rest is read when asked for."""
 
-    __slots__ = ("_allowance", "_boards", "_day", "_day_pnl", "_last_exit", "_orders", "_peak", "_sleeve", "_terms", "book", "now")
+    __slots__ = (
+        "_allowance",
+        "_boards",
+        "_day",
+        "_day_pnl",
+        "_ground",
+        "_last_exit",
+        "_left",
+        "_orders",
+        "_peak",
+        "_sleeve",
+        "_terms",
+        "book",
+        "most_leverage_bp",
+        "now",
+    )
 
-    def __init__(self, sleeve: Sleeve, boards: Mapping[str, Book], allowance: Allowance, book: Book) -> None:
+    def __init__(
+        self,
+        sleeve: Sleeve,
+        boards: Mapping[str, Book],
+        allowance: Allowance,
+        book: Book,
+        ground: Ground,
+        left: Callable[[Order], int],
+        most_leverage_bp: int,
+    ) -> None:
         self.now = 0
         self.book = book
+        self.most_leverage_bp = most_leverage_bp
+        self._ground = ground
+        self._left = left
         self._sleeve = sleeve
         self._boards = boards
         self._allowance = allowance
@@ -51,8 +80,35 @@ class SeatView:
     def open_cost(self, instrument: Instrument) -> int:
         return self._sleeve.open_cost_units(instrument)
 
+    def closable(self, place: Place) -> int:
+        market, side = place.instrument, place.side
+        if market.contract is None:
+            return 0
+        against = -side.sign * self._sleeve.position_units(market)
+        if against <= 0:
+            return 0
+        ordered = [o for o in self._orders.values() if o.place.side is side and o.place.instrument.symbol == market.symbol]
+        return max(0, against - sum(map(self._left, ordered)))
+
     def free(self) -> int:
-        return self._sleeve.free_units() + self._sleeve.pending_units()
+        sleeve = self._sleeve
+        free = sleeve.free_units() + sleeve.pending_units()
+        return free - self._lost() if sleeve.vault.books.perpetuals else free
+
+    def _lost(self) -> int:
+        """What open contracts and what is not settled of them have lost, as far as prices are known; never below zero."""
+        lost = -self._sleeve.unsettled_units()
+        for market, qty in self._sleeve.contracts().items():
+            book = self._boards.get(market.symbol)
+            if book is not None and book.bid:
+                lost -= min(0, market.cost(book.mid, qty, Rounding.FLOOR) - self._sleeve.open_cost_units(market))
+        return max(0, lost)
+
+    def exposure(self, place: Place | None = None) -> MarginAccount | None:
+        return self._ground.own(self._sleeve, place)
+
+    def joint_exposure(self, place: Place | None = None) -> MarginAccount | None:
+        return self._ground.joint(self._sleeve.vault, place)
 
     def capital(self) -> int:
         return self._sleeve.vault.books.ledger.net_flow(self._sleeve.name, self._sleeve.asset)
@@ -117,6 +173,12 @@ class SeatView:
         """What an order at this moment would be sent and held with: its worst price, and the asset and units set aside."""
         book = self.book_of(place.instrument)
         ask = book.ask if book else 0
+        if place.instrument.contract is not None:
+            if book is None:
+                return None
+            opening = place.qty - min(place.qty, self.closable(place))
+            units = self._allowance.contract_units(place, book, opening)
+            return self._allowance.worst_contract(place, book, opening), place.instrument.quote, units
         known = self._terms
         if known is not None and known[0] is place and known[1] == ask:
             return known[2]

@@ -109,6 +109,14 @@ _BALANCE = frozenset({Role.FREE, Role.HELD, Role.MARGIN, Role.UNSETTLED, Role.TR
 """What a sleeve's balance is the sum of, in its vault's asset."""
 
 
+def move_together(books: Books, records: Iterable[Record], moves: Iterable[tuple[Sleeve, Move, str]], *, by: str, at: int) -> None:
+    """Post records with moves of several sleeves, (sleeve, move, why): all of it or nothing. Raises what `move` raises."""
+    tried = [(sleeve, *sleeve.try_move(move, by=by, why=why, at=at)) for sleeve, move, why in moves]
+    books.post(*records, *(change for sleeve, to, change in tried if to is not sleeve.own_status))
+    for sleeve, to, _ in tried:
+        sleeve._status = to
+
+
 class Sleeve(_Stateful):
     """One strategy's own money inside a core vault. Made by `CoreVault.sleeve`; every figure is read from the ledger."""
 
@@ -274,7 +282,14 @@ class Sleeve(_Stateful):
 
         cost = Amount(self.open_cost_units(instrument), asset)
         return Slice(
-            instrument, self.position(instrument), cost, of(Role.MARGIN), of(Role.UNSETTLED), -of(Role.PNL), of(Role.FEES), -of(Role.FUNDING)
+            instrument,
+            self.position(instrument),
+            cost,
+            of(Role.MARGIN),
+            of(Role.UNSETTLED),
+            -of(Role.PNL),
+            of(Role.FEES),
+            -of(Role.FUNDING),
         )
 
     def position(self, instrument: Instrument) -> Amount:
@@ -294,6 +309,10 @@ class Sleeve(_Stateful):
                 if code == instrument.base.code:
                     found.append((instrument, -units))
         return found
+
+    def contracts(self) -> dict[Instrument, int]:
+        """Base units of its open contracts, by instrument."""
+        return {market: units for market, units in self._positions() if market.contract is not None}
 
     def is_flat(self) -> bool:
         """No position that could be sold: what is left, if anything, is less than the venue's least order."""
@@ -849,4 +868,11 @@ class EngineVault:
         return self.sleeve.unrealized(marks)
 
     def __repr__(self) -> str:
-        return f"EngineVault({self.engine} on {self.sleeve.name}, {self.status}, allocated {self.allocated}, available {self.available})"
+        return f"EngineVault({self.engine} on {self.sleeve.name}, {self.status}, allocated {self.allocated}, available {self.available})"            instrument,
+            self.position(instrument),
+            cost,
+            of(Role.MARGIN),
+            of(Role.UNSETTLED),
+            -of(Role.PNL),
+            of(Role.FEES),
+            -of(Role.FUNDING),

@@ -1,0 +1,403 @@
+"""What a sleeve, and the account that it shares, stand at: margin accounts made of the books, and what a move would do.
+
+The venue sees one account: all coins of the wallet behind one netted position per contract. The books see each sleeve's
+own money behind its own slices. Both are the same `margin` arithmetic over different sums, and an order must pass both.
+
+The rule by which sleeves share margin: **each sleeve stands for its own slice as if it were alone.** Netting can only
+lower what the venue asks for. When a loss goes beyond what its sleeve has, others pay, in ring-fence order: the sleeve
+itself, then the vault's idle coins, then its reserve, then the other sleeves, the largest first.
+
+Nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from attrs import evolve, field, frozen
+
+from .booking import Allowance
+from .errors import InvalidMarket, VaultError
+from .ledger import Role
+from .margin import (
+    Check,
+    Coin,
+    Contract,
+    MarginAccount,
+    Weights,
+    collateral,
+    equity,
+    health,
+    leverage_bp,
+    liquidatable,
+    liquidation_tick,
+    requirement,
+)
+from .market import Book, Instrument
+from .money import PPM, Amount, Asset, Rounding, decimal_text, divide
+from .orders import Order, Place, Side
+from .vault import CoreVault, Sleeve
+
+__all__ = ["Exposure", "Footing", "Ground", "Payer", "WhatIf", "check_collateral", "without"]
+
+_CASH = frozenset({Role.FREE, Role.HELD, Role.MARGIN})
+
+
+@frozen(order=False)
+class Exposure:
+    """What one sleeve, or the account as a whole, stands at."""
+
+    who: str
+    equity: Amount
+    collateral: Amount
+    """What counts at maintenance weights."""
+    requirement: Amount
+    """What open contracts and orders need to be kept."""
+    initial: Amount
+    """What they would need to be opened, with all open orders filled."""
+    health: int
+    """0 to 100; below 1 it may be liquidated."""
+    leverage_bp: int | None
+    """Contracts, with all open orders filled, over equity: 10,000 is once. None when there is no equity."""
+    liquidation: Mapping[str, int | None] = field(factory=dict, hash=False)
+    """By symbol, the price that liquidates it while all others stay; None when none does."""
+
+    def __str__(self) -> str:
+        lever = "none" if self.leverage_bp is None else decimal_text(self.leverage_bp, 4) + "x"
+        return f"{self.who}: equity {self.equity}, health {self.health}, leverage {lever}"
+
+
+@frozen(order=False)
+class Payer:
+    """Who bears how much of the loss at the price that liquidates the account."""
+
+    who: str
+    amount: Amount
+
+
+@frozen(order=False)
+class Footing:
+    """Every sleeve with contracts, the account that they share, and who would pay if it were liquidated."""
+
+    sleeves: Mapping[str, Exposure] = field(hash=False)
+    joint: Exposure
+    payers: tuple[Payer, ...]
+
+
+@frozen(order=False)
+class WhatIf:
+    """Before a move and after it, filled whole at the price that was assumed for it."""
+
+    before: Footing
+    after: Footing
+
+    def __str__(self) -> str:
+        rows = [f"{'':<24}{'before':>34}{'after':>34}"]
+
+        def row(label: str, left: Exposure | None, right: Exposure | None) -> None:
+            def cell(one: Exposure | None) -> str:
+                if one is None:
+                    return "none"
+                prices = [str(p) for p in one.liquidation.values() if p is not None]
+                return f"{one.equity}, health {one.health}" + (", liq" if prices else "")
+
+            rows.append(f"{label:<24}{cell(left):>34}{cell(right):>34}")
+
+        for name in dict.fromkeys([*self.before.sleeves, *self.after.sleeves]):
+            row(name, self.before.sleeves.get(name), self.after.sleeves.get(name))
+        row("together", self.before.joint, self.after.joint)
+        for payer in self.after.payers:
+            rows.append(f"  would pay: {payer.who} {payer.amount}")
+        return "\n".join(rows)
+
+
+class Ground:
+    """Where exposures are read: the latest books of the market, and how coins weigh as collateral at the venue.
+
+    `left` says how much of an open order is not filled; `orders` are the open orders of a sleeve by its name.
+    """
+
+    def __init__(
+        self,
+        boards: Mapping[str, Book],
+        collateral: Mapping[str, Weights],
+        allowance: Allowance,
+        orders: Callable[[str], Iterable[Order]],
+        left: Callable[[Order], int],
+    ) -> None:
+        self._boards = boards
+        self._weights = dict(collateral)
+        self._allowance = allowance
+        self._orders = orders
+        self._left = left
+
+    # -- one sleeve ----------------------------------------------------------------------------------------------------
+
+    def own(self, sleeve: Sleeve, place: Place | None = None, *, orders: bool = True) -> MarginAccount | None:
+        """A sleeve as if it were alone, with a further order open; None while a contract or collateral has no price."""
+        coins, contracts = self._slices(sleeve)
+        wishes = self._open(sleeve) if orders else {}
+        if place is not None and place.instrument.contract is not None:
+            _wish(wishes, place, place.qty)
+        return self._account(sleeve.asset, coins, contracts, wishes)
+
+    def _slices(self, sleeve: Sleeve) -> tuple[dict[Asset, int], dict[str, tuple[int, int]]]:
+        """A sleeve's coins, and by symbol of its contracts (base units, money side)."""
+        books, code = sleeve.vault.books, sleeve.asset.code
+        coins: dict[Asset, int] = {sleeve.asset: 0}
+        contracts: dict[str, tuple[int, int]] = {}
+        for (_, role, of), asset, units in books.ledger.cells(sleeve.name):
+            if role in _CASH:
+                coin = sleeve.asset if asset == code else books.ledger.asset(asset)
+                coins[coin] = coins.get(coin, 0) + units
+            elif role is Role.CONTRACTS or role is Role.UNSETTLED:
+                base, quote = contracts.get(of, (0, 0))
+                contracts[of] = (base, quote + units) if asset == code else (base + units, quote)
+        return coins, contracts
+
+    def _open(self, sleeve: Sleeve) -> dict[str, tuple[int, int]]:
+        """By symbol, base units that open orders buy and sell of contracts."""
+        wishes: dict[str, tuple[int, int]] = {}
+        for order in self._orders(sleeve.name):
+            if order.place.instrument.contract is not None:
+                _wish(wishes, order.place, self._left(order))
+        return wishes
+
+    def _account(
+        self, quote: Asset, coins: Mapping[Asset, int], contracts: Mapping[str, tuple[int, int]], wishes: Mapping[str, tuple[int, int]]
+    ) -> MarginAccount | None:
+        held: list[Coin] = [Coin(quote.code, coins.get(quote, 0), quote.scale, PPM, is_quote=True)]
+        for asset, units in coins.items():
+            weights = self._weights.get(asset.code)
+            if asset == quote or weights is None or not units:
+                continue
+            market = self._priced_in(asset, quote)
+            if market is None:
+                return None
+            held.append(
+                Coin(asset.code, units, asset.scale, self._boards[market].mid, price_scale=_scale(self._boards, market), weights=weights)
+            )
+        open_: list[Contract] = []
+        for symbol in dict.fromkeys([*contracts, *wishes]):
+            base, money = contracts.get(symbol, (0, 0))
+            bids, asks = wishes.get(symbol, (0, 0))
+            book = self._boards.get(symbol)
+            if not (base or money or bids or asks):
+                continue
+            if book is None or not book.bid:
+                return None
+            market_ = book.instrument
+            assert market_.contract is not None
+            open_.append(
+                Contract(
+                    symbol,
+                    market_.contract,
+                    base,
+                    money,
+                    book.mid,
+                    bids=bids,
+                    asks=asks,
+                    base_scale=market_.base.scale,
+                    price_scale=market_.price_scale,
+                )
+            )
+        return MarginAccount(tuple(held), tuple(open_), quote_scale=quote.scale)
+
+    def _priced_in(self, asset: Asset, quote: Asset) -> str | None:
+        """The spot market, or failing that the contract, whose latest price says what a coin is worth."""
+        seen = [b for b in self._boards.values() if b.bid and b.instrument.base == asset and b.instrument.quote == quote]
+        best = max(seen, key=lambda b: (b.instrument.contract is None, b.at), default=None)
+        return None if best is None else best.instrument.symbol
+
+    # -- the account that sleeves share --------------------------------------------------------------------------------
+
+    def joint(self, vault: CoreVault, place: Place | None = None) -> MarginAccount | None:
+        """All that the venue sees of a vault's wallet: all its coins, and the sum of all slices and open orders."""
+        contracts: dict[str, tuple[int, int]] = {}
+        wishes: dict[str, tuple[int, int]] = {}
+        for sleeve in vault.sleeves.values():
+            for symbol, (base, money) in self._slices(sleeve)[1].items():
+                had = contracts.get(symbol, (0, 0))
+                contracts[symbol] = (had[0] + base, had[1] + money)
+            for symbol, (bids, asks) in self._open(sleeve).items():
+                had = wishes.get(symbol, (0, 0))
+                wishes[symbol] = (had[0] + bids, had[1] + asks)
+        if place is not None and place.instrument.contract is not None:
+            _wish(wishes, place, place.qty)
+        return self._account(vault.asset, vault.books.coins(vault.wallet), contracts, wishes)
+
+    # -- for people ----------------------------------------------------------------------------------------------------
+
+    def footing(self, vault: CoreVault) -> Footing:
+        """Where a vault's sleeves and their account stand. Raises `VaultError` when a contract has no price yet."""
+        owns = {name: self.own(sleeve) for name, sleeve in vault.sleeves.items()}
+        return self._footing(vault, owns, self.joint(vault), None)
+
+    def what_if(self, sleeve: Sleeve, place: Place) -> WhatIf:
+        """Where they stand, and where they would with this order filled whole.
+
+        It fills at its limit or stop, else at the best price on the other side; the fee is what orders set aside for it.
+        Raises `VaultError` when its instrument, or a contract, has no price yet.
+        """
+        vault, market = sleeve.vault, place.instrument
+        before = self.footing(vault)
+        book = self._boards.get(market.symbol)
+        price = place.limit or place.stop or (0 if book is None else book.ask if place.side is Side.BUY else book.bid)
+        if not price or book is None or not book.bid:
+            raise VaultError(f"{market} has no price yet: what it would do is not known")
+        sign = place.side.sign
+        cost = market.cost(price, place.qty, Rounding.CEIL if sign > 0 else Rounding.FLOOR)
+        fee = divide(cost * self._allowance.fee_ppm, PPM, Rounding.CEIL)
+        moved = _Moved(market, sign * place.qty, -sign * cost - fee)
+        owns = {name: self.own(one) for name, one in vault.sleeves.items()}
+        owns[sleeve.name] = self._after(self.own(sleeve), moved)
+        joint = self.joint(vault)
+        return WhatIf(before, self._footing(vault, owns, self._after(joint, moved), moved))
+
+    def _after(self, account: MarginAccount | None, moved: _Moved) -> MarginAccount | None:
+        if account is None:
+            return None
+        market, book = moved.market, self._boards[moved.market.symbol]
+        if market.contract is None:
+            coins = [evolve(one, units=one.units + moved.money) if one.is_quote else one for one in account.coins]
+            codes = [one.code for one in coins]
+            weights = self._weights.get(market.base.code)
+            if market.base.code in codes:
+                i = codes.index(market.base.code)
+                coins[i] = evolve(coins[i], units=coins[i].units + moved.base)
+            elif weights is not None:
+                coins.append(
+                    Coin(market.base.code, moved.base, market.base.scale, book.mid, price_scale=market.price_scale, weights=weights)
+                )
+            return evolve(account, coins=tuple(coins))
+        contracts = list(account.contracts)
+        for i, one in enumerate(contracts):
+            if one.symbol == market.symbol:
+                contracts[i] = evolve(one, base=one.base + moved.base, quote=one.quote + moved.money)
+                return evolve(account, contracts=tuple(contracts))
+        new = Contract(
+            market.symbol,
+            market.contract,
+            moved.base,
+            moved.money,
+            book.mid,
+            base_scale=market.base.scale,
+            price_scale=market.price_scale,
+        )
+        return evolve(account, contracts=(*contracts, new))
+
+    def _footing(
+        self, vault: CoreVault, owns: Mapping[str, MarginAccount | None], joint: MarginAccount | None, moved: _Moved | None
+    ) -> Footing:
+        if joint is None or any(own is None for own in owns.values()):
+            raise VaultError(f"a contract or collateral of {vault.owner} has no price yet: where it stands is not known")
+        known = {name: own for name, own in owns.items() if own is not None}
+        sleeves = {name: self._exposure(name, own, vault.asset) for name, own in known.items() if own.contracts}
+        return Footing(sleeves, self._exposure(vault.owner, joint, vault.asset), self._payers(vault, known, joint, moved))
+
+    def _exposure(self, who: str, account: MarginAccount, asset: Asset) -> Exposure:
+        def amount(units: int) -> Amount:
+            return Amount(units, asset)
+
+        prices = {one.symbol: self.liquidation(account, self._boards[one.symbol].instrument) for one in account.contracts if one.base}
+        return Exposure(
+            who,
+            amount(equity(account)),
+            amount(collateral(account, Check.MAINTENANCE)),
+            amount(requirement(account, Check.MAINTENANCE)),
+            amount(requirement(account, Check.INITIAL)),
+            health(account),
+            leverage_bp(account),
+            prices,
+        )
+
+    @staticmethod
+    def liquidation(account: MarginAccount, market: Instrument) -> int | None:
+        """The first price on the tick, away from the present one, at which the account may be liquidated."""
+        return liquidation_tick(account, market.symbol, market.tick_units)
+
+    def _payers(self, vault: CoreVault, owns: Mapping[str, MarginAccount], joint: MarginAccount, moved: _Moved | None) -> tuple[Payer, ...]:
+        """At the price that liquidates the account: what each loses of its own, and who makes good what is beyond that."""
+        symbol = _largest(joint) if moved is None or moved.market.contract is None else moved.market.symbol
+        if symbol is None or not joint.contract(symbol).base:
+            return ()
+        price = self.liquidation(joint, self._boards[symbol].instrument)
+        if price is None:
+            return ()
+        now = {name: equity(own) for name, own in owns.items()}
+        then = {name: equity(own.at(symbol, price)) if _has(own, symbol) else now[name] for name, own in owns.items()}
+        paid = [(name, min(max(0, now[name]), now[name] - then[name])) for name in owns if then[name] < now[name]]
+        beyond = sum(min(0, now[name]) - min(0, then[name]) for name in owns if then[name] < now[name])
+        core = [(f"{vault.owner} idle", max(0, vault.idle.units)), (f"{vault.owner} reserve", max(0, vault.reserve.units))]
+        for who, has in [*core, *sorted(then.items(), key=lambda one: -one[1])]:
+            share = min(beyond, max(0, has))
+            if share:
+                paid.append((who, share))
+                beyond -= share
+        if beyond:
+            paid.append(("the venue", beyond))
+        return tuple(Payer(who, Amount(units, vault.asset)) for who, units in paid if units)
+
+    # -- for the desk and its gates ------------------------------------------------------------------------------------
+
+    def broken(self, sleeve: Sleeve) -> bool:
+        """Whether a sleeve alone, open orders aside, is below what its contracts need; False while that is not known."""
+        own = self.own(sleeve, orders=False)
+        return own is not None and bool(own.contracts) and liquidatable(own)
+
+    def fence(self, sleeve: Sleeve, market: Instrument) -> tuple[int, int] | None:
+        """The prices between which a sleeve alone keeps its slice, both outside; None when other prices matter too."""
+        own = self.own(sleeve, orders=False)
+        if own is None or len(own.coins) > 1 or any(one.symbol != market.symbol for one in own.contracts):
+            return None
+        if not own.contracts or not own.contracts[0].base:
+            return (0, 1 << 200)
+        price = self.liquidation(own, market)
+        long = own.contracts[0].base > 0
+        if price is None:
+            return (0, 1 << 200)
+        return (price, 1 << 200) if long else (0, price)
+
+
+@frozen(order=False)
+class _Moved:
+    """A trade that is thought to have happened: base units, and money received (below zero: paid) with the fee in it."""
+
+    market: Instrument
+    base: int
+    money: int
+
+
+def _wish(wishes: dict[str, tuple[int, int]], place: Place, qty: int) -> None:
+    bids, asks = wishes.get(place.instrument.symbol, (0, 0))
+    wishes[place.instrument.symbol] = (bids + qty, asks) if place.side is Side.BUY else (bids, asks + qty)
+
+
+def _scale(boards: Mapping[str, Book], symbol: str) -> int:
+    return boards[symbol].instrument.price_scale
+
+
+def _has(account: MarginAccount, symbol: str) -> bool:
+    return any(one.symbol == symbol for one in account.contracts)
+
+
+def _largest(account: MarginAccount) -> str | None:
+    """The contract with the most at stake."""
+    best = max(account.contracts, key=lambda one: abs(one.base) * one.price * 10 ** (36 - one.base_scale - one.price_scale), default=None)
+    return None if best is None or not best.base else best.symbol
+
+
+def without(account: MarginAccount, coins: Amount) -> MarginAccount:
+    """The account after these coins have left it."""
+    left = [evolve(one, units=one.units - coins.units) if one.code == coins.asset.code else one for one in account.coins]
+    return evolve(account, coins=tuple(left))
+
+
+def check_collateral(collateral: Mapping[Asset, Weights] | None) -> dict[str, Weights]:
+    """Collateral weights by asset code. Raises `InvalidMarket` for anything else."""
+    found: dict[str, Weights] = {}
+    for asset, weights in (collateral or {}).items():
+        if not isinstance(asset, Asset) or not isinstance(weights, Weights):
+            raise InvalidMarket(f"collateral is Weights by Asset, not {weights!r} by {asset!r}")
+        found[asset.code] = weights
+    return found
