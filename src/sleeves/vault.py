@@ -868,11 +868,4 @@ class EngineVault:
         return self.sleeve.unrealized(marks)
 
     def __repr__(self) -> str:
-        return f"EngineVault({self.engine} on {self.sleeve.name}, {self.status}, allocated {self.allocated}, available {self.available})"            instrument,
-            self.position(instrument),
-            cost,
-            of(Role.MARGIN),
-            of(Role.UNSETTLED),
-            -of(Role.PNL),
-            of(Role.FEES),
-            -of(Role.FUNDING),
+        return f"EngineVault({self.engine} on {self.sleeve.name}, {self.status}, allocated {self.allocated}, available {self.available})"
