@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from sleeves.funding import payment
-from sleeves.margin import Check, Coin, Contract, MarginAccount, Weights
+from sleeves.margin import Coin, Contract, MarginAccount, Weights
 from sleeves.market import Perpetual
 
 VARIABLE = "SLEEVES_CASES"
 
 
 def table(name, topic):
-    """A parametrize mark over the cases of one file whose topic starts with `topic`, by their ids."""
+    """A parametrize mark over the cases of one file whose topic starts with `topic` (or one of several), by their ids."""
     folder = os.environ.get(VARIABLE)
     if not folder:
         reason = f"{VARIABLE} is not set: it names the folder that holds drift/{name}.json"
@@ -32,12 +32,16 @@ def table(name, topic):
     return pytest.mark.parametrize("case", [pytest.param(one, id=one["id"]) for one in chosen])
 
 
-def topics(name):
-    """All topics of a file, or nothing without the tables."""
+def covers(name, tested):
+    """Pass when every topic of a file is among `tested`; skip, naming them, for topics that have no test here."""
     folder = os.environ.get(VARIABLE)
     if not folder:
-        return set()
-    return {one["topic"] for one in json.loads((Path(folder) / "drift" / f"{name}.json").read_text("utf-8"))["cases"]}
+        pytest.skip(f"{VARIABLE} is not set: it names the folder that holds drift/{name}.json")
+    cases = json.loads((Path(folder) / "drift" / f"{name}.json").read_text("utf-8"))["cases"]
+    topics = {one["topic"] for one in cases}
+    assert topics & set(tested), f"no topic of {name}.json is tested"
+    if topics - set(tested):
+        pytest.skip(f"topics of {name}.json without a test here: {'; '.join(sorted(topics - set(tested)))}")
 
 
 # -- the tables' words in ours ----------------------------------------------------------------------------------------
@@ -146,7 +150,3 @@ def account(world):
         high_leverage=user["high_leverage_mode"],
         gain_cap=100_000_000,
     )
-
-
-def check(word):
-    return Check(word)

@@ -7,7 +7,7 @@ sweep is never a profit or a loss. Drawdown and ratios are measured at the journ
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cached_property
 from html import escape
@@ -21,7 +21,7 @@ from .fold import SleeveFold
 from .ledger import INTERNAL, Entry, EntryKind, Role
 from .market import DAY, Instrument
 from .money import Amount, Asset
-from .orders import Fill
+from .orders import Fill, Position
 from .proof import Proof
 from .records import Alert, Marked, Opened, Record, Refusal
 from .risk import drawdown, returns, sharpe, sortino
@@ -258,22 +258,48 @@ class _Desk(Protocol):
     @property
     def books(self) -> Any: ...
 
-    def check(self, holdings: Mapping[str, Amount] | None = None, *, deep: bool = False) -> Proof: ...
+    def check(
+        self, holdings: Mapping[str, Amount] | None = None, *, positions: Mapping[str, Position] | None = None, deep: bool = False
+    ) -> Proof: ...
 
 
 class Report:
     """The result of a run. Print it, show it in a notebook, take its rows, or save it as one HTML file with pictures.
 
-    `tape`, `rules` and `holdings` (the venue's own balances) are what the run knows besides the journal.
+    `tape` (one, or a tuple of them), `rules`, `holdings` and `positions` (the venue's own balances and contracts) are what
+    the run knows besides the journal. `bounds` runs it again under the pessimistic and the optimistic rules.
     """
 
     def __init__(
-        self, desk: _Desk, *, tape: Any = None, rules: _Described | None = None, holdings: Mapping[str, Amount] | None = None
+        self,
+        desk: _Desk,
+        *,
+        tape: Any = None,
+        rules: _Described | None = None,
+        holdings: Mapping[str, Amount] | None = None,
+        positions: Mapping[str, Position] | None = None,
+        bounds: Callable[[], tuple[Report, Report] | str] | None = None,
     ) -> None:
         self.desk = desk
         self.tape = tape
         self.rules = rules
         self.holdings = holdings
+        self.positions = positions
+        self._bounds = bounds
+
+    @cached_property
+    def bounds(self) -> tuple[Report, Report] | str:
+        """The same run under the pessimistic and the optimistic rules, run now; or why there is none."""
+        return "this report was made without bounds" if self._bounds is None else self._bounds()
+
+    def _bounded(self) -> list[tuple[str, Report]]:
+        bounds = self.bounds
+        return [] if isinstance(bounds, str) else [("pessimistic", bounds[0]), ("optimistic", bounds[1])]
+
+    @property
+    def tapes(self) -> tuple[Any, ...]:
+        """The tapes of the run, none or more."""
+        return () if self.tape is None else self.tape if isinstance(self.tape, tuple) else (self.tape,)
 
     @cached_property
     def story(self) -> Story:
@@ -282,7 +308,7 @@ class Report:
     @cached_property
     def proof(self) -> Proof:
         """The laws of the books at the end of the run, checked in depth and, where known, against the venue."""
-        return self.desk.check(self.holdings, deep=True)
+        return self.desk.check(self.holdings, positions=self.positions, deep=True)
 
     def explain(self, sleeve: str | Sleeve) -> Waterfall:
         """Why the sleeve's equity is what it is, by cause. Raises `VaultError` for a sleeve that is not in the journal."""
@@ -418,15 +444,23 @@ class Report:
     def notes(self) -> list[str]:
         """How the run was made: the data, what was repaired in it, and every choice of the simulated venue."""
         lines = []
-        if self.tape is not None:
-            lines.append(f"data: {len(self.tape):,} rows of {self.tape.instrument.symbol} from {self.tape.name}")
-            lines += [f"data: {line}" for line in str(self.tape.repairs).splitlines() if line]
+        played = [tape.instrument.symbol for tape in self.tapes]
+        for tape in self.tapes:
+            rare = [f"{len(tape.funding)} funding rates"] * bool(tape.funding) + [f"{len(tape.depths)} books"] * bool(tape.depths)
+            lines.append(" with ".join([f"data: {len(tape):,} rows of {tape.instrument.symbol} from {tape.name}", *rare]))
+            lines += [f"data: {line}" for line in str(tape.repairs).splitlines() if line]
         if self.rules is not None:
             lines += self.rules.describe()
+        if self._bounds is not None and isinstance(self.bounds, str):
+            lines.append(f"no bounds: {self.bounds}")
+        elif self._bounds is not None:
+            for name, report in self._bounded():
+                own = [] if self.rules is None else self.rules.describe()
+                lines += [f"{name}: {line}" for line in ([] if report.rules is None else report.rules.describe()) if line not in own]
         for name, sleeve in self.story.sleeves.items():
             if sleeve.idle:
                 lines.append(f"{name}: idle, {sleeve.idle}")
-            elif self.tape is not None and sleeve.watches and self.tape.instrument.symbol not in sleeve.watches:
+            elif played and sleeve.watches and not set(sleeve.watches) & set(played):
                 lines.append(f"{name}: its engine watches {' and '.join(sleeve.watches)}, which this tape does not have")
             lines += [f"{name}: refused {times}x for {reason}" for reason, times in sorted(sleeve.refusals.items())]
         lines += [f"alert {alert.code} ({alert.subject}): {alert.text}" for alert in self.story.alerts]
@@ -448,7 +482,10 @@ class Report:
         table.append(["policy", *(row["policy"] for row in rows)])
         table.append(["engine", *(row["engine"] or "none" for row in rows)])
         for key, label in _MONEY.items():
-            table.append([label, *(money(row[key]) for row in rows)])
+            if key != "funding" or any(Decimal(row[key]) for row in rows):
+                table.append([label, *(money(row[key]) for row in rows)])
+        for name, report in self._bounded():
+            table.append([f"net profit, {name}", *(money(row["net_profit"]) for row in report.rows())])
         for key in ("fills", "trades"):
             table.append([key, *(str(row[key]) for row in rows)])
         for key, label in _PERCENT.items():
@@ -512,6 +549,7 @@ _MONEY = {
     "equity": "equity",
     "realized": "realized, before fees",
     "fees": "fees",
+    "funding": "funding received",
     "returned": "swept to Tradeable",
     "net_profit": "net profit",
 }

@@ -8,10 +8,35 @@ protocol, for `live.trade`. Both write the same journal, record for record.
 
 from __future__ import annotations
 
+from .account import Account
+from .amm import Concentrated, ConstantProduct, Stable
 from .driver import VirtualDriver
+from .exchange import Exchange
 from .matcher import Matcher
-from .models import FeeIn, Fees, Rules, Slippage
+from .models import FeeIn, Fees, Latency, Maker, Rules, Settles, Slippage, SquareRoot
 from .replay import account_of, replay
-from .tape import SAMPLE_INSTRUMENT, Repairs, Tape
+from .tape import SAMPLE_INSTRUMENT, Depth, Repairs, Tape
 
-__all__ = ["SAMPLE_INSTRUMENT", "FeeIn", "Fees", "Matcher", "Repairs", "Rules", "Slippage", "Tape", "VirtualDriver", "account_of", "replay"]
+__all__ = [
+    "SAMPLE_INSTRUMENT",
+    "Account",
+    "Concentrated",
+    "ConstantProduct",
+    "Depth",
+    "Exchange",
+    "FeeIn",
+    "Fees",
+    "Latency",
+    "Maker",
+    "Matcher",
+    "Repairs",
+    "Rules",
+    "Settles",
+    "Slippage",
+    "SquareRoot",
+    "Stable",
+    "Tape",
+    "VirtualDriver",
+    "account_of",
+    "replay",
+]

@@ -596,11 +596,12 @@ class Outside(_TwoSided):
         return (self.numerator, self.denominator, self.quote) if sells else (self.denominator, self.numerator, self.base)
 
     def _take(self, paid: int, *, sells: bool) -> Swap:
+        most = self._limit(sells)
+        if paid > most:
+            raise InvalidMarket(f"{paid} {'base' if sells else 'quote'} units run out of stock: only {most} can be filled")
         fee = _fee(paid, self.fee_ppm)
         out, per, stock = self._rate(sells)
-        got = (paid - fee) * out // per
-        if got > stock:
-            raise InvalidMarket(f"{paid} {'base' if sells else 'quote'} units exhaust the stock: only {self._limit(sells)} can be filled")
+        got = min(stock, (paid - fee) * out // per)
         base, quote = (self.base + paid, self.quote - got) if sells else (self.base - got, self.quote + paid)
         return Swap(paid, got, fee, evolve(self, base=base, quote=quote))
 
@@ -611,8 +612,9 @@ class Outside(_TwoSided):
         return _gross(_ceil(out * per, rate), self.fee_ppm)
 
     def _limit(self, sells: bool) -> int:
+        """What the whole stock costs: the last unit in may be worth more than what is left of it."""
         out, per, stock = self._rate(sells)
-        return _gross_most(((stock + 1) * per - 1) // out, self.fee_ppm)
+        return _gross_most(_ceil(stock * per, out), self.fee_ppm)
 
     def sell_limit(self) -> int:
         return self._limit(sells=True)

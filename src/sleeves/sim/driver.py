@@ -1,19 +1,20 @@
-"""VirtualDriver: the matcher as a venue, so that paper runs the very code that live runs.
+"""VirtualDriver: the simulated exchange as a venue, so that paper runs the very code that live runs.
 
-It plays a tape through the async `Venue` protocol at the pace of whoever reads its events: it moves on to the next
-price only when the last event was taken in and what came of it was submitted. So a run through `live.trade` writes the
-same journal as `replay` of the same tape.
+It plays its tapes through the async `Venue` protocol at the pace of whoever reads its events: it moves on to the next
+step only when the last event was taken in and what came of it was carried out. So a run through `live.trade` writes the
+same journal as `replay` of the same tapes.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 import anyio.lowlevel
 
-from ..market import Quote
+from ..market import Instrument
 from ..money import Amount
-from ..orders import Event, Order
+from ..orders import CancelOrder, Event, Order, Position, SettlePnl, SubmitOrder, Transfer
+from .exchange import Exchange, Step
 from .matcher import Matcher
 from .models import Rules
 from .tape import Tape
@@ -22,43 +23,81 @@ __all__ = ["VirtualDriver"]
 
 
 class VirtualDriver:
-    """A paper venue over a tape. `balances` are the coins of the simulated account by asset code."""
+    """A paper venue over one tape or several. `balances` are the coins of the simulated account by asset code.
 
-    def __init__(self, tape: Tape, balances: Mapping[str, Amount], rules: Rules | None = None, *, name: str = "sim") -> None:
-        self.tape = tape
-        self.matcher = Matcher(tape.instrument, balances, rules, name=name)
+    `wallet` are coins outside of the account, which a deposit brings in and a withdrawal goes to. Raises what `Exchange`
+    raises.
+    """
+
+    def __init__(
+        self,
+        tape: Tape | Sequence[Tape],
+        balances: Mapping[str, Amount],
+        rules: Rules | Mapping[str, Rules] | None = None,
+        *,
+        name: str = "sim",
+        wallet: Mapping[str, Amount] | None = None,
+    ) -> None:
+        tapes = (tape,) if isinstance(tape, Tape) else tuple(tape)
+        self.exchange = Exchange(tapes, balances, rules, name=name, wallet=wallet)
         self._now = 0
+        self._steps: Iterator[Step] | None = None
 
     @property
     def name(self) -> str:
-        return self.matcher.name
+        return self.exchange.name
+
+    @property
+    def tape(self) -> Tape:
+        """The first tape."""
+        return self.exchange.tapes[0]
+
+    @property
+    def matcher(self) -> Matcher:
+        """The market of the first tape."""
+        return self.exchange.markets[0]
 
     async def events(self) -> AsyncIterator[Event]:
-        """The tape's prices and what became of our orders, to the tape's end."""
-        tape, matcher = self.tape, self.matcher
-        outbox = matcher.outbox
-        for (at, open_, high, low, close, volume), end in zip(tape.rows(), tape.ends(), strict=True):
-            if low <= matcher.low_trigger or high >= matcher.high_trigger:
-                matcher.advance(at, end - at, open_, high, low, close, volume if tape.has_volume else -1)
-                while outbox:
-                    event = outbox.popleft()
-                    self._now = event.at
-                    yield event
-            else:
-                matcher.last = close
-            self._now = end
-            yield Quote(tape.instrument, end, close, close)
+        """The tapes' prices and what became of our orders, to the tapes' end; asked again, what has come since."""
+        exchange = self.exchange
+        outbox = exchange.outbox
+        if self._steps is None:
+            self._steps = exchange.play()
+        while outbox:
+            yield self._out()
+        for step in self._steps:
             while outbox:
-                event = outbox.popleft()
-                self._now = event.at
-                yield event
+                yield self._out()
+            if step.price:
+                self._now = step.at
+                yield exchange.quote(step)
+            while outbox:
+                yield self._out()
             await anyio.lowlevel.checkpoint()
+        while outbox:
+            yield self._out()
+
+    def _out(self) -> Event:
+        event = self.exchange.outbox.popleft()
+        self._now = event.at
+        return event
 
     async def submit(self, order: Order) -> None:
-        self.matcher.submit(order, self._now)
+        self.exchange.carry(SubmitOrder(order), self._now)
 
     async def cancel(self, order: Order) -> None:
-        self.matcher.cancel(order.id, self._now)
+        self.exchange.carry(CancelOrder(order), self._now)
+
+    async def settle(self, instrument: Instrument) -> None:
+        """Have what is unsettled moved to cash. Raises `InvalidMarket` for an instrument that is not traded here."""
+        self.exchange.carry(SettlePnl(instrument), self._now)
+
+    async def transfer(self, transfer: Transfer) -> None:
+        """Bring coins in from the wallet, or take them out to it: refused beyond what is there, or below health 80."""
+        self.exchange.carry(transfer, self._now)
 
     async def balances(self) -> Mapping[str, Amount]:
-        return self.matcher.balances()
+        return self.exchange.balances()
+
+    async def positions(self) -> Mapping[str, Position]:
+        return self.exchange.positions()

@@ -1,9 +1,11 @@
-"""The simulated exchange account, sans I/O: orders and prices in, events out. Spot.
+"""One market of the simulated exchange, sans I/O: orders and prices in, events out. Coins, contracts and pools.
 
-Rule 1. An order acts on the first price after it was submitted, never on the one it was decided on.
-Rule 2. A limit never fills worse than its limit, and no buy above the worst price that its hold covers.
-Rule 3. A resting limit fills at its own price, as maker, and only when the price trades through it.
-Rule 4. The account's balances are the exchange's own: they move with fills and with nothing else, and know no sleeve.
+Rule 1. An order acts on the first price after it arrived, never on the one it was decided on.
+Rule 2. A limit never fills worse than its limit, and no order beyond the worst price that its hold covers.
+Rule 3. A resting limit fills at its own price, as maker, and only when the price trades through it, unless `Rules.maker`
+        says otherwise.
+Rule 4. Contracts are closed by force where the price first reaches the tick that breaks the account, in its turn with
+        whatever else the price reaches on its way there.
 
 Inside a bar the price is taken to go open, low, high, close when the bar closes at or above its open, and open, high,
 low, close otherwise. Orders that are reached fill in the order in which that path reaches them, the older first.
@@ -17,10 +19,14 @@ from collections import deque
 from collections.abc import Mapping
 
 from ..errors import InvalidMarket
-from ..market import Instrument
-from ..money import PPM, Amount, Asset, Rounding, divide
+from ..margin import liquidation_tick
+from ..market import FundingRate, Instrument
+from ..money import PPM, Amount, Rounding, divide
 from ..orders import Accepted, Canceled, Event, Fill, Liquidity, Order, Rejected, Side, TimeInForce
-from .models import FeeIn, Rules
+from .account import Account
+from .amm import Pool
+from .models import FeeIn, Maker, Rules
+from .tape import Depth
 
 __all__ = ["Matcher"]
 
@@ -31,10 +37,30 @@ FAR = 1 << 62
 class _Live:
     """An order on the exchange: what is left of it, and what the exchange holds for it."""
 
-    __slots__ = ("fee_due", "fee_paid", "held", "held_asset", "left", "new", "order", "paid", "stopped", "traded")
+    __slots__ = (
+        "ahead",
+        "arrives",
+        "cancel_at",
+        "fee_due",
+        "fee_paid",
+        "held",
+        "held_asset",
+        "left",
+        "new",
+        "order",
+        "paid",
+        "stopped",
+        "traded",
+    )
 
-    def __init__(self, order: Order, held_asset: str, held: int) -> None:
+    def __init__(self, order: Order, held_asset: str, held: int, arrives: int) -> None:
         self.order = order
+        self.arrives = arrives
+        """When the market can first see it; 0 once it has."""
+        self.cancel_at = 0
+        """When a cancel that is on its way arrives; 0 for none."""
+        self.ahead: int | None = None
+        """Base units that stand before it at its price; None while no book has shown them."""
         self.left = order.place.qty
         self.new = True
         self.stopped = order.place.stop is not None
@@ -49,28 +75,35 @@ class _Live:
 
 
 class Matcher:
-    """One instrument's market and one account on it.
+    """One instrument's market, and an account on it.
 
-    `balances` are the account's coins by asset code. `low_trigger` and `high_trigger` are the prices at or beyond
-    which `advance` could do anything: a caller with many rows compares two integers and skips the rest.
+    `balances` are the account's coins by asset code, or the account itself, which several markets may share.
+    `low_trigger` and `high_trigger` are the prices at or beyond which `advance` could do anything: a caller with many
+    rows compares two integers and skips the rest.
     """
 
-    def __init__(self, instrument: Instrument, balances: Mapping[str, Amount], rules: Rules | None = None, *, name: str = "sim") -> None:
+    def __init__(
+        self, instrument: Instrument, balances: Mapping[str, Amount] | Account, rules: Rules | None = None, *, name: str = "sim"
+    ) -> None:
         self.instrument = instrument
         self.rules = Rules() if rules is None else rules
-        self.name = name
-        self.outbox: deque[Event] = deque()
+        self.account = balances if isinstance(balances, Account) else Account(balances, self.rules, name=name)
+        self.name = self.account.name
+        self.outbox: deque[Event] = self.account.outbox
+        self.account.trade_in(instrument)
+        self.net = self.account.nets.get(instrument.symbol)
+        self.markets: list[Matcher] = [self]
+        """All markets of the account, this one included."""
+        self._book: tuple[list[list[int]], list[list[int]]] | None = None
+        """Bids and asks as displayed last, best first, as [price, base units left]."""
+        self._pool: tuple[tuple[int, int], Pool] | None = None
+        """The pool as our own swaps at one instant and price have left it."""
         self.low_trigger = -1
         self.high_trigger = FAR
         self.last = 0
         self.trades = 0
-        self._coins: dict[str, int] = {code: amount.units for code, amount in balances.items()}
-        self._assets: dict[str, Asset] = {code: amount.asset for code, amount in balances.items()}
-        for asset in (instrument.base, instrument.quote):
-            if self._assets.setdefault(asset.code, asset) != asset:
-                raise InvalidMarket(f"the account counts {asset.code} with other decimal places than {instrument.symbol}")
-            self._coins.setdefault(asset.code, 0)
-        self._held: dict[str, int] = dict.fromkeys(self._coins, 0)
+        self._coins = self.account.coins
+        self._held = self.account.held
         self._live: dict[str, _Live] = {}
         self._known: set[str] = set()
 
@@ -78,10 +111,10 @@ class Matcher:
 
     def balances(self) -> dict[str, Amount]:
         """All coins of the account, held ones included."""
-        return {code: Amount(units, self._assets[code]) for code, units in self._coins.items()}
+        return self.account.balances()
 
     def available(self, code: str) -> int:
-        return self._coins[code] - self._held[code]
+        return self.account.available(code)
 
     # -- orders ------------------------------------------------------------------------------------------------------
 
@@ -90,6 +123,9 @@ class Matcher:
         if order.id in self._known:
             return
         self._known.add(order.id)
+        if self.net is not None:
+            for market in self.markets:
+                market.sync()
         reason = self._refuse(order)
         if reason:
             self.outbox.append(Rejected(order.id, now, reason))
@@ -99,7 +135,10 @@ class Matcher:
             self.outbox.append(Rejected(order.id, now, "insufficient funds"))
             return
         self._held[code] += units
-        self._live[order.id] = _Live(order, code, units)
+        late = self.rules.latency.total
+        self._live[order.id] = _Live(order, code, units, now + late if late else 0)
+        if self.net is not None:
+            self.net.orders[order.id] = (order.place.qty, 0) if order.place.side is Side.BUY else (0, order.place.qty)
         if order.place.limit is not None or order.place.stop is not None:
             self.outbox.append(Accepted(order.id, now, f"{self.name}-{order.id}"))
         self.low_trigger = FAR
@@ -120,6 +159,10 @@ class Matcher:
                 return "post only order would take"
             if place.side is Side.SELL and place.limit <= self.last:
                 return "post only order would take"
+        if self.rules.pool is not None and (place.stop is not None or (place.limit is not None and place.tif is not TimeInForce.IOC)):
+            return "a pool holds no resting orders"
+        if self.net is not None:
+            return self.account.refuse_contracts(order, self.last or place.limit or place.stop or order.worst or 1)
         if place.reduce_only and (place.side is Side.BUY or self._coins[market.base.code] <= 0):
             return "reduce only: no position to reduce"
         return ""
@@ -127,6 +170,8 @@ class Matcher:
     def _hold(self, order: Order) -> tuple[str, int]:
         """What the exchange sets aside: the coins to sell, or the cost at the highest price that the order may pay."""
         place, market = order.place, self.instrument
+        if self.net is not None:
+            return market.quote.code, 0
         if place.side is Side.SELL:
             return market.base.code, place.qty
         price = place.limit or order.worst or self.rules.slippage.fill_price(market, Side.BUY, place.qty, place.stop or self.last)
@@ -137,14 +182,20 @@ class Matcher:
     def cancel(self, order_id: str, now: int) -> None:
         """Take an order off the book. One that is not there any more is passed over: its fill or cancel was told."""
         live = self._live.get(order_id)
-        if live is not None:
-            self._off(live)
-            self.outbox.append(Canceled(order_id, now, "requested"))
-            self._watch()
+        if live is None:
+            return
+        if self.rules.latency.total:
+            live.cancel_at = live.cancel_at or now + self.rules.latency.total
+            self.low_trigger = FAR
+            return
+        self._expire(live, now, "requested")
+        self._watch()
 
     def _off(self, live: _Live) -> None:
         del self._live[live.order.id]
         self._held[live.held_asset] -= live.held
+        if self.net is not None:
+            self.net.orders.pop(live.order.id, None)
 
     # -- prices ------------------------------------------------------------------------------------------------------
 
@@ -153,20 +204,114 @@ class Matcher:
         room = FAR
         if self.rules.participation_ppm is not None and volume >= 0:
             room = divide(volume * self.rules.participation_ppm, PPM, Rounding.DOWN) * self.instrument.lot_units
+        self._point(at, open_)
         for live in list(self._live.values()):
-            room -= self._at_first_price(live, at, open_, room)
+            if self._here(live, at):
+                room -= self._at_first_price(live, at, open_, room)
         here = open_
         path = (low, high, close) if close >= open_ else (high, low, close)
         for step, there in enumerate(path, 1):
-            if here != there and self._live:
-                room = self._walk(at + interval * step // 4, here, there, room)
+            when = at + interval * step // 4
+            if here != there and (self._live or self.net is not None):
+                room = self._walk(when, here, there, room)
             here = there
+            if any(live.arrives or live.cancel_at for live in self._live.values()):
+                for live in list(self._live.values()):
+                    arrives = live.arrives
+                    if self._here(live, when) and arrives:
+                        room -= self._at_first_price(live, when, there, room)
+        if self.rules.maker is Maker.QUEUE and low == high and volume > 0:
+            self._consume_queue(at, close, volume * self.instrument.lot_units)
         self.last = close
         for live in self._live.values():
             limit = live.order.place.limit
-            if live.new and limit is not None and (close > limit if live.order.place.side is Side.BUY else close < limit):
+            if (
+                live.new
+                and not live.arrives
+                and limit is not None
+                and (close > limit if live.order.place.side is Side.BUY else close < limit)
+            ):
                 live.new = False
         self._watch()
+
+    def _here(self, live: _Live, at: int) -> bool:
+        """Whether the market sees an order by now; one whose cancel came first is gone."""
+        if live.order.id not in self._live or live.arrives > at:
+            return False
+        if live.cancel_at and live.cancel_at <= at:
+            self._expire(live, live.cancel_at, "requested")
+            return False
+        live.arrives = 0
+        return True
+
+    def _point(self, at: int, price: int) -> None:
+        """The market is at a price: what the account holds is worth that now, and is closed by force if it breaks it."""
+        if self.net is None:
+            self.account.prices[self.instrument.base.code] = (self.instrument, price)
+        elif self.net.price != price or self.net.base:
+            self.net.price = price
+            if self.net.base and self.account.broken(self.instrument.quote):
+                self.break_at(at)
+
+    def sync(self) -> None:
+        """Tell the account the latest price: rows that could not do anything were skipped."""
+        if self.last:
+            if self.net is not None:
+                self.net.price = self.last
+            else:
+                self.account.prices[self.instrument.base.code] = (self.instrument, self.last)
+
+    def break_at(self, at: int) -> None:
+        """The venue cancels the account's orders of contracts and closes as much as it takes, at the latest prices."""
+        for market in self.markets:
+            if market.net is not None:
+                for live in list(market._live.values()):
+                    market._expire(live, at, "liquidation")
+        if self.account.broken(self.instrument.quote):
+            self.account.liquidate(self.instrument, at)
+        for market in self.markets:
+            if market is not self and market.net is not None:
+                market._watch()
+
+    def fund(self, rate: FundingRate) -> None:
+        """Funding falls due: paid on what is held now, and a payment may be what breaks the account."""
+        for market in self.markets:
+            market.sync()
+        self.account.fund(rate)
+        if self.net is not None and self.net.price and self.net.base and self.account.broken(self.instrument.quote):
+            self.break_at(rate.at)
+        self._watch()
+
+    def settle(self, now: int) -> None:
+        """Have what is unsettled of these contracts moved to cash."""
+        if self.net is not None:
+            self.account.settle(self.instrument, now)
+            self._watch()
+
+    def display(self, depth: Depth) -> None:
+        """A book is shown: what orders at market take from now on, and what stands before orders that begin to rest."""
+        self._book = ([list(level) for level in depth.bids], [list(level) for level in depth.asks])
+        for live in self._live.values():
+            if live.ahead is None and live.order.place.limit is not None and not live.stopped:
+                live.ahead = self._displayed(live)
+
+    def _displayed(self, live: _Live) -> int | None:
+        """What the book shows at an order's own price, all of it before the order; None when no book was shown."""
+        if self._book is None:
+            return None
+        levels = self._book[0] if live.order.place.side is Side.BUY else self._book[1]
+        return sum(qty for price, qty in levels if price == live.order.place.limit)
+
+    def _consume_queue(self, at: int, price: int, traded: int) -> None:
+        """Trades at one price fill what stood there first, and then the orders behind it, the older first."""
+        for live in list(self._live.values()):
+            place = live.order.place
+            if place.limit != price or live.stopped or live.new or live.arrives or live.ahead is None:
+                continue
+            live.ahead -= traded
+            if live.ahead < 0:
+                over, live.ahead = -live.ahead, 0
+                self._trade(live, at, price, min(live.left, over), Liquidity.MAKER)
 
     def _at_first_price(self, live: _Live, at: int, price: int, room: int) -> int:
         """The row's first price: orders at market fill, orders that just came may take, gapped stops and limits go off."""
@@ -184,9 +329,17 @@ class Matcher:
             return self._take(live, at, price, room)
         if live.new and not place.post_only:
             return self._take_or_rest(live, at, price, room)
+        if live.new and self.rules.latency.total:
+            return self._refuse_to_take(live, at, price)
         live.new = False
-        through = price < place.limit if buy else price > place.limit
+        through = self._through(buy, price, place.limit)
         return self._trade(live, at, place.limit, min(live.left, room), Liquidity.MAKER) if through else 0
+
+    def _through(self, buy: bool, price: int, limit: int) -> bool:
+        """Whether a price fills what rests at a limit."""
+        if self.rules.maker is Maker.TOUCH:
+            return price <= limit if buy else price >= limit
+        return price < limit if buy else price > limit
 
     def _take_or_rest(self, live: _Live, at: int, price: int, room: int) -> int:
         """A limit order that meets the market: it takes what it can, and what is left rests, or is canceled if immediate.
@@ -200,23 +353,58 @@ class Matcher:
         if place.tif is TimeInForce.IOC and live.left and live.order.id in self._live:
             self._expire(live, at, "immediate or cancel")
         live.new = crossed
+        if not crossed and live.ahead is None:
+            live.ahead = self._displayed(live)
         return filled
 
     def _walk(self, at: int, here: int, there: int, room: int) -> int:
-        """The price moves from here to there: what it reaches goes off, the nearest first, the older first."""
+        """The price moves from here to there: what it reaches goes off, the nearest first, the older first.
+
+        The tick that breaks an account with contracts takes its turn among them, and is found anew after each fill.
+        """
         falling = there < here
         reached = []
         for age, live in enumerate(self._live.values()):
             place = live.order.place
             buy = place.side is Side.BUY
+            if live.arrives:
+                continue
             if live.stopped and place.stop is not None:
                 if falling is not buy and (place.stop >= there if falling else place.stop <= there):
                     reached.append((abs(place.stop - here), age, live))
-            elif place.limit is not None and falling is buy and (there < place.limit if falling else there > place.limit):
+            elif place.limit is not None and falling is buy and self._through(buy, there, place.limit):
                 reached.append((max(0, (here - place.limit) if falling else (place.limit - here)), age, live))
-        for _, _, live in sorted(reached, key=lambda hit: hit[:2]):
-            room -= self._reach(live, at, room)
+        for distance, _, live in sorted(reached, key=lambda hit: hit[:2]):
+            if self.net is not None:
+                self._break_on_the_way(at, here, there, distance)
+            if live.order.id in self._live:
+                room -= self._reach(live, at, room)
+        if self.net is not None:
+            self._break_on_the_way(at, here, there, abs(there - here))
+            self._point(at, there)
         return room
+
+    def _break_on_the_way(self, at: int, here: int, there: int, distance: int) -> None:
+        """Close by force where the price breaks the account before it has gone this far."""
+        net, sign = self.net, 1 if there > here else -1
+        while net is not None and net.base * sign < 0:
+            tick = self._breaking_price()
+            if tick is None or (tick - here) * sign > distance:
+                return
+            before = net.base
+            net.price = max(tick, here) if sign > 0 else min(tick, here)
+            if not self.account.broken(self.instrument.quote):
+                return
+            self.break_at(at)
+            if net.base == before:
+                return
+
+    def _breaking_price(self) -> int | None:
+        """The tick, against the position, at which the account breaks, with its open orders as they are."""
+        account = self.account.margin(self.instrument.quote)
+        if not any(one.symbol == self.instrument.symbol and one.base for one in account.contracts):
+            return None
+        return liquidation_tick(account, self.instrument.symbol, self.instrument.tick_units)
 
     def _reach(self, live: _Live, at: int, room: int) -> int:
         place = live.order.place
@@ -241,51 +429,104 @@ class Matcher:
     def _take(self, live: _Live, at: int, price: int, room: int) -> int:
         """Take liquidity at a price, with slippage by size, never beyond the order's limit or the hold's worst price."""
         place, market = live.order.place, self.instrument
-        qty = min(live.left, room) // market.lot_units * market.lot_units
+        qty = min(live.left, room, self._reducible(live)) // market.lot_units * market.lot_units
         if qty <= 0:
-            if place.tif is TimeInForce.IOC:
+            self._expire_if_nothing_to_reduce(live, at)
+            if place.tif is TimeInForce.IOC and live.order.id in self._live:
                 self._expire(live, at, "immediate or cancel")
             return 0
-        fill_price = self.rules.slippage.fill_price(market, place.side, qty, price)
-        if place.side is Side.BUY:
-            bound = live.order.worst if place.limit is None else place.limit
-            if bound is not None and fill_price > bound:
-                if price > bound:
-                    if place.limit is None:
-                        self._expire(live, at, f"the price {market.price_text(price)} is beyond what the hold covers")
-                    return 0
-                fill_price = bound
-        elif place.limit is not None:
-            fill_price = max(fill_price, place.limit)
-        filled = self._trade(live, at, fill_price, qty, Liquidity.TAKER)
-        if place.tif is TimeInForce.IOC and live.left:
+        bound = live.order.worst if place.limit is None else place.limit
+        buy = place.side is Side.BUY
+        if bound is not None and (price > bound if buy else price < bound):
+            if place.limit is None:
+                self._expire(live, at, f"the price {market.price_text(price)} is beyond what the hold covers")
+            return 0
+        if self.rules.pool is not None:
+            filled = self._swap(live, at, price, qty, bound)
+        elif self._book is not None:
+            filled = self._take_levels(live, at, qty, bound)
+        else:
+            fill_price = self.rules.slippage.fill_price(market, place.side, qty, price)
+            if bound is not None:
+                fill_price = min(fill_price, bound) if buy else max(fill_price, bound)
+            filled = self._trade(live, at, fill_price, qty, Liquidity.TAKER)
+        if place.tif is TimeInForce.IOC and live.left and live.order.id in self._live:
             self._expire(live, at, "immediate or cancel")
         return filled
 
-    def _trade(self, live: _Live, at: int, price: int, qty: int, liquidity: Liquidity) -> int:
+    def _reducible(self, live: _Live) -> int:
+        """How much of a reduce-only order of contracts there is a position for."""
+        if self.net is None or not live.order.reduce_only:
+            return FAR
+        return max(0, -live.order.place.side.sign * self.net.base)
+
+    def _take_levels(self, live: _Live, at: int, qty: int, bound: int | None) -> int:
+        """Take the levels that the book shows, the best first, each at its own price, down to the bound."""
+        assert self._book is not None
+        buy, filled = live.order.place.side is Side.BUY, 0
+        for level in self._book[1] if buy else self._book[0]:
+            price, shown = level
+            if filled >= qty or (bound is not None and (price > bound if buy else price < bound)):
+                break
+            part = self._trade(live, at, price, min(qty - filled, shown), Liquidity.TAKER)
+            level[1] -= part
+            filled += part
+        return filled
+
+    def _swap(self, live: _Live, at: int, price: int, qty: int, bound: int | None) -> int:
+        """Swap with the pool, which others keep at the market's price; whole or, beyond the bound, not at all.
+
+        The fill's price is the average that was paid, rounded so that the money is never better than it says.
+        """
+        market, buy = self.instrument, live.order.place.side is Side.BUY
+        times, over = market.ratio
+        if self._pool is None or self._pool[0] != (at, price):
+            assert self.rules.pool is not None
+            self._pool = (at, price), self.rules.pool.at_price(price * times, over)
+        try:
+            swap = self._pool[1].buy(qty) if buy else self._pool[1].sell(qty)
+        except InvalidMarket as error:
+            self._expire(live, at, f"the pool cannot fill it: {error}")
+            return 0
+        money = swap.paid if buy else swap.got
+        limit = None if bound is None else market.cost(bound, qty, Rounding.FLOOR if buy else Rounding.CEIL)
+        if money <= 0 or (limit is not None and (money > limit if buy else money < limit)):
+            self._expire(live, at, "the pool's price for this size is beyond the order's")
+            return 0
+        average = divide(money * over, qty * times, Rounding.FLOOR if buy else Rounding.CEIL)
+        self._pool = self._pool[0], swap.pool
+        return self._trade(live, at, max(1, average), qty, Liquidity.TAKER, cost=money)
+
+    def _trade(self, live: _Live, at: int, price: int, qty: int, liquidity: Liquidity, cost: int | None = None) -> int:
         market, order = self.instrument, live.order
         side = order.place.side
-        qty = qty // market.lot_units * market.lot_units
+        qty = min(qty, self._reducible(live)) // market.lot_units * market.lot_units
         if qty <= 0:
+            self._expire_if_nothing_to_reduce(live, at)
             return 0
         buy = side is Side.BUY
-        live.traded += price * qty
-        cost = market.cost(1, live.traded, Rounding.CEIL if buy else Rounding.FLOOR) - live.paid
-        live.paid += cost
-        asset, millionths = self.rules.fees.due(market, side, qty, cost, liquidity)
+        if cost is None:
+            live.traded += price * qty
+            cost = market.cost(1, live.traded, Rounding.CEIL if buy else Rounding.FLOOR) - live.paid
+            live.paid += cost
+        asset, millionths = self.rules.fees.due(market, side, qty, cost, liquidity) if self.rules.pool is None else (market.quote, 0)
         live.fee_due += millionths
         fee = Amount(divide(live.fee_due, PPM, Rounding.CEIL) - live.fee_paid, asset)
         live.fee_paid += fee.units
-        base, quote = market.base.code, market.quote.code
-        coins = self._coins
-        if buy:
-            coins[base] += qty
-            coins[quote] -= cost
-        else:
-            coins[base] -= qty
-            coins[quote] += cost
-        coins[fee.asset.code] -= fee.units
         live.left -= qty
+        if self.net is not None:
+            self.account.trade(market, qty if buy else -qty, cost if buy else -cost, fee.units)
+            self.net.orders[order.id] = (live.left, 0) if buy else (0, live.left)
+        else:
+            base, quote = market.base.code, market.quote.code
+            coins = self._coins
+            if buy:
+                coins[base] += qty
+                coins[quote] -= cost
+            else:
+                coins[base] -= qty
+                coins[quote] += cost
+            coins[fee.asset.code] -= fee.units
         self.trades += 1
         if live.left:
             spent = cost + (fee.units if fee.asset is market.quote else 0)
@@ -295,7 +536,14 @@ class Matcher:
         else:
             self._off(live)
         self.outbox.append(Fill(order.id, at, market, side, qty, price, cost, fee, liquidity, f"{self.name}-{self.trades}", self.name))
+        if self.net is not None:
+            self.account.after_trade(market, at)
+            self._expire_if_nothing_to_reduce(live, at)
         return qty
+
+    def _expire_if_nothing_to_reduce(self, live: _Live, at: int) -> None:
+        if live.order.id in self._live and not self._reducible(live):
+            self._expire(live, at, "reduce only: no position left to reduce")
 
     def _expire(self, live: _Live, at: int, reason: str) -> None:
         self._off(live)
@@ -307,10 +555,16 @@ class Matcher:
         for live in self._live.values():
             place = live.order.place
             price = place.stop if live.stopped else place.limit
-            if price is None or live.new:
+            if price is None or live.new or live.arrives or live.cancel_at:
                 low = FAR
             elif live.stopped is (place.side is Side.BUY):
                 high = min(high, price)
             else:
                 low = max(low, price)
+        if self.net is not None and self.net.base:
+            tick = self._breaking_price()
+            if tick is not None and self.net.base > 0:
+                low = max(low, tick)
+            elif tick is not None:
+                high = min(high, tick)
         self.low_trigger, self.high_trigger = low, high

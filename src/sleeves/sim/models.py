@@ -5,16 +5,20 @@ Integers and named rounding only; every choice is data, and `Rules.describe` nam
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from math import isqrt
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..errors import InvalidAmount
-from ..market import Instrument
-from ..money import PPM, Amount, Asset, Fraction, Rounding, decimal_text, divide, ppm
+from ..margin import Weights
+from ..market import BP, Instrument
+from ..money import PPM, Amount, Asset, Fraction, Rounding, decimal_text, divide, parse_units, ppm
 from ..orders import Liquidity, Side
+from .amm import Pool
 
-__all__ = ["FeeIn", "Fees", "Rules", "Slippage"]
+__all__ = ["FeeIn", "Fees", "Latency", "Maker", "Rules", "Settles", "Slippage", "SquareRoot"]
 
 
 class FeeIn(StrEnum):
@@ -103,40 +107,221 @@ class Slippage:
         by = self.of_notional(market.cost(price, qty, Rounding.CEIL), market.quote)
         return market.shift(price, by, Rounding.CEIL) if side is Side.BUY else market.shift(price, -by, Rounding.FLOOR)
 
+    def describe(self) -> str:
+        if not self.high_ppm:
+            return "slippage: none"
+        return f"slippage at market: {_percent(self.low_ppm)} rising with size to {_percent(self.high_ppm)} at {self.full_at} quote coins"
+
+    def worst(self) -> Slippage:
+        """Every size slips like the largest."""
+        return Slippage(self.high_ppm, self.high_ppm, self.full_at)
+
+    def best(self) -> Slippage:
+        """Every size slips like the smallest."""
+        return Slippage(self.low_ppm, self.low_ppm, self.full_at)
+
+
+@frozen(order=False)
+class SquareRoot:
+    """How far from the price an order at market fills, by the square-root law of market impact.
+
+        slippage = half_spread + impact x sqrt(notional / daily_volume)
+
+    in parts per million, the root rounded up. `impact_ppm` is what an order of a whole day's volume would move the
+    price by, about the market's daily volatility; `daily_volume` is in quote coins. The law is the one that Almgren and
+    others measured (2005) and that practitioners quote as "sigma times the root of the participation".
+    """
+
+    half_spread_ppm: int
+    impact_ppm: int
+    daily_volume: str = field(converter=str)
+
+    @classmethod
+    def of(cls, *, half_spread: Fraction, impact: Fraction, daily_volume: str) -> SquareRoot:
+        return cls(ppm(half_spread, "half spread"), ppm(impact, "impact"), daily_volume)
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in (("half spread", self.half_spread_ppm), ("impact", self.impact_ppm)):
+            if type(value) is not int or not 0 <= value < PPM:
+                raise InvalidAmount(f"{name} {value!r} must be whole parts per million from 0 to below 1,000,000; use SquareRoot.of")
+        if Asset("QUOTE", 18)(self.daily_volume).units <= 0:
+            raise InvalidAmount(f"daily volume {self.daily_volume} must be positive")
+
+    def of_notional(self, notional: int, quote: Asset) -> int:
+        """Slippage in parts per million for this notional in units of the quote asset; less than all of the price."""
+        square = divide(max(0, notional) * self.impact_ppm**2, quote(self.daily_volume).units, Rounding.CEIL)
+        root = isqrt(square)
+        return min(PPM - 1, self.half_spread_ppm + root + (root * root < square))
+
+    def fill_price(self, market: Instrument, side: Side, qty: int, price: int) -> int:
+        """Where an order of this size fills when the market is at `price`."""
+        by = self.of_notional(market.cost(price, qty, Rounding.CEIL), market.quote)
+        return market.shift(price, by, Rounding.CEIL) if side is Side.BUY else market.shift(price, -by, Rounding.FLOOR)
+
+    def describe(self) -> str:
+        law = f"half a spread of {_percent(self.half_spread_ppm)} and {_percent(self.impact_ppm)} times the root of"
+        return f"slippage at market: {law} notional over {self.daily_volume} quote coins a day"
+
+    def worst(self) -> SquareRoot:
+        """Twice the impact and the spread."""
+        return SquareRoot(min(PPM - 1, 2 * self.half_spread_ppm), min(PPM - 1, 2 * self.impact_ppm), self.daily_volume)
+
+    def best(self) -> SquareRoot:
+        """Half the impact and the spread."""
+        return SquareRoot(self.half_spread_ppm // 2, self.impact_ppm // 2, self.daily_volume)
+
+
+@frozen(order=False)
+class Latency:
+    """How late the desk sees a price, and how late the venue sees an order or a cancel, in nanoseconds.
+
+    Both delay when an order can first act: it was decided on a price that is `data_ns` old, and arrives `order_ns` later.
+    """
+
+    order_ns: int = 0
+    data_ns: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in (("order_ns", self.order_ns), ("data_ns", self.data_ns)):
+            if type(value) is not int or value < 0:
+                raise InvalidAmount(f"latency {name} {value!r} must be whole nanoseconds, and not negative")
+
+    @property
+    def total(self) -> int:
+        return self.order_ns + self.data_ns
+
+
+class Maker(StrEnum):
+    """When a resting limit fills."""
+
+    THROUGH = "through"
+    """When the price trades through it: whatever stood before it in the queue is filled too then."""
+    QUEUE = "queue"
+    """Also when trades at its very price have consumed what stood before it, where the tape shows single trades."""
+    TOUCH = "touch"
+    """As soon as the price touches it, as if it were first in the queue. For the optimistic bound, not for belief."""
+
+
+class Settles(StrEnum):
+    """When a venue moves profit and loss of contracts to cash."""
+
+    ASKED = "asked"
+    """When it is asked to, as Drift does."""
+    AT_ONCE = "at once"
+    """With every fill and funding payment, as most exchanges do."""
+
+
+def _percent(rate: int) -> str:
+    return decimal_text(rate, 4) + "%"
+
+
+def _collateral(given: Mapping[Asset, Weights] | Iterable[tuple[Asset, Weights]]) -> tuple[tuple[Asset, Weights], ...]:
+    return tuple(given.items() if isinstance(given, Mapping) else given)
+
 
 @frozen(order=False)
 class Rules:
-    """How the simulated venue works. `participation_ppm` limits fills to a part of each row's volume; None: no limit."""
+    """How the simulated venue works. Every choice is data, and `describe` names each.
+
+    `participation_ppm` limits fills to a part of each row's volume; None: no limit. Where the tape has a book, orders
+    at market walk its levels instead of slipping; where there is a `pool`, they swap with it. For contracts: what an
+    account may be worth at most in times of its equity, the buffer above the requirement that a forced close restores
+    (Drift: 2%), how coins besides the quote weigh as collateral, and the health that a withdrawal must leave.
+    """
 
     fees: Fees = field(factory=Fees)
-    slippage: Slippage = field(factory=Slippage)
+    slippage: Slippage | SquareRoot = field(factory=Slippage)
     participation_ppm: int | None = None
+    latency: Latency = Latency()
+    maker: Maker = Maker.THROUGH
+    pool: Pool | None = None
+    settles: Settles = Settles.ASKED
+    most_leverage_bp: int = 10 * BP
+    liquidation_buffer_bp: int = 200
+    collateral: tuple[tuple[Asset, Weights], ...] = field(default=(), converter=_collateral)
+    least_health: int = 80
 
     @classmethod
-    def of(cls, *, fees: Fees | None = None, slippage: Slippage | None = None, participation: Fraction | None = None) -> Rules:
-        return cls(fees or Fees(), slippage or Slippage(), None if participation is None else ppm(participation, "participation"))
+    def of(
+        cls,
+        *,
+        fees: Fees | None = None,
+        slippage: Slippage | SquareRoot | None = None,
+        participation: Fraction | None = None,
+        latency: Latency | None = None,
+        maker: Maker | str = Maker.THROUGH,
+        pool: Pool | None = None,
+        settles: Settles | str = Settles.ASKED,
+        most_leverage: str | int = 10,
+        collateral: Mapping[Asset, Weights] | None = None,
+    ) -> Rules:
+        return cls(
+            fees or Fees(),
+            slippage or Slippage(),
+            None if participation is None else ppm(participation, "participation"),
+            latency or Latency(),
+            Maker(maker),
+            pool,
+            Settles(settles),
+            parse_units(most_leverage, 4, "most_leverage"),
+            collateral=collateral or {},
+        )
 
     def __attrs_post_init__(self) -> None:
         part = self.participation_ppm
         if part is not None and (type(part) is not int or not 0 < part <= PPM):
             raise InvalidAmount(f"participation of {self.participation_ppm} ppm must lie above 0% and up to 100%")
+        if type(self.most_leverage_bp) is not int or self.most_leverage_bp < BP:
+            raise InvalidAmount(f"most leverage {self.most_leverage_bp!r} bp must be at least {BP}, once")
+        if type(self.liquidation_buffer_bp) is not int or self.liquidation_buffer_bp < 0:
+            raise InvalidAmount(f"liquidation buffer {self.liquidation_buffer_bp!r} bp must be whole, and not negative")
+        if type(self.least_health) is not int or not 0 <= self.least_health <= 100:
+            raise InvalidAmount(f"least health {self.least_health!r} must be a whole number from 0 to 100")
+        kinds = isinstance(self.maker, Maker) and isinstance(self.settles, Settles) and isinstance(self.latency, Latency)
+        if not kinds or not isinstance(self.slippage, (Slippage, SquareRoot)) or not isinstance(self.fees, Fees):
+            raise InvalidAmount(f"{self!r}: fees, slippage, latency, maker and settles are of their own types")
+
+    def pessimistic(self) -> Rules:
+        """The same venue on its worst day: most slippage for every size, taker fees for all, twice the latency."""
+        fees = Fees(max(self.fees.maker_ppm, self.fees.taker_ppm), self.fees.taker_ppm, self.fees.taken_in)
+        latency = Latency(2 * self.latency.order_ns, 2 * self.latency.data_ns)
+        return evolve(self, fees=fees, slippage=self.slippage.worst(), latency=latency, maker=Maker.THROUGH)
+
+    def optimistic(self) -> Rules:
+        """The same venue on its best day: least slippage for every size, limits fill on touch, no latency, all the volume."""
+        return evolve(self, slippage=self.slippage.best(), latency=Latency(), maker=Maker.TOUCH, participation_ppm=None)
 
     def describe(self) -> list[str]:
         """Each choice in a sentence, for reports."""
-
-        def percent(rate: int) -> str:
-            return decimal_text(rate, 4) + "%"
-
-        fees, slip = self.fees, self.slippage
+        fees, late = self.fees, self.latency
         lines = [
-            f"fees: maker {percent(fees.maker_ppm)}, taker {percent(fees.taker_ppm)}, taken in the {fees.taken_in} asset",
-            f"slippage at market: {percent(slip.low_ppm)} rising with size to {percent(slip.high_ppm)} at {slip.full_at} quote coins"
-            if slip.high_ppm
-            else "slippage: none",
-            "resting limits fill at their price, as maker, only when the price trades through them",
+            f"fees: maker {_percent(fees.maker_ppm)}, taker {_percent(fees.taker_ppm)}, taken in the {fees.taken_in} asset",
+            self.slippage.describe() if self.pool is None else f"orders at market swap with a pool: {self.pool.describe()}",
+            _MAKER[self.maker],
             "path inside a bar: open, low, high, close when it closes at or above its open; else open, high, low, close",
-            "an order acts on the first price after the decision: the next bar's open",
+            "an order acts on the first price after the decision: the next bar's open"
+            if not late.total
+            else f"an order acts on the first price {late.total / 1e6:g} ms after the price it was decided on "
+            f"({late.data_ns / 1e6:g} ms to see it, {late.order_ns / 1e6:g} ms to arrive)",
         ]
         if self.participation_ppm is not None:
-            lines.append(f"fills take at most {percent(self.participation_ppm)} of a row's volume")
+            lines.append(f"fills take at most {_percent(self.participation_ppm)} of a row's volume")
         return lines
+
+    def describe_contracts(self) -> list[str]:
+        """The choices that only contracts meet."""
+        lines = [
+            f"contracts: at most {decimal_text(self.most_leverage_bp, 4)}x with all open orders filled; settled {self.settles}",
+            f"liquidation at maintenance, until {_percent(self.liquidation_buffer_bp * 100)} above it; then bankruptcy",
+        ]
+        for asset, weights in self.collateral:
+            share = f"{_percent(weights.initial_asset * 100)} to open, {_percent(weights.maintenance_asset * 100)} to keep"
+            lines.append(f"{asset} counts as collateral: {share}")
+        return lines
+
+
+_MAKER = {
+    Maker.THROUGH: "resting limits fill at their price, as maker, only when the price trades through them",
+    Maker.QUEUE: "resting limits fill at their price, as maker, when the price trades through them or trades consume the queue",
+    Maker.TOUCH: "resting limits fill at their price, as maker, as soon as the price touches them",
+}

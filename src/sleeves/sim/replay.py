@@ -5,17 +5,18 @@ Each row first moves the market, so that orders from earlier decisions fill; the
 
 from __future__ import annotations
 
+import copy
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from ..desk import Desk
 from ..errors import EngineFault, VaultError
 from ..money import Amount, decimal_text
-from ..orders import CancelOrder, Command, SubmitOrder
+from ..orders import Command
 from ..report import Report
-from .matcher import Matcher
+from .exchange import Exchange
 from .models import FeeIn, Rules
 from .tape import Tape
 
@@ -23,6 +24,9 @@ __all__ = ["account_of", "replay"]
 
 BLOCK = 16_384
 """Rows between two looks at progress and faults."""
+
+MOST_COPIED = 20_000
+"""Records of a desk that is still copied for its bounds."""
 
 
 def account_of(desk: Desk) -> dict[str, Amount]:
@@ -34,35 +38,74 @@ def account_of(desk: Desk) -> dict[str, Amount]:
     return coins
 
 
-def replay(desk: Desk, tape: Tape, *, rules: Rules | None = None, progress: bool | Callable[[int], object] | None = None) -> Report:
-    """Run the desk over the tape and report.
+def replay(
+    desk: Desk,
+    tape: Tape | Sequence[Tape],
+    *,
+    rules: Rules | Mapping[str, Rules] | None = None,
+    progress: bool | Callable[[int], object] | None = None,
+    bounds: bool = True,
+) -> Report:
+    """Run the desk over the tape, or over several that share one account, and report.
 
+    `rules` are for all markets, or by symbol. With `bounds` a copy of the desk is kept, so that the report can say what
+    the pessimistic and the optimistic rules would have made of the run; they are run when first asked for.
     `progress` is called with the number of rows done since the last call; by default a bar is drawn when the run is
     long, on a terminal or in a notebook, if tqdm is installed; False draws none. Raises `EngineFault` when an engine
     raises, with the engine's own error as its cause; the books are sound up to there. Raises `VaultError` when the desk
-    has lived beyond the tape's begin, or has open orders.
+    has lived beyond the tape's begin, or has open orders or contracts.
     """
-    if not isinstance(desk, Desk) or not isinstance(tape, Tape):
+    tapes = (tape,) if isinstance(tape, Tape) else tuple(tape) if isinstance(tape, (list, tuple)) else ()
+    if not isinstance(desk, Desk) or not tapes or not all(isinstance(one, Tape) for one in tapes):
         raise VaultError(f"replay runs a Desk over a Tape, not {type(desk).__name__} over {type(tape).__name__}")
-    fees = (rules or Rules()).fees
-    if fees.taken_in is FeeIn.QUOTE and max(fees.taker_ppm, fees.maker_ppm) > desk.allowance.fee_ppm:
-        most = decimal_text(max(fees.taker_ppm, fees.maker_ppm), 4)
-        raise VaultError(f'this venue takes a fee of {most}%, more than buys set aside: Desk(..., allowance=Allowance.of(fee="{most}%"))')
-    if tape.at[0] < desk.books.now:
-        raise VaultError(f"this desk has lived until {desk.books.now} ns, and {tape.name} begins before that, at {tape.at[0]} ns")
+    _check_fit(desk, tapes, rules)
+    kept = _copy_of(desk) if bounds else "not asked for"
+    exchange, last = _play(desk, tapes, rules, progress)
+    return Report(
+        desk,
+        tape=tapes[0] if len(tapes) == 1 else tapes,
+        rules=_Described(exchange),
+        holdings=exchange.balances(),
+        positions=exchange.positions(),
+        bounds=None if not bounds else _Bounds(kept, tapes, exchange.rules),
+    )
+
+
+def _check_fit(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] | None) -> None:
+    """The desk can begin on these tapes and pay this venue's fees."""
+    for tape in tapes:
+        fees = ((rules.get(tape.instrument.symbol) if isinstance(rules, Mapping) else rules) or Rules()).fees
+        if fees.taken_in is FeeIn.QUOTE and max(fees.taker_ppm, fees.maker_ppm) > desk.allowance.fee_ppm:
+            most = decimal_text(max(fees.taker_ppm, fees.maker_ppm), 4)
+            raise VaultError(
+                f'this venue takes a fee of {most}%, more than buys set aside: Desk(..., allowance=Allowance.of(fee="{most}%"))'
+            )
+        if tape.at[0] < desk.books.now:
+            raise VaultError(f"this desk has lived until {desk.books.now} ns, and {tape.name} begins before that, at {tape.at[0]} ns")
     if desk.open_orders():
         raise VaultError(f"this desk has open orders that a new simulated venue knows nothing of: {desk.open_orders()[0].id}")
-    matcher = Matcher(tape.instrument, account_of(desk), rules)
-    index = desk.index(tape.instrument)
-    with _bar(len(tape), progress) as advance, _rare_collections():
-        last = _run(desk, tape, matcher, index, advance)
+    for vault in desk.treasury.vaults:
+        for sleeve in vault.sleeves.values():
+            if sleeve.contracts() or sleeve.unsettled_units():
+                raise VaultError(f"sleeve {sleeve.name} has open contracts that a new simulated venue knows nothing of")
+
+
+def _play(
+    desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] | None, progress: bool | Callable[[int], object] | None
+) -> tuple[Exchange, int | None]:
+    exchange = Exchange(tapes, account_of(desk), rules)
+    indexes = [desk.index(tape.instrument) for tape in tapes]
+    with _bar(sum(map(len, tapes)), progress) as advance, _rare_collections():
+        last = _run(desk, tapes[0], exchange, indexes[0], advance) if exchange.plain else _run_all(desk, exchange, indexes, advance)
     if last is not None:
         desk.mark(last)
-    return Report(desk, tape=tape, rules=matcher.rules, holdings=matcher.balances())
+    return exchange, last
 
 
-def _run(desk: Desk, tape: Tape, matcher: Matcher, index: int, advance: Callable[[int], object] | None) -> int | None:
+def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, advance: Callable[[int], object] | None) -> int | None:
+    """One market and nothing but its rows: the loop that `Exchange.play` is, without an object per row."""
     quote = desk.quote
+    matcher = exchange.markets[0]
     known_volume = tape.has_volume
     ends = tape.ends()
     now = None
@@ -83,37 +126,109 @@ def _run(desk: Desk, tape: Tape, matcher: Matcher, index: int, advance: Callable
             if low <= matcher.low_trigger or high >= matcher.high_trigger:
                 matcher.advance(at, now - at, open_, high, low, close, volume if known_volume else -1)
                 if matcher.outbox:
-                    _drain(desk, matcher)
+                    _drain(desk, exchange)
             else:
                 matcher.last = close
             commands = quote(index, now, close, close)
             if commands:
-                _carry(commands, matcher, now)
+                _carry(commands, exchange, now)
                 if matcher.outbox:
-                    _drain(desk, matcher)
-        if len(desk.faults) > known_faults:
-            sleeve, error = desk.faults[known_faults]
-            raise EngineFault(f"the engine of sleeve {sleeve} raised {type(error).__name__}: {error}") from error
+                    _drain(desk, exchange)
+        _raise_fault(desk, known_faults)
         if advance is not None:
             advance(last - first)
     return now
 
 
-def _drain(desk: Desk, matcher: Matcher) -> None:
-    outbox = matcher.outbox
+def _run_all(desk: Desk, exchange: Exchange, indexes: Sequence[int], advance: Callable[[int], object] | None) -> int | None:
+    """Several markets, funding, books: step by step, as `VirtualDriver` plays them."""
+    outbox, quote = exchange.outbox, desk.quote
+    known_faults, done, now = len(desk.faults), 0, None
+    for step in exchange.play():
+        if outbox:
+            _drain(desk, exchange)
+        if step.price:
+            now = step.at
+            commands = quote(indexes[step.market], now, step.price, step.price)
+            if commands:
+                _carry(commands, exchange, now)
+                if outbox:
+                    _drain(desk, exchange)
+            done += 1
+            if done % BLOCK == 0:
+                _raise_fault(desk, known_faults)
+                if advance is not None:
+                    advance(BLOCK)
+    _raise_fault(desk, known_faults)
+    if advance is not None:
+        advance(done % BLOCK)
+    return now
+
+
+def _raise_fault(desk: Desk, known: int) -> None:
+    if len(desk.faults) > known:
+        sleeve, error = desk.faults[known]
+        raise EngineFault(f"the engine of sleeve {sleeve} raised {type(error).__name__}: {error}") from error
+
+
+def _drain(desk: Desk, exchange: Exchange) -> None:
+    outbox = exchange.outbox
     while outbox:
         event = outbox.popleft()
         commands = desk.step(event)
         if commands:
-            _carry(commands, matcher, event.at)
+            _carry(commands, exchange, event.at)
 
 
-def _carry(commands: Sequence[Command] | Iterable[Command], matcher: Matcher, now: int) -> None:
+def _carry(commands: Sequence[Command], exchange: Exchange, now: int) -> None:
     for command in commands:
-        if isinstance(command, SubmitOrder):
-            matcher.submit(command.order, now)
-        elif isinstance(command, CancelOrder):
-            matcher.cancel(command.order.id, now)
+        exchange.carry(command, now)
+
+
+class _Described:
+    """The rules of a run in sentences: once where all markets share them, else by symbol."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._rules = dict(exchange.rules)
+        self._perpetual = any(market.net is not None for market in exchange.markets)
+
+    def describe(self) -> list[str]:
+        rules = list(self._rules.values())
+        if all(one == rules[0] for one in rules):
+            lines = rules[0].describe()
+        else:
+            lines = [f"{symbol}: {line}" for symbol, one in self._rules.items() for line in one.describe()]
+        return [*lines, *rules[0].describe_contracts()] if self._perpetual else lines
+
+
+def _copy_of(desk: Desk) -> Desk | str:
+    """The desk as it is now, to be run again; or why it cannot be copied."""
+    if len(desk.books.journal) > MOST_COPIED:
+        return f"the desk has lived long: its journal holds more than {MOST_COPIED:,} records"
+    try:
+        return copy.deepcopy(desk)
+    except Exception as error:
+        return f"the desk cannot be copied: {type(error).__name__}: {error}"
+
+
+class _Bounds:
+    """What the same run comes to under the pessimistic and the optimistic rules, run when asked for."""
+
+    def __init__(self, desk: Desk | str, tapes: Sequence[Tape], rules: Mapping[str, Rules]) -> None:
+        self._desk, self._tapes, self._rules = desk, tapes, rules
+
+    def __call__(self) -> tuple[Report, Report] | str:
+        if isinstance(self._desk, str):
+            return self._desk
+        reports = []
+        for bound in (Rules.pessimistic, Rules.optimistic):
+            desk = copy.deepcopy(self._desk)
+            try:
+                exchange, _ = _play(desk, self._tapes, {symbol: bound(rules) for symbol, rules in self._rules.items()}, False)
+            except EngineFault as error:
+                return str(error)
+            reports.append(Report(desk, rules=_Described(exchange), holdings=exchange.balances(), positions=exchange.positions()))
+        return reports[0], reports[1]
 
 
 def _bar(rows: int, progress: bool | Callable[[int], object] | None) -> AbstractContextManager[Callable[[int], object] | None]:

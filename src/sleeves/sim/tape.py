@@ -31,7 +31,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import resources
-from itertools import chain
+from itertools import chain, pairwise
 from operator import le, lt, sub
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -39,10 +39,10 @@ from typing import Any, TypeAlias
 from attrs import evolve, field, frozen
 
 from ..errors import BadTape
-from ..market import SECOND, Instrument
+from ..market import SECOND, FundingRate, Instrument
 from ..money import BTC, USD, Rounding, divide
 
-__all__ = ["SAMPLE_INSTRUMENT", "Column", "Count", "Repairs", "Tape"]
+__all__ = ["SAMPLE_INSTRUMENT", "Column", "Count", "Depth", "Repairs", "Tape"]
 
 SAMPLE_INSTRUMENT = Instrument("BTC/USD", base=BTC, quote=USD, tick="0.01", lot="0.00000001", min_qty="0.0001", min_notional="1")
 """The market of `Tape.sample()`: Coinbase BTC/USD."""
@@ -107,6 +107,26 @@ class Repairs:
         return "\n".join(lines)
 
 
+@frozen(order=False)
+class Depth:
+    """A book as it was shown at one instant: (price, base units) by level, best first, in the instrument's units.
+
+    Raises `BadTape` unless prices fall from bid to bid, rise from ask to ask, do not cross, and all figures are positive.
+    """
+
+    at: int
+    bids: tuple[tuple[int, int], ...]
+    asks: tuple[tuple[int, int], ...]
+
+    def __attrs_post_init__(self) -> None:
+        levels = (*self.bids, *self.asks)
+        if type(self.at) is not int or not all(type(n) is int and n > 0 for level in levels for n in level):
+            raise BadTape(f"a book at {self.at!r} needs whole nanoseconds and levels of positive whole units: {levels!r}")
+        down = [price for price, _ in reversed(self.bids)] + [price for price, _ in self.asks]
+        if any(a >= b for a, b in pairwise(down)):
+            raise BadTape(f"a book at {self.at} has levels that cross or are out of order: bids {self.bids}, asks {self.asks}")
+
+
 _TOLD = {
     "off_tick": "prices off the tick, rounded to it",
     "duplicates": "rows repeated exactly, dropped",
@@ -141,6 +161,24 @@ class Tape:
     has_volume: bool = True
     repairs: Repairs = field(factory=Repairs)
     name: str = "columns"
+    funding: tuple[FundingRate, ...] = ()
+    """Funding that falls due along the tape, in order of time: of perpetuals only."""
+    depths: tuple[Depth, ...] = ()
+    """Books that were shown along the tape, in order of time."""
+
+    def with_funding(self, rates: Iterable[FundingRate]) -> Tape:
+        """The tape with these funding rates, which are sorted. Raises `BadTape` for another instrument's, or two at once."""
+        rates = tuple(sorted(rates, key=lambda rate: rate.at))
+        if any(rate.instrument != self.instrument for rate in rates):
+            raise BadTape(f"funding of another instrument than {self.instrument}")
+        _once([rate.at for rate in rates], "funding rates")
+        return evolve(self, funding=rates)
+
+    def with_depth(self, depths: Iterable[Depth]) -> Tape:
+        """The tape with these books, which are sorted. Raises `BadTape` for two at one instant."""
+        depths = tuple(sorted(depths, key=lambda depth: depth.at))
+        _once([depth.at for depth in depths], "books")
+        return evolve(self, depths=depths)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], instrument: Instrument, *, interval: int | None = None, repair: bool = False) -> Tape:
@@ -229,8 +267,11 @@ class Tape:
         at = self.at[start:stop]
         if not at:
             raise BadTape(f"rows {start}..{stop} of {self} hold nothing")
+        since, until = at[0], at[-1] + self.interval
         return evolve(
             self,
+            funding=tuple(rate for rate in self.funding if since <= rate.at <= until),
+            depths=tuple(depth for depth in self.depths if since <= depth.at <= until),
             at=at,
             open=self.open[start:stop],
             high=self.high[start:stop],
@@ -247,7 +288,7 @@ class Tape:
         return self.slice(start, stop)
 
     def digest(self) -> str:
-        """SHA-256 in hex over the instrument's symbol and terms and all six columns: the same on every machine."""
+        """SHA-256 in hex over the instrument's symbol and terms, all six columns, funding and books: the same on every machine."""
         digest = hashlib.sha256(json.dumps(["tape 1", self.instrument.symbol, self.instrument.terms(), len(self)], sort_keys=True).encode())
         for column in (self.at, self.open, self.high, self.low, self.close, self.volume):
             little = column
@@ -255,6 +296,10 @@ class Tape:
                 little = column[:]
                 little.byteswap()
             digest.update(little.tobytes())
+        for rate in self.funding:
+            digest.update(repr((rate.at, rate.rate_ppb, rate.price, rate.every, rate.basis.value)).encode())
+        for depth in self.depths:
+            digest.update(repr((depth.at, depth.bids, depth.asks)).encode())
         return digest.hexdigest()
 
     def __len__(self) -> int:
@@ -266,6 +311,11 @@ class Tape:
 
     def __repr__(self) -> str:
         return f"<Tape {self}>"
+
+
+def _once(times: list[int], what: str) -> None:
+    if len(set(times)) != len(times):
+        raise BadTape(f"two {what} at one instant: {next(at for at in times if times.count(at) > 1)}")
 
 
 # -- from a file to cells ------------------------------------------------------------------------------------------------

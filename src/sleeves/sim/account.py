@@ -1,0 +1,311 @@
+"""The simulated exchange's own books of one account: coins, what is held for orders, contracts, and what they may cost.
+
+Rule 1. Coins move with fills, settlements and transfers, and with nothing else.
+Rule 2. Contracts are netted: one position per instrument, whoever ordered it. What they make is unsettled until settled.
+Rule 3. No order is taken that the account could not carry with all its open orders filled.
+Rule 4. An account below its maintenance requirement is closed by force, as far as it takes to stand again, and no further.
+
+It does the venue's arithmetic with `margin`, on its own numbers: it knows no sleeve and no books of ours.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from attrs import evolve
+
+from ..errors import InvalidMarket
+from ..facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
+from ..margin import Check, Coin, Contract, MarginAccount, Weights, equity, health, liquidatable, max_withdrawable, notional, standing
+from ..market import BP, FundingRate, Instrument
+from ..money import PPM, Amount, Asset, Rounding, decimal_text, divide
+from ..orders import Event, Order, Position, Transfer
+from .models import Rules, Settles
+
+__all__ = ["Account"]
+
+
+class _Net:
+    """The account's position in one perpetual: contracts, what opening them cost, and the money side."""
+
+    __slots__ = ("base", "cost", "market", "money", "orders", "price")
+
+    def __init__(self, market: Instrument) -> None:
+        self.market = market
+        self.base = 0
+        self.cost = 0
+        self.money = 0
+        self.price = 0
+        self.orders: dict[str, tuple[int, int]] = {}
+        """By order, base units that it still buys and sells."""
+
+    @property
+    def unsettled(self) -> int:
+        return self.money + self.cost
+
+    def bids(self) -> int:
+        return sum(bids for bids, _ in self.orders.values())
+
+    def asks(self) -> int:
+        return sum(asks for _, asks in self.orders.values())
+
+
+class Account:
+    """One account. `balances` are its coins by asset code, `wallet` those outside of it that a deposit can bring in."""
+
+    def __init__(
+        self,
+        balances: Mapping[str, Amount],
+        rules: Rules,
+        *,
+        name: str = "sim",
+        wallet: Mapping[str, Amount] | None = None,
+    ) -> None:
+        self.rules = rules
+        self.name = name
+        self.outbox: deque[Event] = deque()
+        self.coins: dict[str, int] = {code: amount.units for code, amount in balances.items()}
+        self.assets: dict[str, Asset] = {code: amount.asset for code, amount in balances.items()}
+        self.held: dict[str, int] = dict.fromkeys(self.coins, 0)
+        self.wallet: dict[str, int] = {}
+        for code, amount in (wallet or {}).items():
+            self.know(amount.asset)
+            self.wallet[code] = amount.units
+        self.nets: dict[str, _Net] = {}
+        self.prices: dict[str, tuple[Instrument, int]] = {}
+        """The latest price of each spot market, for coins that are collateral."""
+        self._facts = 0
+        self._transfers: set[str] = set()
+
+    def know(self, asset: Asset) -> None:
+        """Count an asset here. Raises `InvalidMarket` when it is counted with other decimal places already."""
+        if self.assets.setdefault(asset.code, asset) != asset:
+            raise InvalidMarket(f"the account counts {asset.code} with other decimal places than {asset.scale}")
+        self.coins.setdefault(asset.code, 0)
+        self.held.setdefault(asset.code, 0)
+
+    def trade_in(self, market: Instrument) -> None:
+        """Have this instrument here. Raises `InvalidMarket` when its assets are counted otherwise."""
+        for asset in (market.base, market.quote):
+            if self.assets.get(asset.code, asset) != asset:
+                raise InvalidMarket(f"the account counts {asset.code} with other decimal places than {market.symbol}")
+        if market.contract is None:
+            self.know(market.base)
+        self.know(market.quote)
+        if market.contract is not None:
+            self.nets.setdefault(market.symbol, _Net(market))
+
+    # -- what there is -----------------------------------------------------------------------------------------------
+
+    def balances(self) -> dict[str, Amount]:
+        """All coins of the account, held ones included."""
+        return {code: Amount(units, self.assets[code]) for code, units in self.coins.items()}
+
+    def positions(self) -> dict[str, Position]:
+        """Its contracts, and what is unsettled of them."""
+        return {symbol: Position(net.market, net.base, net.money) for symbol, net in self.nets.items() if net.base or net.money}
+
+    def available(self, code: str) -> int:
+        return self.coins[code] - self.held[code]
+
+    # -- margin --------------------------------------------------------------------------------------------------------
+
+    def margin(self, quote: Asset, *, orders: bool = True) -> MarginAccount:
+        """The account as the margin rules see it: all that is counted in `quote`."""
+        coins = [Coin(quote.code, self.coins.get(quote.code, 0), quote.scale, PPM, is_quote=True)]
+        for asset, weights in self.rules.collateral:
+            priced = self.prices.get(asset.code)
+            if asset != quote and priced is not None and self.coins.get(asset.code) and priced[0].quote == quote:
+                coins.append(self._collateral(asset, weights, *priced))
+        contracts = [
+            self._contract(net, orders=orders)
+            for net in self.nets.values()
+            if net.market.quote == quote and net.price and _live(net, orders)
+        ]
+        return MarginAccount(tuple(coins), tuple(contracts), quote_scale=quote.scale)
+
+    def _collateral(self, asset: Asset, weights: Weights, market: Instrument, price: int) -> Coin:
+        return Coin(asset.code, self.coins[asset.code], asset.scale, price, price_scale=market.price_scale, weights=weights)
+
+    @staticmethod
+    def _contract(net: _Net, *, orders: bool) -> Contract:
+        market = net.market
+        assert market.contract is not None
+        return Contract(
+            market.symbol,
+            market.contract,
+            net.base,
+            net.money,
+            net.price,
+            bids=net.bids() if orders else 0,
+            asks=net.asks() if orders else 0,
+            base_scale=market.base.scale,
+            price_scale=market.price_scale,
+        )
+
+    def refuse_contracts(self, order: Order, price: int) -> str:
+        """Why the account could not carry this order of contracts, or nothing: with all open orders and this one filled.
+
+        What only closes is always taken; at `price`, the market's.
+        """
+        place, net = order.place, self.nets[order.place.instrument.symbol]
+        sign = place.side.sign
+        against = max(0, -sign * net.base)
+        if order.reduce_only:
+            return "" if against else "reduce only: no position to reduce"
+        ordered = net.bids() if sign > 0 else net.asks()
+        if place.qty + ordered <= against:
+            return ""
+        net.price = net.price or price
+        before = net.orders.get(order.id)
+        net.orders[order.id] = (place.qty, 0) if sign > 0 else (0, place.qty)
+        account = self.margin(place.instrument.quote)
+        if before is None:
+            del net.orders[order.id]
+        worth = equity(account)
+        owed = sum(notional(one, one.worst, quote_scale=account.quote_scale) for one in account.contracts)
+        most = self.rules.most_leverage_bp
+        if worth <= 0 or owed * BP > most * worth:
+            return f"leverage would exceed {decimal_text(most, 4)}"
+        return "insufficient margin" if standing(account, Check.INITIAL).short else ""
+
+    # -- contracts -----------------------------------------------------------------------------------------------------
+
+    def trade(self, market: Instrument, change: int, spent: int, fee: int) -> None:
+        """Contracts change hands: `spent` quote units for them (below zero: received), and a fee."""
+        net = self.nets[market.symbol]
+        against = net.base * change < 0
+        closed = min(abs(net.base), abs(change)) if against else 0
+        if closed == abs(net.base) and against:
+            released = net.cost
+        else:
+            released = divide(net.cost * closed, abs(net.base), Rounding.CEIL) if closed else 0
+        opened = spent if not closed else spent - divide(spent * closed, abs(change), Rounding.CEIL)
+        net.base += change
+        net.cost += (opened if closed < abs(change) else 0) - released
+        net.money -= spent + fee
+
+    def after_trade(self, market: Instrument, at: int) -> None:
+        if self.rules.settles is Settles.AT_ONCE:
+            self.settle(market, at)
+
+    def fund(self, rate: FundingRate) -> None:
+        """Pay funding on what is held at this instant, rounded against the account. Told also when the net is zero."""
+        net = self.nets[rate.instrument.symbol]
+        amount = rate.payment(net.base)
+        net.money += amount
+        self.outbox.append(FundingPaid(rate, net.base, amount, str(rate.at), self.name))
+        self.after_trade(rate.instrument, rate.at)
+
+    def settle(self, market: Instrument, at: int) -> None:
+        """Move what is unsettled, fees and funding in it, to cash."""
+        net = self.nets[market.symbol]
+        units = net.unsettled
+        if units:
+            net.money -= units
+            self.coins[market.quote.code] += units
+            self.outbox.append(Settled(at, market, units, self._number(), self.name))
+
+    def _number(self) -> str:
+        self._facts += 1
+        return f"{self.name}-fact-{self._facts}"
+
+    # -- liquidation ---------------------------------------------------------------------------------------------------
+
+    def broken(self, quote: Asset) -> bool:
+        """Whether the account is below its maintenance requirement now."""
+        return liquidatable(self.margin(quote))
+
+    def liquidate(self, market: Instrument, at: int) -> None:
+        """Close contracts by force at the latest prices, this instrument's first, until the account stands again.
+
+        The venue has canceled the account's orders of contracts before. Each part is the least number of lots that
+        brings the collateral back to the requirement and the target's buffer, or all.
+        """
+        others = [net for net in self.nets.values() if net.market.quote == market.quote and net.market is not market]
+        others.sort(key=lambda net: -abs(net.base) * net.price * net.market.ratio[0] // net.market.ratio[1])
+        for net in (self.nets[market.symbol], *others):
+            if net.base and net.price and self.broken(market.quote):
+                self._close_by_force(net, at)
+        account = self.margin(market.quote)
+        lost = -equity(account)
+        if lost > 0 and not any(net.base for net in self.nets.values() if net.market.quote == market.quote):
+            self.nets[market.symbol].money += lost
+            self.outbox.append(Bankrupted(at, market, lost, self._number(), self.name))
+        self.after_trade(market, at)
+
+    def _close_by_force(self, net: _Net, at: int) -> None:
+        market = net.market
+        lots = divide(abs(net.base), market.lot_units, Rounding.CEIL)
+        enough, none = lots, 0
+        while enough - none > 1:
+            middle = (enough + none) // 2
+            if self._stands_after(net, min(abs(net.base), middle * market.lot_units)):
+                enough = middle
+            else:
+                none = middle
+        qty = min(abs(net.base), enough * market.lot_units)
+        side, cost, fee = self._forced(net, qty)
+        self.trade(market, side * qty, side * cost, fee)
+        self.outbox.append(Liquidated(at, market, side * qty, net.price, cost, Amount(fee, market.quote), self._number(), self.name))
+
+    @staticmethod
+    def _forced(net: _Net, qty: int) -> tuple[int, int, int]:
+        """Side, cost and fee of closing so many base units by force."""
+        side = -1 if net.base > 0 else 1
+        assert net.market.contract is not None
+        cost = net.market.cost(net.price, qty, Rounding.CEIL if side > 0 else Rounding.FLOOR)
+        return side, cost, divide(cost * net.market.contract.liquidation_fee_ppm, PPM, Rounding.CEIL)
+
+    def _stands_after(self, net: _Net, qty: int) -> bool:
+        side, cost, fee = self._forced(net, qty)
+        account = self.margin(net.market.quote)
+        contracts = tuple(
+            evolve(one, base=one.base + side * qty, quote=one.quote - side * cost - fee) if one.symbol == net.market.symbol else one
+            for one in account.contracts
+        )
+        after = standing(evolve(account, contracts=contracts), Check.MAINTENANCE, buffer_bp=self.rules.liquidation_buffer_bp)
+        return not after.short
+
+    # -- transfers -----------------------------------------------------------------------------------------------------
+
+    def transfer(self, transfer: Transfer, at: int) -> None:
+        """Bring coins in from the wallet, or take them out to it. The same id again does nothing."""
+        if transfer.id in self._transfers:
+            return
+        self._transfers.add(transfer.id)
+        amount, code = transfer.amount, transfer.amount.asset.code
+        reason = self._refuse_transfer(amount)
+        if reason:
+            self.outbox.append(TransferRefused(at, transfer.id, reason))
+            return
+        self.know(amount.asset)
+        self.coins[code] += amount.units
+        self.wallet[code] = self.wallet.get(code, 0) - amount.units
+        self.outbox.append(Transferred(at, amount, transfer.id, self.name))
+
+    def _refuse_transfer(self, amount: Amount) -> str:
+        asset, units = amount.asset, amount.units
+        if self.assets.get(asset.code, asset) != asset:
+            return f"the account counts {asset.code} with other decimal places"
+        if units > 0:
+            has = self.wallet.get(asset.code, 0)
+            return "" if units <= has else f"the wallet holds {Amount(has, asset)}, less than {amount}"
+        has = self.available(asset.code) if asset.code in self.coins else 0
+        if -units > has:
+            return f"the account has {Amount(has, asset)} to withdraw, less than {-amount}"
+        for quote in {net.market.quote for net in self.nets.values()}:
+            account = self.margin(quote)
+            if any(coin.code == asset.code for coin in account.coins):
+                if -units > max_withdrawable(account, asset.code):
+                    return f"the margin of open contracts needs what {-amount} would take"
+                coins = tuple(evolve(one, units=one.units + units) if one.code == asset.code else one for one in account.coins)
+                after = health(evolve(account, coins=coins))
+                if after < self.rules.least_health:
+                    return f"health would go from {health(account)} to {after}, below {self.rules.least_health}"
+        return ""
+
+
+def _live(net: _Net, orders: bool) -> bool:
+    return bool(net.base or net.money or (orders and net.orders))
