@@ -216,9 +216,14 @@ class Allowance:
         return market.shift(price, self.slippage_ppm if buys else -self.slippage_ppm, Rounding.FLOOR if buys else Rounding.CEIL)
 
     def contract_units(self, place: Place, book: Book, opening: int) -> int:
-        """What is set aside for an order of contracts, of which `opening` are new: their margin, and the fee on all."""
+        """What is set aside for an order of contracts, of which `opening` are new: their margin, and the fee on all.
+
+        Nothing for one that only closes: its fee is owed like a loss, and nothing must stand in the way of an exit.
+        """
         market = place.instrument
         assert market.contract is not None
+        if not opening:
+            return 0
         price = max(place.limit or 0, market.shift(place.stop or max(book.ask, book.bid), self.slippage_ppm, Rounding.CEIL))
         if place.limit is not None and place.side is Side.BUY:
             price = place.limit

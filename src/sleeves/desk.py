@@ -327,7 +327,8 @@ class Desk:
         netted = place.instrument.contract is not None and self._shared(seat, place.instrument)
         order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst, netted)
         closes = not opens(place, seat.view)
-        self.books.post(Placed(now, order), booking.hold(sleeve, order.id, asset, units, at=now, by=by))
+        holds = [booking.hold(sleeve, order.id, asset, units, at=now, by=by)] if units else []
+        self.books.post(Placed(now, order), *holds)
         self._blotter.add(Working(order, seat, asset, closes))
         return SubmitOrder(order)
 
@@ -568,7 +569,7 @@ class Desk:
             return NOTHING
         slices = self._slices_at(fact.instrument, fact.at)
         if not slices:
-            return self._unattributed(fact, "was paid on contracts that no sleeve held")
+            return self._unattributed(fact, "was paid on contracts that no sleeve held") if fact.amount or fact.qty else NOTHING
         records: list[Record] = [fact]
         if sum(slices.values()) != fact.qty:
             text = f"{fact.key} was paid on {fact.qty} units, sleeves held {sum(slices.values())}: shared as the payment says"

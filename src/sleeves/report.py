@@ -220,7 +220,8 @@ def _trip(story: Story, sleeve: SleeveStory, fill: Fill, owned: int, made: int, 
     if story.since is None:
         story.since = fill.at
     closes = owned * fill.side.sign < 0
-    if closes and abs(sleeve.fold.positions.get(market.symbol, 0)) < max(market.lot_units, market.min_qty_units):
+    left = sleeve.fold.positions.get(market.symbol, 0)
+    if closes and (abs(left) < max(market.lot_units, market.min_qty_units) or left * owned < 0):
         del sleeve._open[market.symbol]
         sleeve.trades.append(
             Trade(sleeve.fold.name, market.symbol, trip.at, fill.at, sleeve.amount(trip.net), sleeve.amount(trip.fees), trip.fills)

@@ -236,6 +236,10 @@ sizes = st.one_of(st.integers(1, 50), st.integers(1, 10**6), st.integers(1, 10**
 products = st.builds(ConstantProduct, sizes, sizes, fees)
 
 
+liquidities = st.one_of(st.integers(1, 10**20), st.sampled_from([1 << 60, 1 << 96, 3 << 97]))
+"""Any, and some in which a unit is a whole number of steps of price."""
+
+
 @st.composite
 def concentrated(draw, fee=fees):
     """One to five ranges, some with gaps between, with the price anywhere: on an edge, in a gap, inside."""
@@ -244,18 +248,18 @@ def concentrated(draw, fee=fees):
     edges = [((1000_000 + edge) << (96 + scale)) // 1_000_000 for edge in edges]
     touching = list(pairwise(edges))
     ranges = touching if draw(st.booleans()) else touching[::2]
-    ranges = tuple(Range(low, high, draw(st.integers(1, 10**20))) for low, high in ranges)
+    ranges = tuple(Range(low, high, draw(liquidities)) for low, high in ranges)
     low, high = ranges[0].lower, ranges[-1].upper
     at = draw(st.one_of(st.integers(low, high), st.sampled_from([end for one in ranges for end in (one.lower, one.upper)])))
     return Concentrated(at, ranges, draw(fee))
 
 
 @st.composite
-def stables(draw, fee=fees):
-    """Any amplification and pair of decimals, up to a thousand times out of balance."""
+def stables(draw, fee=fees, most_tilt=1_000):
+    """Any amplification and pair of decimals, up to a thousand times out of balance unless told otherwise."""
     base_factor, quote_factor = draw(st.sampled_from([(1, 1), (1, 1_000), (1_000, 1), (108, 100), (10**9, 10**12)]))
     worth = draw(st.integers(10**4, 10**24)) * max(base_factor, quote_factor)
-    tilt = Fraction(draw(st.integers(1, 1_000)), draw(st.integers(1, 1_000)))
+    tilt = Fraction(draw(st.integers(1, most_tilt)), draw(st.integers(1, most_tilt)))
     base, quote = max(1, worth // base_factor), max(1, int(worth * tilt) // quote_factor)
     return Stable(base, quote, draw(st.integers(1, 5_000)), draw(fee), draw(st.booleans()), base_factor, quote_factor)
 
@@ -330,8 +334,14 @@ def test_k_never_falls(hop, data):
     assert (into + net) * (out_of - swap.got - 1) < into * out_of  # and not a unit too little is paid
 
 
+lopsided = st.builds(
+    Stable, st.integers(1, 100), st.integers(10**20, 10**60), st.integers(1, 100), st.sampled_from([0, 400]), st.booleans()
+)
+"""Nothing left of one side: where a trace of D is worth a fortune of the other."""
+
+
 @law
-@given(st.builds(Hop, stables(), st.booleans()), st.data())
+@given(st.builds(Hop, st.one_of(stables(), stables(most_tilt=10**12), lopsided), st.booleans()), st.data())
 def test_d_never_falls_not_even_in_its_eightieth_digit(hop, data):
     swap = hop.swap(an_amount(data, hop))
     with localcontext(prec=130):
@@ -435,6 +445,25 @@ def test_one_unit_more_than_all_is_refused_and_says_how_much_there_is(hop):
     with pytest.raises(InvalidMarket, match=f"only {limit} can be filled"):
         hop.swap(limit + 1)
     assert limit == 0 or hop.swap(limit).got == most
+
+
+free = st.one_of(st.builds(ConstantProduct, sizes, sizes, st.just(0)), concentrated(fee=st.just(0)), stables(fee=st.just(0)))
+
+
+@law
+@given(st.builds(Hop, free, st.booleans()), st.data())
+def test_a_swap_fills_between_the_price_before_and_the_price_after(hop, data):
+    swap = hop.swap(an_amount(data, hop))
+    best, worst = hop.pool.price(), swap.pool.price()
+    if not hop.sells:
+        best, worst = 1 / best, 1 / worst
+    slack = 2
+    if isinstance(hop.pool, Concentrated):
+        low, deepest = hop.pool.ranges[0].lower, max(one.liquidity for one in hop.pool.ranges)
+        step = Fraction(deepest, ONE) if hop.sells else Fraction(deepest << 96, low**2)
+        slack = len(hop.pool.ranges) * (1 + worst) + 2 * step  # each range rounds its cost and its proceeds, and the price to a step
+    assert swap.got <= best * swap.paid * (1 + Fraction(1, 10**9)) + 1
+    assert swap.got >= worst * swap.paid * (1 - Fraction(1, 10**9)) - slack
 
 
 # -- constant product ------------------------------------------------------------------------------------------------------
@@ -649,6 +678,30 @@ def test_a_stable_pool_at_a_price_trades_there(price):
     moved = LENT.at_price(*price)
     assert float(moved.price()) == pytest.approx(price[0] / price[1], rel=1e-9)
     assert moved.invariant == pytest.approx(LENT.invariant, rel=1e-11) and moved.invariant <= LENT.invariant
+
+
+CURVE = [(140, 1_890), (210, 1_680), (840, 840), (1_000, 686)]
+"""Points in whole units on one curve, A = 2 and D = 1,680: the first two and the last solve the invariant in rationals."""
+
+
+@pytest.mark.parametrize(("x", "y"), CURVE)
+@pytest.mark.parametrize("scale", [1, 10**9])
+def test_from_point_to_point_of_a_curve_to_the_unit(x, y, scale):
+    assert 8 * (x + y) + 1_680 == 8 * 1_680 + Fraction(1_680**3, 4 * x * y)
+    pool = Stable(x * scale, y * scale, 2, 0)
+    assert pool.invariant == 1_680 * scale
+    # dy/dx of the invariant
+    assert pool.price() == (8 + Fraction(1_680**3, 4 * x * x * y)) / (8 + Fraction(1_680**3, 4 * x * y * y))
+    for other_x, other_y in CURVE:
+        there = Stable(other_x * scale, other_y * scale, 2, 0)
+        if other_x > x:
+            paid, got = (other_x - x) * scale, (y - other_y) * scale
+            assert pool.sell(paid) == Swap(paid, got, 0, there) == pool.sell_for(got)
+        if other_x < x:
+            paid, got = (other_y - y) * scale, (x - other_x) * scale
+            assert pool.buy_with(paid) == Swap(paid, got, 0, there) == pool.buy(got)
+        price = there.price()
+        assert pool.at_price(price.numerator, price.denominator) == there
 
 
 def test_a_balanced_stable_pool_is_at_par_and_its_worth_is_the_sum():

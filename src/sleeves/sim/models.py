@@ -311,7 +311,7 @@ class Rules:
     def describe_contracts(self) -> list[str]:
         """The choices that only contracts meet."""
         lines = [
-            f"contracts: at most {decimal_text(self.most_leverage_bp, 4)}x with all open orders filled; settled {self.settles}",
+            f"contracts: at most {decimal_text(self.most_leverage_bp, 4)}x with all open orders filled; profit is settled {_SETTLES[self.settles]}",
             f"liquidation at maintenance, until {_percent(self.liquidation_buffer_bp * 100)} above it; then bankruptcy",
         ]
         for asset, weights in self.collateral:
@@ -320,6 +320,7 @@ class Rules:
         return lines
 
 
+_SETTLES = {Settles.ASKED: "when asked to", Settles.AT_ONCE: "at once"}
 _MAKER = {
     Maker.THROUGH: "resting limits fill at their price, as maker, only when the price trades through them",
     Maker.QUEUE: "resting limits fill at their price, as maker, when the price trades through them or trades consume the queue",

@@ -60,7 +60,7 @@ def replay(
         raise VaultError(f"replay runs a Desk over a Tape, not {type(desk).__name__} over {type(tape).__name__}")
     _check_fit(desk, tapes, rules)
     kept = _copy_of(desk) if bounds else "not asked for"
-    exchange, last = _play(desk, tapes, rules, progress)
+    exchange, _ = _play(desk, tapes, rules, progress)
     return Report(
         desk,
         tape=tapes[0] if len(tapes) == 1 else tapes,
