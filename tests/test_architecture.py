@@ -38,6 +38,8 @@ ORDER = [
     "gates",
     "seat",
     "blotter",
+    "netting",
+    "transfers",
     "desk",
     "plots",
     "report",

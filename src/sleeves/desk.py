@@ -19,14 +19,14 @@ from .blotter import Blotter, Working
 from .booking import Allowance
 from .errors import InvalidMarket, NotEnough, VaultError, WrongStatus
 from .explain import Waterfall, explain
-from .exposure import Footing, Ground, WhatIf, check_collateral, without
-from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
-from .funding import split
+from .exposure import Footing, Ground, WhatIf, check_collateral
+from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
 from .gates import CORE, opens, refuse
-from .ledger import Entry, Role
-from .margin import Check, Weights, health, standing
+from .margin import Weights
 from .market import BP, DAY, HOUR, SECOND, Book, Instrument, Mark, Quote
 from .money import PPM, Amount, AmountLike, Asset, Rounding, divide, parse_units
+from .netting import FENCE, Netting
+from .netting import missing as short_of
 from .orders import (
     Accepted,
     Cancel,
@@ -43,7 +43,6 @@ from .orders import (
     SettlePnl,
     Side,
     SubmitOrder,
-    Transfer,
 )
 from .proof import Proof, prove
 from .protocols import Engine, Gate
@@ -51,8 +50,9 @@ from .records import Alert, Changed, Level, Marked, Opened, OrderUpdate, Placed,
 from .risk import realized_volatility
 from .seat import NEVER, Seat, SeatView
 from .status import Move, Status, next_status
+from .transfers import Transfers
 from .treasury import Inventory, Treasury
-from .vault import Backing, CoreVault, EngineVault, Sleeve, Virtual, move_together
+from .vault import Backing, CoreVault, EngineVault, Sleeve, Virtual
 
 __all__ = ["Desk"]
 
@@ -91,7 +91,6 @@ class Desk:
         self.allowance = Allowance() if allowance is None else allowance
         self.mark_every = mark_every
         self.most_leverage_bp = parse_units(most_leverage if not isinstance(most_leverage, Amount) else "0", 4, "most_leverage")
-        self.settle_above = str(settle_above)
         if self.most_leverage_bp < BP:
             raise VaultError(f"most_leverage {most_leverage} must be at least 1")
         self.faults: list[tuple[str, Exception]] = []
@@ -101,12 +100,8 @@ class Desk:
         self._watchers: list[list[Seat]] = []
         self._blotter = Blotter()
         self._ground = Ground(self._boards, check_collateral(collateral), self.allowance, self._orders_of, self._blotter.left)
-        self._bands: dict[int, tuple[int, int]] = {}
-        """By index of an instrument: the prices between which every sleeve carries its contracts, both outside."""
-        self._moves: dict[str, deque[tuple[int, str, int]]] = {}
-        """By symbol: the latest changes of slices, (at, sleeve, base units), for facts about an instant that is past."""
-        self._transfers: dict[str, CoreVault] = {}
-        self._transfer_counter = 0
+        self._netting = Netting(vaults, self._seats, self._boards, self._ground, str(settle_above), self)
+        self._transfers = Transfers(vaults)
         self._flattening: set[str] = set()
         self._mark_at = 0
         self._closes: dict[str, deque[float]] = {}
@@ -116,10 +111,10 @@ class Desk:
             Accepted: self._accepted,
             Canceled: self._canceled,
             Rejected: self._rejected,
-            FundingPaid: self._funded,
-            Settled: self._settled,
-            Liquidated: self._liquidated,
-            Bankrupted: self._bankrupted,
+            FundingPaid: self._netting.funded,
+            Settled: self._netting.settled,
+            Liquidated: self._netting.liquidated,
+            Bankrupted: self._netting.bankrupted,
             Transferred: self._transferred,
             TransferRefused: self._transfer_refused,
         }
@@ -192,8 +187,8 @@ class Desk:
         if now >= self._mark_at:
             self.mark(now)
         commands: list[Command] | None = None
-        if index in self._bands:
-            commands = self._fence(index, now) or None
+        if index in self._netting.bands:
+            commands = self._netting.fence(book, now) or None
         for seat in self._watchers[index]:
             if now < seat.wake:
                 continue
@@ -221,7 +216,7 @@ class Desk:
                         commands = []
                     commands.append(command)
             if seat.fault is not None:
-                commands = [*(commands or ()), *self._cancel_opening(seat)]
+                commands = [*(commands or ()), *self.cancel_opening(seat)]
         return NOTHING if commands is None else commands
 
     def step(self, event: Event) -> Sequence[Command]:
@@ -324,7 +319,7 @@ class Desk:
         assert terms is not None, "the gates let no order pass whose price is not known"
         worst, asset, units = terms
         seat.counter += 1
-        netted = place.instrument.contract is not None and self._shared(seat, place.instrument)
+        netted = place.instrument.contract is not None and self._netting.shared(seat, place.instrument)
         order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst, netted)
         closes = not opens(place, seat.view)
         holds = [booking.hold(sleeve, order.id, asset, units, at=now, by=by)] if units else []
@@ -359,7 +354,8 @@ class Desk:
         alert = Alert(now, Level.CRITICAL, seat.sleeve.name, "engine_fault", f"{seat.engine.name}: {type(error).__name__}: {error}")
         seat.sleeve.move(Move.BREACH, by="desk", why="engine_fault", at=now, after=(alert,))
 
-    def _alert(self, now: int, level: Level, subject: str, code: str, text: str) -> None:
+    def alert(self, now: int, level: Level, subject: str, code: str, text: str) -> None:
+        """Journal something that a human should know."""
         self.books.record(Alert(now, level, subject, code, text))
 
     # -- facts -------------------------------------------------------------------------------------------------------
@@ -369,12 +365,12 @@ class Desk:
         if known is not None:
             if known != fill:
                 text = f"{fill.key} came again with other content and was not booked: {fill}"
-                self._alert(fill.at, Level.CRITICAL, fill.order_id, "fill_conflict", text)
+                self.alert(fill.at, Level.CRITICAL, fill.order_id, "fill_conflict", text)
             return NOTHING
         working = self._blotter.get(fill.order_id)
         if working is None or not _same_trade(working.order.place, fill):
             text = f"{fill.key} belongs to no order of this desk and was not booked: {fill}"
-            self._alert(fill.at, Level.CRITICAL, fill.order_id, "fill_unattributed", text)
+            self.alert(fill.at, Level.CRITICAL, fill.order_id, "fill_unattributed", text)
             return NOTHING
         owned = working.seat.sleeve.position_units(fill.instrument)
         overdrawn = self._book(working, fill, owned)
@@ -399,7 +395,7 @@ class Desk:
         if filled > place.qty:
             text = f"{working.order.id} filled {filled} of {place.qty} units"
             records.append(Alert(fill.at, Level.CRITICAL, sleeve.name, "overfill", text))
-        missing = self._missing(entry)
+        missing = short_of(self.books, entry)
         if missing is None:
             self.books.post(*records)
         else:
@@ -409,20 +405,10 @@ class Desk:
         self.books.facts[fill.key] = fill
         working.filled = filled
         if market.contract is not None:
-            self._moved(market, fill.at, sleeve.name, fill.side.sign * fill.qty)
+            self._netting.moved(market, fill.at, sleeve.name, fill.side.sign * fill.qty)
         if filled >= place.qty:
             self._blotter.move(working, OrderStatus.FILLED)
         return missing is not None
-
-    def _missing(self, entry: Entry) -> Amount | None:
-        """What an entry will leave below zero in a sleeve's free coins."""
-        units = self.books.ledger.units
-        for account, asset, change in entry.postings:
-            if account[1] is Role.FREE:
-                left = units(account, asset) + change
-                if left < 0:
-                    return Amount(left, asset)
-        return None
 
     @staticmethod
     def _used(working: Working, fill: Fill, held: int) -> int:
@@ -445,13 +431,13 @@ class Desk:
             sleeve.vault.land(sleeve, at=fill.at)
         commands: list[Command] = []
         if contract is not None and closed:
-            commands += self._settle_if_closed(sleeve, fill.instrument)
+            commands += self._netting.settle_if_closed(sleeve, fill.instrument)
         if seat.flatten_by:
-            return [*commands, *self._flatten(seat, fill.at)]
+            return [*commands, *self.flatten(seat, fill.at)]
         if overdrawn:
-            return [*commands, *self._cancel_opening(seat)]
+            return [*commands, *self.cancel_opening(seat)]
         if not sleeve.status.may_open and (contract is not None or fill.side is Side.BUY):
-            return [*commands, *self._cancel_opening(seat, closing=True)]
+            return [*commands, *self.cancel_opening(seat, closing=True)]
         return commands
 
     def _accepted(self, event: Accepted) -> Sequence[Command]:
@@ -470,7 +456,7 @@ class Desk:
             seat, market = working.seat, working.order.place.instrument
             seat.flatten_tries[market.symbol] = FLATTEN_TRIES
             text = f"flattening order {event.order_id} was rejected: {event.reason}; what is left of {market} stays open"
-            self._alert(event.at, Level.CRITICAL, seat.sleeve.name, "residual", text)
+            self.alert(event.at, Level.CRITICAL, seat.sleeve.name, "residual", text)
         return self._off(event.order_id, event.at, OrderStatus.REJECTED, event.reason)
 
     def _off(self, order_id: str, at: int, status: OrderStatus, reason: str) -> Sequence[Command]:
@@ -488,260 +474,28 @@ class Desk:
         seat = working.seat
         if seat.sleeve.is_flat() and not seat.open_orders:
             seat.sleeve.vault.sweep(seat.sleeve, ref=order_id, at=at)
-        return self._flatten(seat, at) if seat.flatten_by else NOTHING
+        return self.flatten(seat, at) if seat.flatten_by else NOTHING
 
-    # -- facts about the account -------------------------------------------------------------------------------------
-
-    def _known(self, fact: AccountFact) -> bool:
-        """Whether a fact was booked before; says so when it came again with other content."""
-        known = self.books.facts.get(fact.key)
-        if known is not None and known != fact:
-            text = f"{fact.key} came again with other content and was not booked: {fact}"
-            self._alert(fact.at, Level.CRITICAL, fact.venue or "venue", "fact_conflict", text)
-        return known is not None
-
-    def _unattributed(self, fact: AccountFact, why: str) -> Sequence[Command]:
-        text = f"{fact.key} {why} and was not booked: {fact}"
-        self._alert(fact.at, Level.CRITICAL, fact.venue or "venue", "fact_unattributed", text)
-        return NOTHING
-
-    def _owners(self, market: Instrument) -> list[Sleeve]:
-        """Sleeves that have, or had, contracts in an instrument."""
-        sleeves = [sleeve for vault in self._vaults if vault.asset == market.quote for sleeve in vault.sleeves.values()]
-        return [s for s in sleeves if s.position_units(market) or s.unsettled_units(market) or s.margin_units(market)]
-
-    def _moved(self, market: Instrument, at: int, sleeve: str, change: int) -> None:
-        """A slice has changed: remember when, for funding told late, and measure anew how far prices may go."""
-        log = self._moves.setdefault(market.symbol, deque(maxlen=4096))
-        log.append((at, sleeve, change))
-        self._fence_anew(market)
-
-    def _fence_anew(self, market: Instrument) -> None:
-        index = self._boards[market.symbol].index
-        low, high, open_ = 0, 1 << 200, False
-        for sleeve in self._owners(market):
-            if sleeve.name in self._seats and sleeve.position_units(market):
-                band = self._ground.fence(sleeve, market)
-                low, high, open_ = (1 << 200, 0, True) if band is None else (max(low, band[0]), min(high, band[1]), True)
-        if open_:
-            self._bands[index] = (low, high)
-        else:
-            self._bands.pop(index, None)
-
-    def _fence(self, index: int, now: int) -> list[Command]:
-        """Close the slices of sleeves whose own money no longer carries them, before they can take that of others."""
-        low, high = self._bands[index]
-        book = self._tables[index]
-        if low < book.mid < high:
-            return []
-        commands: list[Command] = []
-        for sleeve in self._owners(book.instrument):
-            seat = self._seats.get(sleeve.name)
-            if seat is None or seat.flatten_by or not self._ground.broken(sleeve):
-                continue
-            price = f"{book.instrument} at {book.instrument.price_text(book.mid)}"
-            text = f"{price}: its own money no longer carries its contracts, so they are closed"
-            alert = Alert(now, Level.CRITICAL, sleeve.name, "ring_fence", text)
-            if sleeve.own_status is Status.HALTED:
-                self.books.record(alert)
-            else:
-                sleeve.move(Move.BREACH, by="desk", why="ring_fence", at=now, after=(alert,))
-            seat.flatten_by, seat.flatten_tries = "desk", {}
-            commands += self.cancel_all(sleeve) or self._flatten(seat, now)
-        if not commands:
-            self._fence_anew(book.instrument)
-        return commands
-
-    def _slices_at(self, market: Instrument, at: int) -> dict[str, int]:
-        """Each sleeve's contracts as they were at an instant."""
-        slices = {sleeve.name: sleeve.position_units(market) for sleeve in self._owners(market)}
-        for moved, name, change in self._moves.get(market.symbol, ()):
-            if moved > at:
-                slices[name] = slices.get(name, 0) - change
-        return {name: qty for name, qty in slices.items() if qty}
-
-    def _sleeve(self, name: str) -> Sleeve:
-        return next(vault.sleeves[name] for vault in self._vaults if name in vault.sleeves)
-
-    def _funded(self, fact: FundingPaid) -> Sequence[Command]:
-        """Give each slice its part of a funding payment, by the contracts that it held at that instant."""
-        if self._known(fact):
+    def _transferred(self, fact: Transferred) -> Sequence[Command]:
+        if self._netting.known(fact):
             return NOTHING
-        slices = self._slices_at(fact.instrument, fact.at)
-        if not slices:
-            return self._unattributed(fact, "was paid on contracts that no sleeve held") if fact.amount or fact.qty else NOTHING
-        records: list[Record] = [fact]
-        if sum(slices.values()) != fact.qty:
-            text = f"{fact.key} was paid on {fact.qty} units, sleeves held {sum(slices.values())}: shared as the payment says"
-            records.append(Alert(fact.at, Level.CRITICAL, fact.venue or "venue", "funding_mismatch", text))
-        due = [fact.rate.entitlement(qty) for qty in slices.values()]
-        if any(numerator for numerator, _ in due):
-            parts = split(fact.amount, [numerator for numerator, _ in due], due[0][1])
-        else:
-            parts = contracts.share(fact.amount, [abs(qty) for qty in slices.values()])
-        by = fact.venue or "venue"
-        records += [contracts.funding(name, fact, part, by=by) for name, part in zip(slices, parts, strict=True) if part]
-        self._post_facts(fact, records, fact.instrument)
-        return NOTHING
-
-    def _settled(self, fact: Settled) -> Sequence[Command]:
-        """Move what the venue settled from unsettled to free, to those who made it. Flat sleeves then share their profit."""
-        if self._known(fact):
-            return NOTHING
-        market = fact.instrument
-        owners = self._owners(market)
-        if not owners:
-            return self._unattributed(fact, "belongs to no sleeve")
-        unsettled = [s.unsettled_units(market) for s in owners]
-        parts = contracts.share_settlement(fact.amount, unsettled, [s.position_units(market) for s in owners])
-        entries = [
-            contracts.settle(s.name, fact, part, margin=s.margin_units(market), free=s.free_units(market.quote), by=fact.venue or "venue")
-            for s, part in zip(owners, parts, strict=True)
-            if part
-        ]
-        self._post_facts(fact, [fact, *entries], market)
-        commands: list[Command] = []
-        for sleeve in owners:
-            if sleeve.is_flat():
-                sleeve.vault.sweep(sleeve, ref=fact.key, at=fact.at)
-        return commands
-
-    def _liquidated(self, fact: Liquidated) -> Sequence[Command]:
-        """Share out what the venue closed by force: to the slices on that side, those first that carry themselves least."""
-        if self._known(fact):
-            return NOTHING
-        market, by = fact.instrument, fact.venue or "venue"
-        side = -1 if fact.change < 0 else 1
-        slices = [s for s in self._owners(market) if s.position_units(market) * side < 0]
-        if not slices:
-            return self._unattributed(fact, "closed contracts that no sleeve held")
-        slices.sort(key=lambda s: self._rank(s, market, fact.price))
-        left = abs(fact.change)
-        closing = []
-        for sleeve in slices:
-            qty = min(left, abs(sleeve.position_units(market)))
-            left -= qty
-            closing.append(qty)
-        closing[0] += left
-        costs, fees = (contracts.share(units, closing) for units in (fact.cost, fact.fee.units))
-        records: list[Record] = [fact]
-        touched: list[tuple[Sleeve, int]] = []
-        for sleeve, qty, cost, fee in zip(slices, closing, costs, fees, strict=True):
-            if not qty:
-                continue
-            records.append(
-                contracts.liquidate(
-                    sleeve.name,
-                    fact,
-                    side * qty,
-                    cost,
-                    fee,
-                    position=sleeve.position_units(market),
-                    open_cost=sleeve.open_cost_units(market),
-                    margin=sleeve.margin_units(market),
-                    free=sleeve.free_units(market.quote),
-                    by=by,
-                )
-            )
-            text = f"the venue closed {market.qty_text(qty)} {market} at {market.price_text(fact.price)} by force"
-            records.append(Alert(fact.at, Level.CRITICAL, sleeve.name, "liquidated", text))
-            touched.append((sleeve, side * qty))
-        if left:
-            text = f"{fact.key} closed {market.qty_text(left)} more than sleeves held; booked to {slices[0].name}"
-            records.append(Alert(fact.at, Level.CRITICAL, slices[0].name, "overfill", text))
-        self._post_facts(fact, records, market, breach=[sleeve for sleeve, _ in touched])
-        commands: list[Command] = []
-        for sleeve, change in touched:
-            self._moved(market, fact.at, sleeve.name, change)
-            seat = self._seats.get(sleeve.name)
-            if seat is not None:
-                commands += self._cancel_opening(seat)
-                commands += self._flatten(seat, fact.at) if seat.flatten_by else NOTHING
-            commands += self._settle_if_closed(sleeve, market)
-        return commands
-
-    def _rank(self, sleeve: Sleeve, market: Instrument, price: int) -> float:
-        """How well a sleeve's own money carries its contracts at a price: the least first."""
-        own = self._ground.own(sleeve, orders=False)
-        if own is None or not any(one.symbol == market.symbol for one in own.contracts):
-            return 0.0
-        stands = standing(own.at(market.symbol, price), Check.MAINTENANCE)
-        return stands.collateral / stands.requirement if stands.requirement else float(stands.collateral)
-
-    def _bankrupted(self, fact: Bankrupted) -> Sequence[Command]:
-        """Others bore a loss: it makes good what sleeves owe that have nothing left, in proportion."""
-        if self._known(fact):
-            return NOTHING
-        owners = self._owners(fact.instrument)
-        if not owners:
-            return self._unattributed(fact, "belongs to no sleeve")
-        owed = [max(0, -s.balance_units()) for s in owners]
-        weights = owed if any(owed) else [max(1, -s.unsettled_units(fact.instrument)) for s in owners]
-        parts = contracts.share(fact.amount, weights)
-        records: list[Record] = [fact]
-        for sleeve, part in zip(owners, parts, strict=True):
-            if part:
-                records.append(contracts.bankrupt(sleeve.name, fact, part, by=fact.venue or "venue"))
-                text = f"it lost {Amount(part, sleeve.asset)} more than the account had, borne by others"
-                records.append(Alert(fact.at, Level.CRITICAL, sleeve.name, "bankrupt", text))
-        self._post_facts(fact, records, fact.instrument, breach=[s for s, part in zip(owners, parts, strict=True) if part])
-        return NOTHING
-
-    def _post_facts(self, fact: AccountFact, records: Sequence[Record], market: Instrument, *, breach: Sequence[Sleeve] = ()) -> None:
-        """Post a fact with its entries and what they do to sleeves' status, all of it or nothing."""
-        alerts: list[Record] = []
-        moves = {sleeve.name: (sleeve, Move.BREACH, fact.key) for sleeve in breach}
-        for record in records:
-            missing = self._missing(record) if isinstance(record, Entry) else None
-            if missing is not None and isinstance(record, Entry):
-                name = record.postings[0].account.owner
-                alerts.append(
-                    Alert(fact.at, Level.CRITICAL, name, "overdrawn", f"{fact.key} left {missing} free: no new risk until this is cleared")
-                )
-                moves[name] = (self._sleeve(name), Move.BREACH, f"overdrawn by {fact.key}")
-        able = [move for move in moves.values() if move[0].own_status is not Status.HALTED]
-        move_together(self.books, [*records, *alerts], able, by="desk", at=fact.at)
+        vault = self._transfers.done(fact)
+        if vault is None:
+            return self._netting.unattributed(fact, "belongs to no one vault")
         self.books.facts[fact.key] = fact
-        self._fence_anew(market)
+        return self._cancel_opening_of(vault.sleeves.values()) if vault.short() else NOTHING
 
-    def _settle_if_closed(self, sleeve: Sleeve, market: Instrument) -> list[Command]:
-        """Have the venue settle when a slice was closed and left more unsettled than is worth leaving."""
-        if sleeve.position_units(market) or abs(sleeve.unsettled_units(market)) <= market.quote(self.settle_above).units:
-            return []
-        return [SettlePnl(market)]
+    def _transfer_refused(self, event: TransferRefused) -> Sequence[Command]:
+        vault = self._transfers.refused(event)
+        if vault is not None:
+            self.alert(event.at, Level.WARNING, vault.owner, "transfer_refused", f"{event.id}: {event.reason}")
+        return NOTHING
 
-    def _shared(self, seat: Seat, market: Instrument) -> bool:
-        """Whether other sleeves have contracts, or orders of them, in the position that the venue nets with this one."""
-        return any(
-            other is not seat
-            and (other.sleeve.position_units(market) or any(o.place.instrument == market for o in other.open_orders.values()))
-            for other in self._seats.values()
-        )
+    # -- a human's commands ------------------------------------------------------------------------------------------
 
     def _orders_of(self, name: str) -> Iterable[Order]:
         seat = self._seats.get(name)
         return () if seat is None else seat.open_orders.values()
-
-    def _transferred(self, fact: Transferred) -> Sequence[Command]:
-        if self._known(fact):
-            return NOTHING
-        vault = self._transfers.pop(fact.id, None)
-        vaults = [v for v in self._vaults if v.asset == fact.amount.asset] if vault is None else [vault]
-        if len(vaults) != 1 or vaults[0].asset != fact.amount.asset:
-            return self._unattributed(fact, "belongs to no one vault")
-        vaults[0].transferred(fact, by=fact.venue or "venue")
-        self.books.facts[fact.key] = fact
-        sleeves = list(vaults[0].sleeves.values())
-        return self._cancel_opening_of(sleeves) if vaults[0].short() else NOTHING
-
-    def _transfer_refused(self, event: TransferRefused) -> Sequence[Command]:
-        vault = self._transfers.pop(event.id, None)
-        if vault is not None:
-            vault.take_back(event.id, why=event.reason, at=event.at)
-            self._alert(event.at, Level.WARNING, vault.owner, "transfer_refused", f"{event.id}: {event.reason}")
-        return NOTHING
-
-    # -- a human's commands ------------------------------------------------------------------------------------------
 
     def order(self, sleeve: Sleeve, place: Place, *, by: str, at: int | None = None) -> Sequence[Command] | Refusal:
         """Place an order for a sleeve by hand, through the same gates as its engine's: what to carry out, or the refusal.
@@ -787,10 +541,7 @@ class Desk:
     def deposit(self, vault: CoreVault, amount: AmountLike, *, venue: str = "") -> Sequence[Command]:
         """Bring coins into the account of a vault's wallet. The books change when the venue says that they came."""
         self._sleeves(vault)
-        coins = vault.asset(amount)
-        if coins.units <= 0:
-            raise VaultError(f"deposit {coins}: the amount must be positive")
-        return [self._transfer(vault, coins, venue)]
+        return [self._transfers.deposit(vault, amount, venue)]
 
     def withdraw(
         self,
@@ -809,26 +560,8 @@ class Desk:
         `least_health`, or is not known because a contract has no price.
         """
         self._sleeves(vault)
-        coins = vault.asset(amount)
         joint = self._ground.joint(vault)
-        if joint is None:
-            raise VaultError(f"withdraw {coins}: a contract of {vault.owner} has no price, so its health is not known")
-        now, after = health(joint), health(without(joint, coins))
-        if joint.contracts and after < least_health:
-            raise VaultError(f"withdraw {coins}: health would go from {now} to {after}, below {least_health}")
-        command = self._transfer(vault, -coins, venue)
-        try:
-            vault.send(coins, command.id, by=by, why=why, at=at)
-        except BaseException:
-            del self._transfers[command.id]
-            raise
-        return [command]
-
-    def _transfer(self, vault: CoreVault, amount: Amount, venue: str) -> Transfer:
-        self._transfer_counter += 1
-        transfer = Transfer(f"{vault.wallet}-transfer-{self._transfer_counter}", amount, venue)
-        self._transfers[transfer.id] = vault
-        return transfer
+        return [self._transfers.withdraw(vault, amount, joint, venue, least_health, by=by, why=why, at=at)]
 
     def cancel_all(self, sleeve: Sleeve) -> Sequence[Command]:
         """Cancel every open order of a sleeve."""
@@ -852,7 +585,7 @@ class Desk:
             if seat is not None:
                 seat.wake = NEVER
                 seat.flatten_by, seat.flatten_tries = by if flatten else "", {}
-                commands += self.cancel_all(sleeve) or (self._flatten(seat, at) if flatten else NOTHING)
+                commands += self.cancel_all(sleeve) or (self.flatten(seat, at) if flatten else NOTHING)
         return commands
 
     def revive(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
@@ -929,9 +662,9 @@ class Desk:
         return self._cancel_opening_of(sleeves) if vault.short() else NOTHING
 
     def _cancel_opening_of(self, sleeves: Iterable[Sleeve]) -> list[Command]:
-        return [cancel for sleeve in sleeves if sleeve.name in self._seats for cancel in self._cancel_opening(self._seats[sleeve.name])]
+        return [cancel for sleeve in sleeves if sleeve.name in self._seats for cancel in self.cancel_opening(self._seats[sleeve.name])]
 
-    def _cancel_opening(self, seat: Seat, *, closing: bool = False) -> list[Command]:
+    def cancel_opening(self, seat: Seat, *, closing: bool = False) -> list[Command]:
         """Cancels for open orders that take new risk: all but those that were ordered to close, and still only do.
 
         A sale of coins never takes any; a buy closes what facts have oversold, an order of contracts the slice on its
@@ -958,12 +691,14 @@ class Desk:
             return [target]
         raise VaultError(f"{target!r} is not a vault or a sleeve of this desk")
 
-    def _flatten(self, seat: Seat, now: int) -> Sequence[Command]:
+    def flatten(self, seat: Seat, now: int) -> Sequence[Command]:
         """Close what is left at market once no order is open; say what cannot be closed."""
         if seat.open_orders:
             return NOTHING
         by, sleeve = seat.flatten_by, seat.sleeve
         commands: list[Command] = []
+        if by == FENCE and sleeve.is_flat():
+            seat.flatten_by = ""
         for market, amount in sleeve.positions().items():
             if market.contract is None:
                 side, qty = Side.SELL, market.round_qty(min(amount.units, sleeve.free_units(market.base)))
@@ -976,8 +711,9 @@ class Desk:
                 submit = self._order(seat, Place(market, side, qty, reduce_only=True, why="flatten"), now, by)
                 self._flattening.add(submit.order.id)
                 commands.append(submit)
-            else:
-                self._alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} cannot be closed")
+            elif tries <= FLATTEN_TRIES:
+                seat.flatten_tries[market.symbol] = FLATTEN_TRIES + 1
+                self.alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} cannot be closed")
         return commands
 
     def _seat(self, sleeve: Sleeve) -> Seat:

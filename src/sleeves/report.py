@@ -221,7 +221,7 @@ def _trip(story: Story, sleeve: SleeveStory, fill: Fill, owned: int, made: int, 
         story.since = fill.at
     closes = owned * fill.side.sign < 0
     left = sleeve.fold.positions.get(market.symbol, 0)
-    if closes and (abs(left) < max(market.lot_units, market.min_qty_units) or left * owned < 0):
+    if closes and (abs(left) < max(market.lot_units, market.min_qty_units) or (market.contract is not None and left * owned < 0)):
         del sleeve._open[market.symbol]
         sleeve.trades.append(
             Trade(sleeve.fold.name, market.symbol, trip.at, fill.at, sleeve.amount(trip.net), sleeve.amount(trip.fees), trip.fills)

@@ -310,8 +310,9 @@ class Rules:
 
     def describe_contracts(self) -> list[str]:
         """The choices that only contracts meet."""
+        leverage = decimal_text(self.most_leverage_bp, 4)
         lines = [
-            f"contracts: at most {decimal_text(self.most_leverage_bp, 4)}x with all open orders filled; profit is settled {_SETTLES[self.settles]}",
+            f"contracts: at most {leverage}x with all open orders filled; profit is settled {_SETTLES[self.settles]}",
             f"liquidation at maintenance, until {_percent(self.liquidation_buffer_bp * 100)} above it; then bankruptcy",
         ]
         for asset, weights in self.collateral:

@@ -1,0 +1,312 @@
+"""What sleeves share on a venue that nets their contracts: funding, settlement, liquidation, and the ring fence.
+
+The venue knows one position; each sleeve owns a slice of it. Facts about the whole are split here among the slices, to
+the unit: funding by what each held at that instant, a settlement to those who made it, a liquidation to the slices on
+that side that carry themselves least. And before it comes to that, a sleeve whose own money no longer carries its
+contracts is closed by the desk, so that its loss does not become another's.
+
+What an order is, and who decides, is not known here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from . import contracts
+from .books import Books
+from .exposure import Ground
+from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled
+from .funding import split
+from .ledger import Entry, Role
+from .margin import Check, standing
+from .market import Book, Instrument
+from .money import Amount
+from .orders import Command, SettlePnl
+from .records import Alert, Level, Record
+from .seat import Seat
+from .status import Move, Status
+from .vault import CoreVault, Sleeve, move_together
+
+__all__ = ["FENCE", "Hands", "Netting", "missing"]
+
+NOTHING: tuple[Command, ...] = ()
+MOST_MOVES = 4_096
+"""Changes of slices that are remembered per instrument, for funding that is told late."""
+NEVER_HIGH = 1 << 200
+FENCE = "desk"
+"""Who flattens a sleeve whose own money no longer carries its contracts."""
+
+
+class Hands(Protocol):
+    """What is asked of the desk."""
+
+    def alert(self, now: int, level: Level, subject: str, code: str, text: str) -> None: ...
+
+    def cancel_all(self, sleeve: Sleeve) -> Sequence[Command]: ...
+
+    def cancel_opening(self, seat: Seat) -> Sequence[Command]: ...
+
+    def flatten(self, seat: Seat, now: int) -> Sequence[Command]: ...
+
+
+def missing(books: Books, entry: Entry) -> Amount | None:
+    """What an entry will leave below zero in a sleeve's free coins."""
+    units = books.ledger.units
+    for account, asset, change in entry.postings:
+        if account[1] is Role.FREE:
+            left = units(account, asset) + change
+            if left < 0:
+                return Amount(left, asset)
+    return None
+
+
+class Netting:
+    """The slices of all sleeves of a desk."""
+
+    def __init__(
+        self,
+        vaults: Sequence[CoreVault],
+        seats: Mapping[str, Seat],
+        boards: Mapping[str, Book],
+        ground: Ground,
+        settle_above: str,
+        hands: Hands,
+    ) -> None:
+        self.books = vaults[0].books
+        self.bands: dict[int, tuple[int, int]] = {}
+        """By index of an instrument: the prices between which every sleeve carries its contracts, both outside."""
+        self._vaults = vaults
+        self._seats = seats
+        self._boards = boards
+        self._ground = ground
+        self._settle_above = settle_above
+        self._hands = hands
+        self._moves: dict[str, deque[tuple[int, str, int]]] = {}
+        """By symbol: the latest changes of slices, (at, sleeve, base units), for facts about an instant that is past."""
+
+    def known(self, fact: AccountFact) -> bool:
+        """Whether a fact was booked before; says so when it came again with other content."""
+        known = self.books.facts.get(fact.key)
+        if known is not None and known != fact:
+            text = f"{fact.key} came again with other content and was not booked: {fact}"
+            self._hands.alert(fact.at, Level.CRITICAL, fact.venue or "venue", "fact_conflict", text)
+        return known is not None
+
+    def unattributed(self, fact: AccountFact, why: str) -> Sequence[Command]:
+        text = f"{fact.key} {why} and was not booked: {fact}"
+        self._hands.alert(fact.at, Level.CRITICAL, fact.venue or "venue", "fact_unattributed", text)
+        return NOTHING
+
+    def _owners(self, market: Instrument) -> list[Sleeve]:
+        """Sleeves that have, or had, contracts in an instrument."""
+        sleeves = [sleeve for vault in self._vaults if vault.asset == market.quote for sleeve in vault.sleeves.values()]
+        return [s for s in sleeves if s.position_units(market) or s.unsettled_units(market) or s.margin_units(market)]
+
+    def moved(self, market: Instrument, at: int, sleeve: str, change: int) -> None:
+        """A slice has changed: remember when, for funding told late, and measure anew how far prices may go."""
+        log = self._moves.setdefault(market.symbol, deque(maxlen=MOST_MOVES))
+        log.append((at, sleeve, change))
+        self.fence_anew(market)
+
+    def fence_anew(self, market: Instrument) -> None:
+        index = self._boards[market.symbol].index
+        low, high, open_ = 0, NEVER_HIGH, False
+        for sleeve in self._owners(market):
+            if sleeve.name in self._seats and sleeve.position_units(market):
+                band = self._ground.fence(sleeve, market)
+                low, high, open_ = (NEVER_HIGH, 0, True) if band is None else (max(low, band[0]), min(high, band[1]), True)
+        if open_:
+            self.bands[index] = (low, high)
+        else:
+            self.bands.pop(index, None)
+
+    def fence(self, book: Book, now: int) -> list[Command]:
+        """Close the slices of sleeves whose own money no longer carries them, before they can take that of others."""
+        low, high = self.bands[book.index]
+        if low < book.mid < high:
+            return []
+        commands: list[Command] = []
+        for sleeve in self._owners(book.instrument):
+            seat = self._seats.get(sleeve.name)
+            if seat is None or seat.flatten_by or not self._ground.broken(sleeve):
+                continue
+            price = f"{book.instrument} at {book.instrument.price_text(book.mid)}"
+            text = f"{price}: its own money no longer carries its contracts, so they are closed"
+            alert = Alert(now, Level.CRITICAL, sleeve.name, "ring_fence", text)
+            if sleeve.own_status is Status.HALTED:
+                self.books.record(alert)
+            else:
+                sleeve.move(Move.BREACH, by="desk", why="ring_fence", at=now, after=(alert,))
+            seat.flatten_by, seat.flatten_tries = FENCE, {}
+            commands += self._hands.cancel_all(sleeve) or self._hands.flatten(seat, now)
+        if not commands:
+            self.fence_anew(book.instrument)
+        return commands
+
+    def _slices_at(self, market: Instrument, at: int) -> dict[str, int]:
+        """Each sleeve's contracts as they were at an instant."""
+        slices = {sleeve.name: sleeve.position_units(market) for sleeve in self._owners(market)}
+        for moved, name, change in self._moves.get(market.symbol, ()):
+            if moved > at:
+                slices[name] = slices.get(name, 0) - change
+        return {name: qty for name, qty in slices.items() if qty}
+
+    def _sleeve(self, name: str) -> Sleeve:
+        return next(vault.sleeves[name] for vault in self._vaults if name in vault.sleeves)
+
+    def funded(self, fact: FundingPaid) -> Sequence[Command]:
+        """Give each slice its part of a funding payment, by the contracts that it held at that instant."""
+        if self.known(fact):
+            return NOTHING
+        slices = self._slices_at(fact.instrument, fact.at)
+        if not slices:
+            return self.unattributed(fact, "was paid on contracts that no sleeve held") if fact.amount or fact.qty else NOTHING
+        records: list[Record] = [fact]
+        if sum(slices.values()) != fact.qty:
+            text = f"{fact.key} was paid on {fact.qty} units, sleeves held {sum(slices.values())}: shared as the payment says"
+            records.append(Alert(fact.at, Level.CRITICAL, fact.venue or "venue", "funding_mismatch", text))
+        due = [fact.rate.entitlement(qty) for qty in slices.values()]
+        if any(numerator for numerator, _ in due):
+            parts = split(fact.amount, [numerator for numerator, _ in due], due[0][1])
+        else:
+            parts = contracts.share(fact.amount, [abs(qty) for qty in slices.values()])
+        by = fact.venue or "venue"
+        records += [contracts.funding(name, fact, part, by=by) for name, part in zip(slices, parts, strict=True) if part]
+        self._post_facts(fact, records, fact.instrument)
+        return NOTHING
+
+    def settled(self, fact: Settled) -> Sequence[Command]:
+        """Move what the venue settled from unsettled to free, to those who made it. Flat sleeves then share their profit."""
+        if self.known(fact):
+            return NOTHING
+        market = fact.instrument
+        owners = self._owners(market)
+        if not owners:
+            return self.unattributed(fact, "belongs to no sleeve")
+        unsettled = [s.unsettled_units(market) for s in owners]
+        parts = contracts.share_settlement(fact.amount, unsettled, [s.position_units(market) for s in owners])
+        entries = [
+            contracts.settle(s.name, fact, part, margin=s.margin_units(market), free=s.free_units(market.quote), by=fact.venue or "venue")
+            for s, part in zip(owners, parts, strict=True)
+            if part
+        ]
+        self._post_facts(fact, [fact, *entries], market)
+        commands: list[Command] = []
+        for sleeve in owners:
+            if sleeve.is_flat():
+                sleeve.vault.sweep(sleeve, ref=fact.key, at=fact.at)
+        return commands
+
+    def liquidated(self, fact: Liquidated) -> Sequence[Command]:
+        """Share out what the venue closed by force: to the slices on that side, those first that carry themselves least."""
+        if self.known(fact):
+            return NOTHING
+        market, by = fact.instrument, fact.venue or "venue"
+        side = -1 if fact.change < 0 else 1
+        slices = [s for s in self._owners(market) if s.position_units(market) * side < 0]
+        if not slices:
+            return self.unattributed(fact, "closed contracts that no sleeve held")
+        slices.sort(key=lambda s: self._rank(s, market, fact.price))
+        left = abs(fact.change)
+        closing = []
+        for sleeve in slices:
+            qty = min(left, abs(sleeve.position_units(market)))
+            left -= qty
+            closing.append(qty)
+        closing[0] += left
+        costs, fees = (contracts.share(units, closing) for units in (fact.cost, fact.fee.units))
+        records: list[Record] = [fact]
+        touched: list[tuple[Sleeve, int]] = []
+        for sleeve, qty, cost, fee in zip(slices, closing, costs, fees, strict=True):
+            if not qty:
+                continue
+            records.append(
+                contracts.liquidate(
+                    sleeve.name,
+                    fact,
+                    side * qty,
+                    cost,
+                    fee,
+                    position=sleeve.position_units(market),
+                    open_cost=sleeve.open_cost_units(market),
+                    margin=sleeve.margin_units(market),
+                    free=sleeve.free_units(market.quote),
+                    by=by,
+                )
+            )
+            text = f"the venue closed {market.qty_text(qty)} {market} at {market.price_text(fact.price)} by force"
+            records.append(Alert(fact.at, Level.CRITICAL, sleeve.name, "liquidated", text))
+            touched.append((sleeve, side * qty))
+        if left:
+            text = f"{fact.key} closed {market.qty_text(left)} more than sleeves held; booked to {slices[0].name}"
+            records.append(Alert(fact.at, Level.CRITICAL, slices[0].name, "overfill", text))
+        self._post_facts(fact, records, market, breach=[sleeve for sleeve, _ in touched])
+        commands: list[Command] = []
+        for sleeve, change in touched:
+            self.moved(market, fact.at, sleeve.name, change)
+            seat = self._seats.get(sleeve.name)
+            if seat is not None:
+                commands += self._hands.cancel_opening(seat)
+                commands += self._hands.flatten(seat, fact.at) if seat.flatten_by else NOTHING
+            commands += self.settle_if_closed(sleeve, market)
+        return commands
+
+    def _rank(self, sleeve: Sleeve, market: Instrument, price: int) -> float:
+        """How well a sleeve's own money carries its contracts at a price: the least first."""
+        own = self._ground.own(sleeve, orders=False)
+        if own is None or not any(one.symbol == market.symbol for one in own.contracts):
+            return 0.0
+        stands = standing(own.at(market.symbol, price), Check.MAINTENANCE)
+        return stands.collateral / stands.requirement if stands.requirement else float(stands.collateral)
+
+    def bankrupted(self, fact: Bankrupted) -> Sequence[Command]:
+        """Others bore a loss: it makes good what sleeves owe that have nothing left, in proportion."""
+        if self.known(fact):
+            return NOTHING
+        owners = self._owners(fact.instrument)
+        if not owners:
+            return self.unattributed(fact, "belongs to no sleeve")
+        owed = [max(0, -s.balance_units()) for s in owners]
+        weights = owed if any(owed) else [max(1, -s.unsettled_units(fact.instrument)) for s in owners]
+        parts = contracts.share(fact.amount, weights)
+        records: list[Record] = [fact]
+        for sleeve, part in zip(owners, parts, strict=True):
+            if part:
+                records.append(contracts.bankrupt(sleeve.name, fact, part, by=fact.venue or "venue"))
+                text = f"it lost {Amount(part, sleeve.asset)} more than the account had, borne by others"
+                records.append(Alert(fact.at, Level.CRITICAL, sleeve.name, "bankrupt", text))
+        self._post_facts(fact, records, fact.instrument, breach=[s for s, part in zip(owners, parts, strict=True) if part])
+        return NOTHING
+
+    def _post_facts(self, fact: AccountFact, records: Sequence[Record], market: Instrument, *, breach: Sequence[Sleeve] = ()) -> None:
+        """Post a fact with its entries and what they do to sleeves' status, all of it or nothing."""
+        alerts: list[Record] = []
+        moves = {sleeve.name: (sleeve, Move.BREACH, fact.key) for sleeve in breach}
+        for record in records:
+            short = missing(self.books, record) if isinstance(record, Entry) else None
+            if short is not None and isinstance(record, Entry):
+                name = record.postings[0].account.owner
+                alerts.append(
+                    Alert(fact.at, Level.CRITICAL, name, "overdrawn", f"{fact.key} left {short} free: no new risk until this is cleared")
+                )
+                moves[name] = (self._sleeve(name), Move.BREACH, f"overdrawn by {fact.key}")
+        able = [move for move in moves.values() if move[0].own_status is not Status.HALTED]
+        move_together(self.books, [*records, *alerts], able, by="desk", at=fact.at)
+        self.books.facts[fact.key] = fact
+        self.fence_anew(market)
+
+    def settle_if_closed(self, sleeve: Sleeve, market: Instrument) -> list[Command]:
+        """Have the venue settle when a slice was closed and left more unsettled than is worth leaving."""
+        if sleeve.position_units(market) or abs(sleeve.unsettled_units(market)) <= market.quote(self._settle_above).units:
+            return []
+        return [SettlePnl(market)]
+
+    def shared(self, seat: Seat, market: Instrument) -> bool:
+        """Whether other sleeves have contracts, or orders of them, in the position that the venue nets with this one."""
+        return any(
+            other is not seat
+            and (other.sleeve.position_units(market) or any(o.place.instrument == market for o in other.open_orders.values()))
+            for other in self._seats.values()
+        )

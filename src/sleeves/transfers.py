@@ -1,0 +1,84 @@
+"""Coins on their way into and out of a venue's account: asked for by a human, booked when the venue says so.
+
+A withdrawal takes idle coins out of everybody's reach first, so that nobody is given what is leaving; a deposit changes
+nothing until it is there. What the venue refuses is as it was before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .errors import VaultError
+from .exposure import without
+from .facts import Transferred, TransferRefused
+from .margin import MarginAccount, health
+from .money import Amount, AmountLike
+from .orders import Transfer
+from .vault import CoreVault
+
+__all__ = ["Transfers"]
+
+
+class Transfers:
+    """The transfers of a desk's vaults."""
+
+    def __init__(self, vaults: Sequence[CoreVault]) -> None:
+        self._vaults = vaults
+        self._asked: dict[str, CoreVault] = {}
+        self._counter = 0
+
+    def deposit(self, vault: CoreVault, amount: AmountLike, venue: str) -> Transfer:
+        """Raises `VaultError` for an amount that is not positive."""
+        coins = vault.asset(amount)
+        if coins.units <= 0:
+            raise VaultError(f"deposit {coins}: the amount must be positive")
+        return self._ask(vault, coins, venue)
+
+    def withdraw(
+        self,
+        vault: CoreVault,
+        amount: AmountLike,
+        joint: MarginAccount | None,
+        venue: str,
+        least_health: int,
+        *,
+        by: str,
+        why: str,
+        at: int | None,
+    ) -> Transfer:
+        """Raises `NotEnough` beyond the idle coins, `VaultError` for health that would fall too low or is not known."""
+        coins = vault.asset(amount)
+        if joint is None:
+            raise VaultError(f"withdraw {coins}: a contract of {vault.owner} has no price, so its health is not known")
+        now, after = health(joint), health(without(joint, coins))
+        if joint.contracts and after < least_health:
+            raise VaultError(f"withdraw {coins}: health would go from {now} to {after}, below {least_health}")
+        transfer = self._ask(vault, -coins, venue)
+        try:
+            vault.send(coins, transfer.id, by=by, why=why, at=at)
+        except BaseException:
+            del self._asked[transfer.id]
+            raise
+        return transfer
+
+    def _ask(self, vault: CoreVault, amount: Amount, venue: str) -> Transfer:
+        transfer = Transfer(f"{vault.wallet}-transfer-{self._counter + 1}", amount, venue)
+        self._counter += 1
+        self._asked[transfer.id] = vault
+        return transfer
+
+    def done(self, fact: Transferred) -> CoreVault | None:
+        """Book what came or left, and say in which vault; None when it belongs to no one vault here."""
+        asked = self._asked.pop(fact.id, None)
+        vaults = [vault for vault in self._vaults if vault.asset == fact.amount.asset] if asked is None else [asked]
+        if len(vaults) != 1 or vaults[0].asset != fact.amount.asset:
+            return None
+        vaults[0].transferred(fact, by=fact.venue or "venue")
+        return vaults[0]
+
+    def refused(self, event: TransferRefused) -> CoreVault | None:
+        """What set out stays: say in which vault; None when nobody here asked for it."""
+        vault = self._asked.pop(event.id, None)
+        if vault is not None:
+            vault.take_back(event.id, why=event.reason, at=event.at)
+        return vault
