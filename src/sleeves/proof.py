@@ -99,7 +99,8 @@ def _conservation(vaults: Sequence[CoreVault]) -> list[str]:
     ledger = vaults[0].books.ledger
     breaches = [f"all accounts of {asset} sum to {units} units" for asset, units in ledger.trial_balance().items() if units]
     for vault in vaults:
-        parts = vault.idle.units + vault.reserve.units + vault.suspense.units + sum(s.balance.units for s in vault.sleeves.values())
+        core = vault.idle.units + vault.reserve.units + vault.suspense.units + vault.in_transit.units
+        parts = core + sum(sleeve.balance.units for sleeve in vault.sleeves.values())
         if parts != vault.total.units:
             breaches.append(f"{vault.owner}: total {vault.total} is not the sum of its parts, {Amount(parts, vault.asset)}")
     return breaches

@@ -516,6 +516,11 @@ class CoreVault(_Stateful):
         return self._amount(self.books.ledger.total(self.owner, Role.IDLE, self.asset))
 
     @property
+    def in_transit(self) -> Amount:
+        """Coins that set out to leave the wallet and have neither left nor come back."""
+        return self._amount(self.books.ledger.total(self.owner, Role.IN_TRANSIT, self.asset))
+
+    @property
     def suspense(self) -> Amount:
         """Residuals that nobody has named yet; negative when coins are missing."""
         return self._amount(self.suspense_units())
