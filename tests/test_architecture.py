@@ -46,6 +46,7 @@ ORDER = [
     "engines",
     "sim.tape",
     "sim.amm",
+    "sim.sizing",
     "sim.models",
     "sim.account",
     "sim.matcher",

@@ -13,13 +13,15 @@ from collections.abc import Callable
 from .errors import JournalError, VaultError
 from .facts import AccountFact
 from .journal import Journal, Memory
-from .ledger import COIN_ROLES, Entry, Ledger
+from .ledger import COIN_ROLES, Entry, EntryKind, Ledger
 from .market import Instrument
 from .money import Asset
 from .orders import Fill
 from .records import Opened, Record
 
 __all__ = ["Books"]
+
+_ORDERS = frozenset({EntryKind.HOLD, EntryKind.RELEASE})
 
 
 class Books:
@@ -40,6 +42,8 @@ class Books:
         self.instruments: dict[str, Instrument] = {}
         self.perpetuals = False
         """Whether an instrument with contracts is known here."""
+        self.changes = 0
+        """Counts entries that changed what somebody is worth or has: all but holds and their release."""
         self.now = 0
         self.desk = False
         """Whether a desk trades on these books."""
@@ -71,6 +75,7 @@ class Books:
             touched = ledger.check(entries[0])
             self.journal.append(*records)
             ledger.apply(entries[0], touched)
+            self.changes += entries[0].kind not in _ORDERS
             return
         applied: list[Entry] = []
         try:
@@ -82,6 +87,7 @@ class Books:
             for entry in reversed(applied):
                 ledger.apply(entry.reverse())
             raise
+        self.changes += any(entry.kind not in _ORDERS for entry in entries)
 
     def record(self, *records: Record) -> None:
         """Journal records that move no money."""

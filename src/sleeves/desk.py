@@ -67,7 +67,8 @@ class Desk:
     `allowance` is what orders set aside beyond their price; `mark_every` how often holdings are valued in the journal.
     For contracts: `collateral` says how coins other than the vault's own weigh as collateral at the venue (not at all by
     default), `most_leverage` caps what a sleeve's contracts may be worth, with all open orders filled, in times of its
-    equity, and when a slice is closed what is unsettled beyond `settle_above` quote coins is settled.
+    equity, and when a slice is closed what is unsettled beyond `settle_above` quote coins is settled. Alerts tell when the
+    health of the account that a vault's sleeves share falls below the levels of `health_alerts`, the lowest as critical.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Desk:
         collateral: Mapping[Asset, Weights] | None = None,
         most_leverage: AmountLike = 10,
         settle_above: AmountLike = 1,
+        health_alerts: tuple[int, ...] = (50, 20),
     ) -> None:
         if not vaults:
             raise VaultError("a desk needs at least one core vault")
@@ -100,7 +102,10 @@ class Desk:
         self._watchers: list[list[Seat]] = []
         self._blotter = Blotter()
         self._ground = Ground(self._boards, check_collateral(collateral), self.allowance, self._orders_of, self._blotter.left)
-        self._netting = Netting(vaults, self._seats, self._boards, self._ground, str(settle_above), self)
+        levels = tuple(sorted(health_alerts, reverse=True))
+        if any(type(one) is not int or not 0 <= one <= 100 for one in levels):
+            raise VaultError(f"health_alerts {health_alerts!r} must be whole numbers from 0 to 100")
+        self._netting = Netting(vaults, self._seats, self._boards, self._ground, str(settle_above), levels, self)
         self._transfers = Transfers(vaults)
         self._flattening: set[str] = set()
         self._mark_at = 0
@@ -188,7 +193,7 @@ class Desk:
             self.mark(now)
         commands: list[Command] | None = None
         if index in self._netting.bands:
-            commands = self._netting.fence(book, now) or None
+            commands = self._netting.watch(book, now) or None
         for seat in self._watchers[index]:
             if now < seat.wake:
                 continue

@@ -12,7 +12,7 @@ Nothing here changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import evolve, field, frozen
 
@@ -345,6 +345,27 @@ class Ground:
         own = self.own(sleeve, orders=False)
         return own is not None and bool(own.contracts) and liquidatable(own)
 
+    def health_band(self, vault: CoreVault, market: Instrument, levels: Sequence[int]) -> tuple[int, int] | None:
+        """The prices between which the account's health stays among the same `levels`, both outside.
+
+        None when other prices matter too.
+        """
+        joint = self.joint(vault)
+        if joint is None or len(joint.coins) > 1 or [one.symbol for one in joint.contracts] != [market.symbol]:
+            return None
+        contract = joint.contracts[0]
+        if not contract.base:
+            return (0, 1 << 200)
+
+        def level(price: int) -> int:
+            now = health(joint.at(market.symbol, price))
+            return sum(now < one for one in levels)
+
+        here, side = level(contract.price), 1 if contract.base > 0 else -1
+        down = _last(level, here, contract.price, -1) if side > 0 or here else 0
+        up = _last(level, here, contract.price, 1) if side < 0 or here else 1 << 200
+        return down, up
+
     def fence(self, sleeve: Sleeve, market: Instrument) -> tuple[int, int] | None:
         """The prices between which a sleeve alone keeps its slice, both outside; None when other prices matter too."""
         own = self.own(sleeve, orders=False)
@@ -366,6 +387,22 @@ class _Moved:
     market: Instrument
     base: int
     money: int
+
+
+def _last(level: Callable[[int], int], here: int, price: int, step: int) -> int:
+    """The first price in a direction at which the level is another one; 0, or beyond all prices, when there is none."""
+    same, far, stride = price, price + step, max(1, price // 256)
+    while level(far) == here:
+        if far <= 1 or far > 64 * price:
+            return 0 if step < 0 else 1 << 200
+        same, far, stride = far, max(1, far + step * stride), 2 * stride
+    while abs(far - same) > 1:
+        middle = (far + same) // 2
+        if level(middle) == here:
+            same = middle
+        else:
+            far = middle
+    return far
 
 
 def _wish(wishes: dict[str, tuple[int, int]], place: Place, qty: int) -> None:

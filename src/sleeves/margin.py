@@ -722,11 +722,12 @@ def liquidation_tick(account: MarginAccount, symbol: str, tick: int) -> int | No
     last = start - 1 if side < 0 else 2 * start * 2**200
     closed = liquidation_price(account, symbol)
     safe, far = 0, min(last, 1) if closed is None else min(last, max(1, abs(closed - contract.price) // tick))
+    # the closed form is mostly a tick or two away: step from it in growing strides before halving what is left
+    stride = 1
     while not broken(far):
         if far == last:
             return None
-        safe, far = far, min(last, 2 * far)
-    # the closed form is mostly a tick or two away: step back in growing strides before halving what is left
+        safe, far, stride = far, min(last, far + stride), 2 * stride
     stride = 1
     while far - safe > 2 * stride:
         if not broken(far - stride):

@@ -20,7 +20,7 @@ from .exposure import Ground
 from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled
 from .funding import split
 from .ledger import Entry, Role
-from .margin import Check, standing
+from .margin import Check, health, standing
 from .market import Book, Instrument
 from .money import Amount
 from .orders import Command, SettlePnl
@@ -35,6 +35,8 @@ NOTHING: tuple[Command, ...] = ()
 MOST_MOVES = 4_096
 """Changes of slices that are remembered per instrument, for funding that is told late."""
 NEVER_HIGH = 1 << 200
+ALWAYS = (NEVER_HIGH, 0)
+"""A band that no price lies in."""
 FENCE = "desk"
 """Who flattens a sleeve whose own money no longer carries its contracts."""
 
@@ -72,6 +74,7 @@ class Netting:
         boards: Mapping[str, Book],
         ground: Ground,
         settle_above: str,
+        health_at: tuple[int, ...],
         hands: Hands,
     ) -> None:
         self.books = vaults[0].books
@@ -83,6 +86,11 @@ class Netting:
         self._ground = ground
         self._settle_above = settle_above
         self._hands = hands
+        self._health_at = health_at
+        self._levels: dict[str, int] = {}
+        """By vault: how many of those levels its account's health is below."""
+        self._measured: dict[int, int] = {}
+        """By index: the state of the books at which its band was worked out."""
         self._moves: dict[str, deque[tuple[int, str, int]]] = {}
         """By symbol: the latest changes of slices, (at, sleeve, base units), for facts about an instant that is past."""
 
@@ -105,28 +113,56 @@ class Netting:
         return [s for s in sleeves if s.position_units(market) or s.unsettled_units(market) or s.margin_units(market)]
 
     def moved(self, market: Instrument, at: int, sleeve: str, change: int) -> None:
-        """A slice has changed: remember when, for funding told late, and measure anew how far prices may go."""
+        """A slice has changed: remember when, for funding told late, and look at prices anew."""
         log = self._moves.setdefault(market.symbol, deque(maxlen=MOST_MOVES))
         log.append((at, sleeve, change))
-        self.fence_anew(market)
+        self.bands.setdefault(self._boards[market.symbol].index, ALWAYS)
 
-    def fence_anew(self, market: Instrument) -> None:
-        index = self._boards[market.symbol].index
-        low, high, open_ = 0, NEVER_HIGH, False
-        for sleeve in self._owners(market):
-            if sleeve.name in self._seats and sleeve.position_units(market):
-                band = self._ground.fence(sleeve, market)
-                low, high, open_ = (NEVER_HIGH, 0, True) if band is None else (max(low, band[0]), min(high, band[1]), True)
-        if open_:
-            self.bands[index] = (low, high)
-        else:
-            self.bands.pop(index, None)
-
-    def fence(self, book: Book, now: int) -> list[Command]:
-        """Close the slices of sleeves whose own money no longer carries them, before they can take that of others."""
-        low, high = self.bands[book.index]
-        if low < book.mid < high:
+    def watch(self, book: Book, now: int) -> list[Command]:
+        """A price of contracts that sleeves hold: mostly nothing, because it lies where nobody and nothing is in danger."""
+        index = book.index
+        low, high = self.bands[index]
+        if low < book.mid < high and self._measured.get(index) == self.books.changes:
             return []
+        commands = self._fence(book, now)
+        self._tell_health(book.instrument, now)
+        self._measure(book)
+        return commands
+
+    def _measure(self, book: Book) -> None:
+        """Work out the prices between which every sleeve carries its contracts and no account's health is worth telling."""
+        market, low, high, open_ = book.instrument, 0, NEVER_HIGH, False
+        bands = [self._ground.fence(s, market) for s in self._owners(market) if s.name in self._seats and s.position_units(market)]
+        for vault in self._vaults:
+            if bands and vault.asset == market.quote:
+                bands.append(self._ground.health_band(vault, market, self._health_at))
+        for band in bands:
+            low, high = ALWAYS if band is None else (max(low, band[0]), min(high, band[1]))
+            open_ = True
+        self._measured[book.index] = self.books.changes
+        if open_:
+            self.bands[book.index] = (low, high)
+        else:
+            self.bands.pop(book.index, None)
+            self._levels.clear()
+
+    def _tell_health(self, market: Instrument, now: int) -> None:
+        """Say once when an account's health falls below a level, and again when it falls below the next."""
+        for vault in self._vaults:
+            joint = self._ground.joint(vault) if vault.asset == market.quote else None
+            if joint is None or not joint.contracts:
+                continue
+            now_at = health(joint)
+            level = sum(now_at < one for one in self._health_at)
+            if level > self._levels.get(vault.owner, 0):
+                price = self._ground.liquidation(joint, market) if any(c.symbol == market.symbol for c in joint.contracts) else None
+                text = f"health {now_at} is below {self._health_at[level - 1]}"
+                text += "" if price is None else f"; {market} at {market.price_text(price)} liquidates the account"
+                self._hands.alert(now, Level.WARNING if level < len(self._health_at) else Level.CRITICAL, vault.owner, "health", text)
+            self._levels[vault.owner] = level
+
+    def _fence(self, book: Book, now: int) -> list[Command]:
+        """Close the slices of sleeves whose own money no longer carries them, before they can take that of others."""
         commands: list[Command] = []
         for sleeve in self._owners(book.instrument):
             seat = self._seats.get(sleeve.name)
@@ -141,8 +177,6 @@ class Netting:
                 sleeve.move(Move.BREACH, by="desk", why="ring_fence", at=now, after=(alert,))
             seat.flatten_by, seat.flatten_tries = FENCE, {}
             commands += self._hands.cancel_all(sleeve) or self._hands.flatten(seat, now)
-        if not commands:
-            self.fence_anew(book.instrument)
         return commands
 
     def _slices_at(self, market: Instrument, at: int) -> dict[str, int]:
@@ -161,20 +195,22 @@ class Netting:
         if self.known(fact):
             return NOTHING
         slices = self._slices_at(fact.instrument, fact.at)
-        if not slices:
-            return self.unattributed(fact, "was paid on contracts that no sleeve held") if fact.amount or fact.qty else NOTHING
+        if not slices and (fact.amount or fact.qty):
+            return self.unattributed(fact, "was paid on contracts that no sleeve held")
         records: list[Record] = [fact]
         if sum(slices.values()) != fact.qty:
             text = f"{fact.key} was paid on {fact.qty} units, sleeves held {sum(slices.values())}: shared as the payment says"
             records.append(Alert(fact.at, Level.CRITICAL, fact.venue or "venue", "funding_mismatch", text))
         due = [fact.rate.entitlement(qty) for qty in slices.values()]
-        if any(numerator for numerator, _ in due):
+        if not slices:
+            parts = []
+        elif any(numerator for numerator, _ in due):
             parts = split(fact.amount, [numerator for numerator, _ in due], due[0][1])
         else:
             parts = contracts.share(fact.amount, [abs(qty) for qty in slices.values()])
         by = fact.venue or "venue"
         records += [contracts.funding(name, fact, part, by=by) for name, part in zip(slices, parts, strict=True) if part]
-        self._post_facts(fact, records, fact.instrument)
+        self._post_facts(fact, records)
         return NOTHING
 
     def settled(self, fact: Settled) -> Sequence[Command]:
@@ -192,7 +228,7 @@ class Netting:
             for s, part in zip(owners, parts, strict=True)
             if part
         ]
-        self._post_facts(fact, [fact, *entries], market)
+        self._post_facts(fact, [fact, *entries])
         commands: list[Command] = []
         for sleeve in owners:
             if sleeve.is_flat():
@@ -242,7 +278,7 @@ class Netting:
         if left:
             text = f"{fact.key} closed {market.qty_text(left)} more than sleeves held; booked to {slices[0].name}"
             records.append(Alert(fact.at, Level.CRITICAL, slices[0].name, "overfill", text))
-        self._post_facts(fact, records, market, breach=[sleeve for sleeve, _ in touched])
+        self._post_facts(fact, records, breach=[sleeve for sleeve, _ in touched])
         commands: list[Command] = []
         for sleeve, change in touched:
             self.moved(market, fact.at, sleeve.name, change)
@@ -277,10 +313,10 @@ class Netting:
                 records.append(contracts.bankrupt(sleeve.name, fact, part, by=fact.venue or "venue"))
                 text = f"it lost {Amount(part, sleeve.asset)} more than the account had, borne by others"
                 records.append(Alert(fact.at, Level.CRITICAL, sleeve.name, "bankrupt", text))
-        self._post_facts(fact, records, fact.instrument, breach=[s for s, part in zip(owners, parts, strict=True) if part])
+        self._post_facts(fact, records, breach=[s for s, part in zip(owners, parts, strict=True) if part])
         return NOTHING
 
-    def _post_facts(self, fact: AccountFact, records: Sequence[Record], market: Instrument, *, breach: Sequence[Sleeve] = ()) -> None:
+    def _post_facts(self, fact: AccountFact, records: Sequence[Record], *, breach: Sequence[Sleeve] = ()) -> None:
         """Post a fact with its entries and what they do to sleeves' status, all of it or nothing."""
         alerts: list[Record] = []
         moves = {sleeve.name: (sleeve, Move.BREACH, fact.key) for sleeve in breach}
@@ -295,7 +331,6 @@ class Netting:
         able = [move for move in moves.values() if move[0].own_status is not Status.HALTED]
         move_together(self.books, [*records, *alerts], able, by="desk", at=fact.at)
         self.books.facts[fact.key] = fact
-        self.fence_anew(market)
 
     def settle_if_closed(self, sleeve: Sleeve, market: Instrument) -> list[Command]:
         """Have the venue settle when a slice was closed and left more unsettled than is worth leaving."""

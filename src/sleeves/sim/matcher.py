@@ -96,6 +96,8 @@ class Matcher:
         """All markets of the account, this one included."""
         self._book: tuple[list[list[int]], list[list[int]]] | None = None
         """Bids and asks as displayed last, best first, as [price, base units left]."""
+        self._breaks: tuple[tuple[int, ...], int | None] | None = None
+        """The state of the account, and the tick that breaks it."""
         self._pool: tuple[tuple[int, int], Pool] | None = None
         """The pool as our own swaps at one instant and price have left it."""
         self.low_trigger = -1
@@ -400,11 +402,22 @@ class Matcher:
                 return
 
     def _breaking_price(self) -> int | None:
-        """The tick, against the position, at which the account breaks, with its open orders as they are."""
+        """The tick, against the position, at which the account breaks, with its open orders as they are.
+
+        Where nothing but this contract and the quote coin matters it does not depend on the present price, and is kept.
+        """
+        net = self.net
+        assert net is not None
+        state = (net.base, net.money, self._coins[self.instrument.quote.code], net.bids(), net.asks())
+        if self._breaks is not None and self._breaks[0] == state:
+            return self._breaks[1]
         account = self.account.margin(self.instrument.quote)
         if not any(one.symbol == self.instrument.symbol and one.base for one in account.contracts):
             return None
-        return liquidation_tick(account, self.instrument.symbol, self.instrument.tick_units)
+        tick = liquidation_tick(account, self.instrument.symbol, self.instrument.tick_units)
+        alone = len(account.coins) == len(account.contracts) == 1
+        self._breaks = (state, tick) if alone else None
+        return tick
 
     def _reach(self, live: _Live, at: int, room: int) -> int:
         place = live.order.place
