@@ -28,6 +28,7 @@ from .margin import (
     collateral,
     equity,
     health,
+    health_bp,
     leverage_bp,
     liquidatable,
     liquidation_tick,
@@ -358,8 +359,8 @@ class Ground:
             return (0, 1 << 200)
 
         def level(price: int) -> int:
-            now = health(joint.at(market.symbol, price))
-            return sum(now < one for one in levels)
+            now = health_bp(joint.at(market.symbol, price))
+            return sum(now < one * 100 for one in levels)
 
         here, side = level(contract.price), 1 if contract.base > 0 else -1
         down = _last(level, here, contract.price, -1) if side > 0 or here else 0

@@ -43,6 +43,7 @@ __all__ = [
     "free_collateral",
     "gain_weight",
     "health",
+    "health_bp",
     "leverage_bp",
     "liability_weight",
     "liquidatable",
@@ -591,6 +592,16 @@ def health(account: MarginAccount) -> int:
     if now.collateral <= 0:
         return 0
     return max(0, min(100, (200 * (now.collateral - now.requirement) + now.collateral) // (2 * now.collateral)))  # half up
+
+
+def health_bp(account: MarginAccount) -> int:
+    """The same in basis points, 0 to 10,000, rounded down: for thresholds, which no rounding must lift anybody over."""
+    now = standing(account, Check.MAINTENANCE)
+    if now.requirement == 0 and now.collateral >= 0:
+        return BP
+    if now.collateral <= 0:
+        return 0
+    return max(0, (now.collateral - now.requirement) * BP // now.collateral)
 
 
 def equity(account: MarginAccount) -> int:

@@ -20,9 +20,9 @@ from .exposure import Ground
 from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled
 from .funding import split
 from .ledger import Entry, Role
-from .margin import Check, health, standing
+from .margin import Check, health_bp, standing
 from .market import Book, Instrument
-from .money import Amount
+from .money import Amount, decimal_text
 from .orders import Command, SettlePnl
 from .records import Alert, Level, Record
 from .seat import Seat
@@ -152,11 +152,11 @@ class Netting:
             joint = self._ground.joint(vault) if vault.asset == market.quote else None
             if joint is None or not joint.contracts:
                 continue
-            now_at = health(joint)
-            level = sum(now_at < one for one in self._health_at)
+            now_at = health_bp(joint)
+            level = sum(now_at < one * 100 for one in self._health_at)
             if level > self._levels.get(vault.owner, 0):
                 price = self._ground.liquidation(joint, market) if any(c.symbol == market.symbol for c in joint.contracts) else None
-                text = f"health {now_at} is below {self._health_at[level - 1]}"
+                text = f"health {decimal_text(now_at, 2)} is below {self._health_at[level - 1]}"
                 text += "" if price is None else f"; {market} at {market.price_text(price)} liquidates the account"
                 self._hands.alert(now, Level.WARNING if level < len(self._health_at) else Level.CRITICAL, vault.owner, "health", text)
             self._levels[vault.owner] = level

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from .errors import VaultError
 from .exposure import without
 from .facts import Transferred, TransferRefused
-from .margin import MarginAccount, health
-from .money import Amount, AmountLike
+from .margin import MarginAccount, health_bp
+from .money import Amount, AmountLike, decimal_text
 from .orders import Transfer
 from .vault import CoreVault
 
@@ -50,9 +50,10 @@ class Transfers:
         coins = vault.asset(amount)
         if joint is None:
             raise VaultError(f"withdraw {coins}: a contract of {vault.owner} has no price, so its health is not known")
-        now, after = health(joint), health(without(joint, coins))
-        if joint.contracts and after < least_health:
-            raise VaultError(f"withdraw {coins}: health would go from {now} to {after}, below {least_health}")
+        after = health_bp(without(joint, coins))
+        if joint.contracts and after < least_health * 100:
+            now = decimal_text(health_bp(joint), 2)
+            raise VaultError(f"withdraw {coins}: health would go from {now} to {decimal_text(after, 2)}, below {least_health}")
         transfer = self._ask(vault, -coins, venue)
         try:
             vault.send(coins, transfer.id, by=by, why=why, at=at)

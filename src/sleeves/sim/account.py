@@ -17,7 +17,7 @@ from attrs import evolve
 
 from ..errors import InvalidMarket
 from ..facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
-from ..margin import Check, Coin, Contract, MarginAccount, Weights, equity, health, liquidatable, max_withdrawable, notional, standing
+from ..margin import Check, Coin, Contract, MarginAccount, Weights, equity, health_bp, liquidatable, max_withdrawable, notional, standing
 from ..market import BP, FundingRate, Instrument
 from ..money import PPM, Amount, Asset, Rounding, decimal_text, divide
 from ..orders import Event, Order, Position, Transfer
@@ -301,9 +301,10 @@ class Account:
                 if -units > max_withdrawable(account, asset.code):
                     return f"the margin of open contracts needs what {-amount} would take"
                 coins = tuple(evolve(one, units=one.units + units) if one.code == asset.code else one for one in account.coins)
-                after = health(evolve(account, coins=coins))
-                if after < self.rules.least_health:
-                    return f"health would go from {health(account)} to {after}, below {self.rules.least_health}"
+                after = health_bp(evolve(account, coins=coins))
+                if after < self.rules.least_health * 100:
+                    now = decimal_text(health_bp(account), 2)
+                    return f"health would go from {now} to {decimal_text(after, 2)}, below {self.rules.least_health}"
         return ""
 
 
