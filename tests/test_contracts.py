@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sleeves import SOL, USDC, Instrument, Side, contracts
 from sleeves.errors import InvalidMarket
 from sleeves.facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred
-from sleeves.ledger import Account, Entry, EntryKind, Ledger, Role
+from sleeves.ledger import Account, Entry, EntryKind, Ledger, Posting, Role
 from sleeves.market import BP, HOUR, PPB, FundingRate, Kind, Perpetual
 from sleeves.money import BTC, USD, Amount, Rounding
 from sleeves.orders import Fill, Liquidity
@@ -25,17 +25,13 @@ class Slice:
 
     def __init__(self, free="1000"):
         self.ledger = Ledger()
-        self.account = lambda role, of="SOL-PERP": Account("a", role, of)
         self.post("deposit", free)
         self.trades = 0
 
     def post(self, kind, amount):
         units = USDC(amount).units
-        world, free = Account("world", Role.WORLD), Account("a", Role.FREE)
-        postings = ((free, USDC, units), (world, USDC, -units))
-        from sleeves.ledger import Posting
-
-        self.ledger.post(Entry(0, EntryKind.DEPOSIT, "x", tuple(Posting(*p) for p in postings)))
+        postings = (Posting(Account("a", Role.FREE), USDC, units), Posting(Account("world", Role.WORLD), USDC, -units))
+        self.ledger.post(Entry(0, EntryKind(kind), "x", postings))
 
     def units(self, role, asset=USDC, of="SOL-PERP"):
         return self.ledger.units(Account("a", role, "" if role is Role.FREE else of), asset)
@@ -157,7 +153,7 @@ def test_adding_reducing_closing_and_flipping_never_create_or_lose_a_unit(steps)
         realized = -one.units(Role.PNL)
         assert one.cost - realized == spent
         assert one.units(Role.UNSETTLED) == realized - fees
-        assert not position == 0 or one.cost == 0
+        assert position != 0 or one.cost == 0
         assert one.units(Role.FREE) + one.units(Role.MARGIN) == USDC("1000000000").units
         assert one.units(Role.MARGIN) == min(contracts.margin_for(PERP, one.cost), USDC("1000000000").units)
 
@@ -227,20 +223,20 @@ def test_funding_sums_to_zero_over_a_closed_set_of_longs_and_shorts(held, ppb, p
 @pytest.mark.parametrize(
     ("wrong", "what"),
     [
-        (dict(rate_ppb=0.1), "whole parts per billion"),
-        (dict(rate_ppb=PPB), "between -100% and 100%"),
-        (dict(rate_ppb=float("nan")), "whole parts per billion"),
-        (dict(price=0), "at least 1"),
-        (dict(price=-1), "at least 1"),
-        (dict(price=float("nan")), "at least 1"),
-        (dict(every=0), "at least 1"),
-        (dict(at=-1), "at least 0"),
-        (dict(basis="mark price"), "must be a Basis"),
-        (dict(instrument=Instrument("SOL/USDC", base=SOL, quote=USDC)), "paid on a perpetual"),
+        ({"rate_ppb": 0.1}, "whole parts per billion"),
+        ({"rate_ppb": PPB}, "between -100% and 100%"),
+        ({"rate_ppb": float("nan")}, "whole parts per billion"),
+        ({"price": 0}, "at least 1"),
+        ({"price": -1}, "at least 1"),
+        ({"price": float("nan")}, "at least 1"),
+        ({"every": 0}, "at least 1"),
+        ({"at": -1}, "at least 0"),
+        ({"basis": "mark price"}, "must be a Basis"),
+        ({"instrument": Instrument("SOL/USDC", base=SOL, quote=USDC)}, "paid on a perpetual"),
     ],
 )
 def test_funding_that_cannot_be_is_refused(wrong, what):
-    good = dict(instrument=PERP, at=0, rate_ppb=1, price=1, every=HOUR)
+    good = {"instrument": PERP, "at": 0, "rate_ppb": 1, "price": 1, "every": HOUR}
     with pytest.raises(InvalidMarket, match=what):
         FundingRate(**(good | wrong))
 
@@ -357,16 +353,16 @@ def test_facts_have_keys_that_no_other_fact_has():
 @pytest.mark.parametrize(
     "terms",
     [
-        dict(initial_bp=0),
-        dict(maintenance_bp=0),
-        dict(initial_bp=500, maintenance_bp=500),
-        dict(initial_bp=BP + 1),
-        dict(imf=-1),
-        dict(imf=0.1),
-        dict(gain_initial_bp=BP + 1),
-        dict(liquidation_fee_ppm=50_000),
-        dict(funding_every=0),
-        dict(initial_bp=True),
+        {"initial_bp": 0},
+        {"maintenance_bp": 0},
+        {"initial_bp": 500, "maintenance_bp": 500},
+        {"initial_bp": BP + 1},
+        {"imf": -1},
+        {"imf": 0.1},
+        {"gain_initial_bp": BP + 1},
+        {"liquidation_fee_ppm": 50_000},
+        {"funding_every": 0},
+        {"initial_bp": True},
     ],
 )
 def test_terms_of_a_contract_that_cannot_be_are_refused(terms):

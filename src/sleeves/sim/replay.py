@@ -60,7 +60,7 @@ def replay(
         raise VaultError(f"replay runs a Desk over a Tape, not {type(desk).__name__} over {type(tape).__name__}")
     _check_fit(desk, tapes, rules)
     kept = _copy_of(desk) if bounds else "not asked for"
-    exchange, _ = _play(desk, tapes, rules, progress)
+    exchange = _play(desk, tapes, rules, progress)
     return Report(
         desk,
         tape=tapes[0] if len(tapes) == 1 else tapes,
@@ -92,14 +92,14 @@ def _check_fit(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Ru
 
 def _play(
     desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] | None, progress: bool | Callable[[int], object] | None
-) -> tuple[Exchange, int | None]:
+) -> Exchange:
     exchange = Exchange(tapes, account_of(desk), rules)
     indexes = [desk.index(tape.instrument) for tape in tapes]
     with _bar(sum(map(len, tapes)), progress) as advance, _rare_collections():
         last = _run(desk, tapes[0], exchange, indexes[0], advance) if exchange.plain else _run_all(desk, exchange, indexes, advance)
     if last is not None:
-        desk.mark(last)
-    return exchange, last
+        desk.mark(desk.books.now)
+    return exchange
 
 
 def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, advance: Callable[[int], object] | None) -> int | None:
@@ -224,7 +224,7 @@ class _Bounds:
         for bound in (Rules.pessimistic, Rules.optimistic):
             desk = copy.deepcopy(self._desk)
             try:
-                exchange, _ = _play(desk, self._tapes, {symbol: bound(rules) for symbol, rules in self._rules.items()}, False)
+                exchange = _play(desk, self._tapes, {symbol: bound(rules) for symbol, rules in self._rules.items()}, False)
             except EngineFault as error:
                 return str(error)
             reports.append(Report(desk, rules=_Described(exchange), holdings=exchange.balances(), positions=exchange.positions()))
