@@ -87,7 +87,7 @@ class Told:
         self.books.journal.append(*records)
         self.findings = findings
 
-    def check(self, holdings=None, *, deep=False):
+    def check(self, holdings=None, *, positions=None, deep=False):
         return Proof(tuple(self.findings))
 
 

@@ -296,7 +296,7 @@ class Desk:
         if refusal is not None:
             self._refused(seat, refusal, now)
             return None
-        if place.side is Side.BUY or opens(place, seat.view):
+        if opens(place, seat.view) if place.instrument.contract is not None else place.side is Side.BUY:
             seat.sleeve.vault.land(seat.sleeve, at=now)
         self._flush(seat, now)
         return self._order(seat, place, now, seat.engine.name)

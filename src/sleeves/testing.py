@@ -215,11 +215,12 @@ class Folded:
         """Count one event. Prices and what is only said of an order move nothing."""
         if not isinstance(event, (Fill, AccountFact)):
             return
-        known = self._known.setdefault(event.key, event)
-        if known is not event:
+        known = self._known.get(event.key)
+        if known is not None:
             if known != event:
-                self.conflicts.append(f"{event.key} was told with other content before: {known} and {_word(event)}")
+                self.conflicts.append(f"{event.key} was told with other content before: {known} and {event}")
             return
+        self._known[event.key] = event
         if isinstance(event, Fill):
             self._fill(event)
         elif isinstance(event, Transferred):
@@ -834,10 +835,11 @@ class Promise:
 
     async def keep(self, make_venue: MakeVenue, offer: Offer, market: Instrument) -> None:
         """Put it to the test. Raises `PromiseBroken`, which says what was promised and what was seen."""
+        __tracebackhide__ = True
         try:
             await self.check(_Stage(make_venue, offer, market))
         except PromiseBroken as error:
-            raise PromiseBroken(f"{self.says} {error}") from error
+            raise PromiseBroken(f"{self.says} {error}") from error.__cause__
 
 
 _promises: list[Promise] = []
@@ -1609,6 +1611,7 @@ def _given(self: object, request: Any) -> Any:  # noqa: ARG001 a method of the s
 
 def _test(promise: Promise, make_venue: MakeVenue, offer: Offer, skip: Callable[[str], object]) -> Callable[..., Awaitable[None]]:
     async def test(self: object, market: Instrument) -> None:  # noqa: ARG001 a method of the suite
+        __tracebackhide__ = True
         reason = promise.passed_over(offer, market)
         if reason:
             skip(reason)

@@ -1,0 +1,779 @@
+"""Several sleeves on one position that the venue nets: whose exit, whose funding, whose loss, and what an order would do."""
+
+from __future__ import annotations
+
+import pytest
+
+from helpers import Puppet
+from sleeves import FLASH, QUIET, SOL, USDC, CoreVault, Desk, Instrument, Place, Side
+from sleeves.errors import InvalidMarket, NotEnough, VaultError
+from sleeves.facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
+from sleeves.gates import PriceAge
+from sleeves.ledger import EntryKind
+from sleeves.margin import Weights
+from sleeves.market import SECOND, FundingRate, Kind
+from sleeves.money import Rounding
+from sleeves.orders import Canceled, CancelOrder, Fill, Liquidity, Position, Rejected, SettlePnl, SubmitOrder, Transfer
+from sleeves.records import Alert, Placed, Refusal
+from sleeves.status import Status
+
+PERP = Instrument("SOL-PERP", base=SOL, quote=USDC, tick="0.01", lot="0.01", kind=Kind.PERP)
+SPOT = Instrument("SOL/USDC", base=SOL, quote=USDC, tick="0.01", lot="0.01")
+
+
+class House:
+    """A vault with two sleeves, `a` and `b`, a puppet at each, and a venue that does what the test says."""
+
+    def __init__(self, *, total="2000", allocate="1000", policies=(QUIET, QUIET), price="100", **terms):
+        self.vault = CoreVault(USDC, total=total, tradeable=total)
+        self.desk = Desk(self.vault, **terms)
+        self.a, self.b = (self.vault.sleeve(n, p, allocate=allocate) for n, p in zip("ab", policies, strict=True))
+        self.puppets = [Puppet(PERP), Puppet(PERP)]
+        for puppet, sleeve in zip(self.puppets, (self.a, self.b), strict=True):
+            puppet.price = price
+            puppet.sit(self.desk, sleeve)
+        self.facts = 0
+        self.quote(price)
+
+    def quote(self, price):
+        self.price = PERP.price(price)
+        return list(self.puppets[0].quote(price))
+
+    def wish(self, sleeve, side, qty, price=None, **terms):
+        puppet = self.puppets[0] if sleeve is self.a else self.puppets[1]
+        for other in self.puppets:
+            other.price = price or PERP.price_text(self.price)
+        return puppet.wish(Place(PERP, side, PERP.qty(qty), **terms), price=price)
+
+    def fill(self, command, *, qty=None, price=None, fee="0"):
+        """The venue fills an order; what the desk answers."""
+        order = command.order
+        units = order.place.qty if qty is None else PERP.qty(qty)
+        at = order.place.limit or (self.price if price is None else PERP.price(price))
+        buy = order.place.side is Side.BUY
+        cost = PERP.cost(at, units, Rounding.CEIL if buy else Rounding.FLOOR)
+        self.facts += 1
+        when = self.desk.books.now
+        return list(
+            self.desk.step(Fill(order.id, when, PERP, order.place.side, units, at, cost, USDC(fee), Liquidity.TAKER, f"t{self.facts}", "v"))
+        )
+
+    def trade(self, sleeve, side, qty, price=None, **terms):
+        """An order and its fill at once."""
+        command = self.wish(sleeve, side, qty, **terms)
+        assert isinstance(command, SubmitOrder), command
+        return self.fill(command, price=price)
+
+    def alerts(self, code=None):
+        return [r for r in self.desk.books.journal if isinstance(r, Alert) and code in (None, r.code)]
+
+    def pays(self, rate="0.1%", *, qty=None, at=None, amount=None):
+        held = sum(s.position_units(PERP) for s in (self.a, self.b)) if qty is None else qty
+        paid = FundingRate.of(PERP, rate, price=self.price, at=self.desk.books.now if at is None else at)
+        self.facts += 1
+        fact = FundingPaid(paid, held, paid.payment(held) if amount is None else amount, f"f{self.facts}", "v")
+        return self.desk.step(fact)
+
+    def settles(self, amount):
+        self.facts += 1
+        return self.desk.step(Settled(self.desk.books.now, PERP, USDC(amount).units, f"s{self.facts}", "v"))
+
+
+# -- slices ------------------------------------------------------------------------------------------------------------------
+
+
+def test_each_sleeve_owns_a_slice_of_what_the_venue_nets():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    h.quote("110")
+    h.trade(h.b, Side.SELL, "4")
+    mine, theirs = h.a.slice(PERP), h.b.slice(PERP)
+    assert (mine.qty, mine.entry, mine.margin) == (SOL("10"), 100, USDC("100"))
+    assert (theirs.qty, theirs.entry, theirs.margin) == (-SOL("4"), 110, USDC("44"))
+    assert mine.unrealized(PERP.mark("110", 0)) == USDC("100")
+    position = Position(PERP, SOL("6").units, -USDC("1000").units + USDC("440").units)
+    assert h.desk.check({"USDC": USDC("2000")}, positions={"SOL-PERP": position}).holds
+
+
+@pytest.mark.parametrize(
+    ("qty", "money", "what"),
+    [("6.01", "-560", "slices sum to"), ("6", "-559.999999", "the money side of all slices")],
+)
+def test_a_position_that_is_not_the_sum_of_its_slices_is_found(qty, money, what):
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    h.quote("110")
+    h.trade(h.b, Side.SELL, "4")
+    position = Position(PERP, SOL(qty).units, USDC(money).units)
+    (finding,) = [f for f in h.desk.check(positions={"SOL-PERP": position}).findings if not f.holds]
+    assert finding.law == 9
+    assert what in finding.breaches[0]
+
+
+def test_an_exit_is_sized_to_its_owner_and_not_to_the_net():
+    """The venue nets 10 long and 4 short to 6: the owner of the 10 may close 10, and not a lot more."""
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    h.trade(h.b, Side.SELL, "4")
+    refused = h.wish(h.a, Side.SELL, "10.01", reduce_only=True)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "position"
+    command = h.wish(h.a, Side.SELL, "10", reduce_only=True)
+    assert command.order.netted
+    assert not command.order.reduce_only
+    assert command.order.place.reduce_only
+    h.fill(command)
+    assert (h.a.position(PERP), h.b.position(PERP)) == (SOL.zero, -SOL("4"))
+
+
+def test_alone_on_a_position_the_venue_is_told_reduce_only():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    command = h.wish(h.a, Side.SELL, "10", reduce_only=True)
+    assert not command.order.netted
+    assert command.order.reduce_only
+
+
+def test_another_sleeves_open_order_makes_a_position_shared():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    h.wish(h.b, Side.SELL, "1", limit=PERP.price("120"))
+    assert h.wish(h.a, Side.SELL, "10", reduce_only=True).order.netted
+
+
+def test_open_exits_count_toward_what_can_still_be_closed():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    first = h.wish(h.a, Side.SELL, "6", limit=PERP.price("120"), reduce_only=True)
+    assert h.wish(h.a, Side.SELL, "4.01", limit=PERP.price("120"), reduce_only=True).reason == "position"
+    h.fill(first, qty="5")
+    second = h.wish(h.a, Side.SELL, "4", limit=PERP.price("120"), reduce_only=True)
+    assert isinstance(second, SubmitOrder)
+
+
+def test_one_sleeves_stop_does_not_close_anothers_position():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    h.trade(h.b, Side.BUY, "10")
+    command = h.wish(h.a, Side.SELL, "10", reduce_only=True)
+    h.fill(command, price="90")
+    assert h.b.position(PERP) == SOL("10")
+    assert h.b.realized == USDC.zero
+
+
+# -- what an order needs -----------------------------------------------------------------------------------------------------
+
+
+def test_opening_holds_margin_and_fee_and_closing_holds_nothing():
+    h = House()
+    command = h.wish(h.a, Side.BUY, "10", limit=PERP.price("100"))
+    assert h.a.held == USDC("104.0001")  # 10% of 1,000, 0.4% of it, a ten-thousandth for roundings
+    h.fill(command)
+    assert (h.a.held, h.a.margin, h.a.free) == (USDC.zero, USDC("100"), USDC("900"))
+    h.wish(h.a, Side.SELL, "10", reduce_only=True)
+    assert h.a.held == USDC.zero
+
+
+@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize(("most", "qty", "passes"), [(10, "95", True), (10, "101", False), (5, "50", True), (5, "50.01", False)])
+def test_leverage_is_capped_on_what_would_result(side, most, qty, passes):
+    """Reference P4: above 10x paper, 5x live, is rejected; with the whole sleeve's equity behind it."""
+    h = House(most_leverage=most)
+    answer = h.wish(h.a, side, qty, limit=PERP.price("100"))
+    assert isinstance(answer, SubmitOrder) is passes, answer
+
+
+def test_stacked_orders_do_not_pass_the_cap():
+    h = House(most_leverage=5)
+    sent = 0
+    for _ in range(20):
+        sent += isinstance(h.wish(h.a, Side.SELL, "9", limit=PERP.price("110")), SubmitOrder)
+    assert sent == 5
+
+
+def test_losses_that_are_not_settled_are_no_money_for_an_order():
+    h = House()
+    h.trade(h.a, Side.BUY, "50")
+    h.quote("90")
+    view = h.desk._seats["a"].view
+    assert view.free() == USDC("0").units  # 1,000 less 500 of margin and 500 lost
+    assert h.wish(h.a, Side.BUY, "1").reason == "funds"
+    h.quote("100")
+    assert view.free() == USDC("500").units
+    h.quote("120")
+    assert view.free() == USDC("500").units  # what is won counts when it is settled
+
+
+def test_an_order_that_the_account_as_a_whole_could_not_carry_is_refused():
+    """Size premium: two sleeves that could each carry theirs alone cannot carry both."""
+    from sleeves.market import Perpetual
+
+    market = Instrument("SOL-PERP", base=SOL, quote=USDC, tick="0.01", lot="0.01", kind=Kind.PERP, contract=Perpetual(imf=20_000))
+    vault = CoreVault(USDC, total="2000", tradeable="2000")
+    desk = Desk(vault)
+    sleeves = [vault.sleeve(n, QUIET, allocate="1000") for n in "ab"]
+    answers = []
+    for sleeve in sleeves:
+        puppet = Puppet(market)
+        puppet.price = "100"
+        puppet.sit(desk, sleeve)
+        puppet.quote()
+        answers.append(puppet.buy("45", limit=market.price("100")))
+    assert isinstance(answers[0], SubmitOrder)
+    assert answers[1].reason == "joint_margin"
+
+
+@pytest.mark.parametrize("gone", [0, 61])
+def test_a_stale_or_unseen_price_refuses_with_a_reason(gone):
+    h = House()
+    view, vault = h.desk._seats["a"].view, h.desk.engines["a"]
+    view.now = h.desk.books.now + gone * SECOND
+    refusal = PriceAge()(Place(PERP, Side.BUY, 1), view, vault)
+    assert (refusal is None) is (gone == 0)
+    other = Instrument("BTC-PERP", base=SOL, quote=USDC, kind=Kind.PERP)
+    assert PriceAge()(Place(other, Side.BUY, 1), view, vault).reason == "no_price"
+    from sleeves.gates import margin
+
+    assert margin(Place(other, Side.BUY, 1), view, vault).reason == "no_price"
+
+
+# -- by hand -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_position_is_closed_by_hand_with_its_exact_size_reduce_only_and_then_settled():
+    """Reference P15 and P16."""
+    h = House()
+    h.trade(h.a, Side.SELL, "7.5")
+    (command,) = h.desk.close(h.a, PERP, by="ann")
+    place = command.order.place
+    assert (place.side, place.qty, place.reduce_only) == (Side.BUY, SOL("7.5").units, True)
+    with pytest.raises(NotEnough, match="nothing of it left to close"):
+        h.desk.close(h.a, PERP, by="ann")
+    answer = h.fill(command, price="90")
+    assert answer == [SettlePnl(PERP)]
+    with pytest.raises(NotEnough):
+        h.desk.close(h.a, PERP, by="ann")
+
+
+@pytest.mark.parametrize(("price", "settles"), [("100.1", False), ("100.11", True), ("99.9", False), ("99.89", True)])
+def test_what_is_unsettled_is_settled_on_close_beyond_one_coin(price, settles):
+    """Reference P16, both sides and both signs: ten contracts, so 1.00 and 1.10."""
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    command = h.wish(h.a, Side.SELL, "10", reduce_only=True)
+    assert bool(h.fill(command, price=price)) is settles
+
+
+def test_an_order_by_hand_passes_the_same_gates():
+    h = House()
+    refusal = h.desk.order(h.a, Place(PERP, Side.BUY, SOL("200").units), by="ann")
+    assert isinstance(refusal, Refusal)
+    assert refusal in list(h.desk.books.journal)
+    (command,) = h.desk.order(h.a, Place(PERP, Side.BUY, SOL("1").units), by="ann")
+    (hold,) = [r for r in h.desk.books.journal if getattr(r, "kind", None) is EntryKind.HOLD]
+    assert (hold.by, hold.ref) == ("ann", command.order.id)
+    h.desk.kill(h.a, flatten=False, by="ann")
+    with pytest.raises(VaultError, match="halted"):
+        h.desk.order(h.a, Place(PERP, Side.BUY, SOL("1").units), by="ann")
+
+
+def test_only_a_perpetual_is_settled():
+    h = House()
+    assert h.desk.settle(PERP) == [SettlePnl(PERP)]
+    with pytest.raises(InvalidMarket):
+        h.desk.settle(SPOT)
+
+
+# -- funding -----------------------------------------------------------------------------------------------------------------
+
+
+def test_funding_goes_to_the_owner_of_each_slice_and_sums_to_what_the_venue_paid():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    h.trade(h.b, Side.SELL, "4")
+    h.pays("0.1%")
+    assert (h.a.funding, h.b.funding) == (-USDC("1"), USDC("0.4"))
+    assert (h.a.unsettled, h.b.unsettled) == (-USDC("1"), USDC("0.4"))
+
+
+def test_funding_between_slices_that_the_venue_nets_to_nothing():
+    """The venue holds nothing and pays nothing; the long still owes the short."""
+    h = House()
+    h.trade(h.a, Side.BUY, "5")
+    h.trade(h.b, Side.SELL, "5")
+    h.pays("0.1%")
+    assert (h.a.funding, h.b.funding) == (-USDC("0.5"), USDC("0.5"))
+
+
+def test_funding_is_for_what_was_held_at_its_instant_however_late_it_is_told():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    instant = h.desk.books.now
+    h.quote("100")
+    h.trade(h.a, Side.SELL, "10")
+    h.trade(h.b, Side.BUY, "3")
+    h.pays("0.1%", qty=SOL("10").units, at=instant)
+    assert (h.a.funding, h.b.funding) == (-USDC("1"), USDC.zero)
+    assert not h.alerts("funding_mismatch")
+
+
+def test_funding_that_does_not_fit_is_booked_whole_and_said():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    h.trade(h.b, Side.BUY, "10")
+    h.pays("0.1%", qty=SOL("21").units)
+    assert h.a.funding + h.b.funding == -USDC("2.1")
+    assert len(h.alerts("funding_mismatch")) == 1
+    assert h.desk.check(deep=True).holds
+
+
+def test_the_same_fact_twice_is_booked_once_and_another_under_its_key_is_said():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    rate = FundingRate.of(PERP, "0.1%", price="100", at=h.desk.books.now)
+    fact = FundingPaid(rate, SOL("10").units, -1_000_000, "x", "v")
+    h.desk.step(fact)
+    h.desk.step(fact)
+    assert h.a.funding == -USDC("1")
+    assert not h.alerts()
+    h.desk.step(FundingPaid(rate, SOL("10").units, -2_000_000, "x", "v"))
+    assert h.a.funding == -USDC("1")
+    assert [a.code for a in h.alerts()] == ["fact_conflict"]
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        FundingPaid(FundingRate.of(PERP, "0.1%", price="100", at=1), 7, -1, "x"),
+        Settled(1, PERP, 5, "x"),
+        Liquidated(1, PERP, 5, 1, 1, USDC("0"), "x"),
+        Bankrupted(1, PERP, 5, "x"),
+        Transferred(1, SOL("1"), "x"),
+    ],
+)
+def test_a_fact_that_belongs_to_nobody_is_said_and_not_booked(fact):
+    h = House()
+    written = len(h.desk.books.journal)
+    h.desk.step(fact)
+    assert [type(r) for r in list(h.desk.books.journal)[written:]] == [Alert]
+    assert h.alerts()[0].code == "fact_unattributed"
+
+
+# -- settlement --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_flash_sleeve_returns_a_contracts_profit_when_it_is_cash_and_not_before():
+    h = House(policies=(FLASH, QUIET))
+    h.trade(h.a, Side.BUY, "10")
+    assert h.trade(h.a, Side.SELL, "10", price="110") == [SettlePnl(PERP)]
+    assert (h.a.unsettled, h.a.returned) == (USDC("100"), USDC.zero)
+    h.settles("100")
+    assert (h.a.unsettled, h.a.returned, h.a.balance) == (USDC.zero, USDC("100"), USDC("1000"))
+
+
+def test_closing_one_slice_of_a_netted_position_may_bring_no_cash_yet():
+    """Long 10 at 100 against short 10 at 110: closing the long at 200 turns the net short at 200, and realizes 100 of 1,000."""
+    h = House(total="20000", allocate="5000")
+    h.trade(h.a, Side.BUY, "10")
+    h.quote("110")
+    h.trade(h.b, Side.SELL, "10")
+    h.quote("200")
+    h.trade(h.a, Side.SELL, "10", price="200")
+    h.settles("100")
+    assert (h.a.unsettled, h.a.free) == (USDC("900"), USDC("5100"))
+    assert (h.b.unsettled, h.b.free) == (USDC.zero, USDC("4890"))  # 110 of margin stay where they are
+    h.trade(h.b, Side.BUY, "10", price="200")
+    assert h.b.unsettled == -USDC("900")
+    assert h.a.unsettled + h.b.unsettled == USDC.zero
+
+
+def test_two_unsettled_claims_that_cancel_out_are_settled_by_a_settlement_of_nothing():
+    """What the venue has nothing to move for, the books may still owe between sleeves; the next settlement pays it."""
+    h = House(total="20000", allocate="5000")
+    h.trade(h.a, Side.BUY, "10")
+    h.trade(h.b, Side.SELL, "10")
+    h.trade(h.a, Side.SELL, "10", price="110")
+    h.trade(h.b, Side.BUY, "10", price="110")
+    assert (h.a.unsettled, h.b.unsettled) == (USDC("100"), -USDC("100"))
+    h.settles("0")
+    assert (h.a.unsettled, h.b.unsettled) == (USDC.zero, USDC.zero)
+    assert (h.a.free, h.b.free) == (USDC("5100"), USDC("4900"))
+
+
+def test_a_settled_loss_that_nobody_can_pay_stops_its_sleeve():
+    h = House()
+    h.trade(h.a, Side.BUY, "50")
+    h.trade(h.a, Side.SELL, "50", price="70")
+    h.settles("-1500")
+    assert h.a.free == -USDC("500")
+    assert h.a.status is Status.CLOSE_ONLY
+    assert [a.code for a in h.alerts()] == ["overdrawn"]
+    assert h.b.status is Status.ACTIVE
+    assert h.desk.check({"USDC": USDC("500")}, positions={}, deep=True).holds
+
+
+# -- the ring fence ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_sleeve_is_closed_before_its_loss_takes_the_money_of_another():
+    """Together they have 2,000 behind 90 contracts, and the venue would wait; alone, 1,000 carry them down to 8,000 / 85.5 = 93.567..."""
+    h = House()
+    h.trade(h.a, Side.BUY, "90")
+    assert h.quote("93.57") == []
+    (command,) = h.quote("93.56")
+    place = command.order.place
+    assert (place.side, place.qty, place.reduce_only) == (Side.SELL, SOL("90").units, True)
+    assert h.a.status is Status.CLOSE_ONLY
+    assert [a.code for a in h.alerts("ring_fence")] == ["ring_fence"]
+    h.fill(command)
+    assert h.a.position(PERP) == SOL.zero
+    assert h.b.status is Status.ACTIVE
+    assert h.desk._seats["a"].flatten_by == ""
+
+
+def test_the_fence_cancels_what_is_open_first():
+    h = House()
+    h.trade(h.a, Side.SELL, "90")
+    open_ = h.wish(h.a, Side.BUY, "1", limit=PERP.price("90"), reduce_only=True)
+    assert h.quote("105.8") == []
+    assert h.quote("105.83") == [CancelOrder(open_.order)]
+    (command,) = h.desk.step(Canceled(open_.order.id, h.desk.books.now))
+    assert command.order.place.qty == SOL("90").units
+
+
+def test_money_taken_from_a_sleeve_moves_its_fence():
+    """With 1,000 behind 50 contracts they are carried to 4,000 / 47.5; with 700, to 4,300 / 47.5 = 90.526..."""
+    h = House()
+    h.trade(h.a, Side.BUY, "50")
+    assert h.quote("90.52") == []
+    h.quote("95")
+    h.vault.reclaim(h.a, "300", by="ann")
+    assert h.quote("90.53") == []
+    (command,) = h.quote("90.52")
+    assert isinstance(command, SubmitOrder)
+
+
+def test_a_flattening_that_the_venue_rejects_is_said_once():
+    h = House()
+    h.trade(h.a, Side.BUY, "90")
+    (command,) = h.quote("93")
+    h.desk.step(Rejected(command.order.id, h.desk.books.now, "no"))
+    h.quote("92")
+    h.quote("91")
+    assert len(h.alerts("residual")) == 2
+    assert h.a.position(PERP) == SOL("90")
+
+
+# -- health ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("price", "levels"), [("92.6", []), ("92.59", ["warning"]), ("89.6", ["warning"])])
+def test_health_below_50_warns_once(price, levels):
+    """Reference P6, both sides. 120 at 100 on 2,000: C = 2,000 - 120 d and M = 6 (100 - d); M is half of C at d = 7.4074."""
+    h = House()
+    h.trade(h.a, Side.BUY, "60")
+    h.trade(h.b, Side.BUY, "60")
+    for step in ("95", price, price):
+        h.quote(step)
+    assert [a.level.value for a in h.alerts("health")] == levels
+
+
+@pytest.mark.parametrize(("price", "levels"), [("88.89", ["warning"]), ("88.88", ["warning", "critical"])])
+def test_health_below_20_is_critical_even_right_after_a_warning(price, levels):
+    """The origin lets a warning mute a critical for a minute. M is 80% of C at d = 1,000 / 90, so below 88.888..."""
+    h = House()
+    h.trade(h.a, Side.BUY, "60")
+    h.trade(h.b, Side.BUY, "60")
+    h.quote("92")
+    h.quote(price)
+    assert [a.level.value for a in h.alerts("health")] == levels
+
+
+def test_health_that_recovers_is_told_again_when_it_falls_again():
+    h = House()
+    h.trade(h.a, Side.BUY, "60")
+    h.trade(h.b, Side.BUY, "60")
+    for price in ("92.5", "95", "92.5", "92.4"):
+        h.quote(price)
+    assert [a.level.value for a in h.alerts("health")] == ["warning", "warning"]
+
+
+def test_falling_through_both_levels_at_once_is_critical_and_names_the_price():
+    h = House(total="4000", allocate="1000")
+    h.trade(h.a, Side.BUY, "90")
+    h.trade(h.b, Side.BUY, "90")
+    h.puppets[0].desk = h.desk
+    h.quote("80")
+    told = h.alerts("health")
+    assert [a.level.value for a in told] == ["critical"]
+    assert "liquidates the account" in told[0].text
+
+
+# -- liquidation and bankruptcy ------------------------------------------------------------------------------------------------
+
+
+def liquidated(h, change, price, fee="0", number=1):
+    units, at = SOL(change).units, PERP.price(price)
+    cost = PERP.cost(at, abs(units), Rounding.FLOOR if units < 0 else Rounding.CEIL)
+    return list(h.desk.step(Liquidated(h.desk.books.now, PERP, units, at, cost, USDC(fee), f"l{number}", "v")))
+
+
+def test_a_liquidation_takes_first_from_the_slice_that_carries_itself_least():
+    h = House(total="6000", allocate="1000")
+    h.trade(h.a, Side.BUY, "20")
+    h.trade(h.b, Side.BUY, "80")
+    liquidated(h, "-90", "90", fee="81")
+    assert (h.a.position(PERP), h.b.position(PERP)) == (SOL("10"), SOL.zero)
+    assert (h.a.fees, h.b.fees) == (USDC("9"), USDC("72"))
+    assert (h.a.realized, h.b.realized) == (-USDC("100"), -USDC("800"))
+    assert {s.status for s in (h.a, h.b)} == {Status.CLOSE_ONLY}
+    assert len(h.alerts("liquidated")) == 2
+    assert h.desk.check(deep=True).holds
+
+
+def test_a_liquidation_leaves_slices_on_the_other_side_alone():
+    h = House(total="6000", allocate="1000")
+    h.trade(h.a, Side.BUY, "50")
+    h.trade(h.b, Side.SELL, "10")
+    liquidated(h, "-40", "90")
+    assert (h.a.position(PERP), h.b.position(PERP)) == (SOL("10"), -SOL("10"))
+    assert (h.a.status, h.b.status) == (Status.CLOSE_ONLY, Status.ACTIVE)
+
+
+def test_a_liquidation_of_more_than_sleeves_held_is_booked_and_said():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    liquidated(h, "-12", "90")
+    assert h.a.position(PERP) == -SOL("2")
+    assert [a.code for a in h.alerts()] == ["liquidated", "overfill"]
+    assert h.desk.check(deep=True).holds
+
+
+def test_a_bankruptcy_makes_good_what_sleeves_owe_that_have_nothing_left():
+    h = House()
+    h.trade(h.a, Side.BUY, "90")
+    liquidated(h, "-90", "70")  # lost 2,700 of its 1,000: the other's 1,000 are gone too, and 700 beyond
+    h.desk.step(Bankrupted(h.desk.books.now, PERP, USDC("700").units, "b1", "v"))
+    assert h.a.balance == -USDC("1000")
+    assert h.b.balance == USDC("1000")
+    positions = {"SOL-PERP": Position(PERP, 0, -USDC("2000").units)}
+    assert h.desk.check({"USDC": USDC("2000")}, positions=positions, deep=True).holds
+    assert h.a.status is Status.CLOSE_ONLY
+
+
+# -- what an order would do ----------------------------------------------------------------------------------------------------
+
+
+def test_what_if_says_what_an_order_does_to_its_sleeve_to_all_and_who_would_pay():
+    h = House(total="3000", allocate="1000")
+    h.trade(h.a, Side.BUY, "40")
+    written = len(h.desk.books.journal)
+    seen = h.desk.what_if(Place(PERP, Side.BUY, SOL("40").units), h.a)
+    assert len(h.desk.books.journal) == written
+    before, after = seen.before.sleeves["a"], seen.after.sleeves["a"]
+    assert (before.equity, before.requirement, before.leverage_bp) == (USDC("1000"), USDC("200"), 40_000)
+    # with its fee of 0.4% of 4,000
+    assert (after.equity, after.requirement) == (USDC("984"), USDC("400"))
+    assert after.leverage_bp == 8_000 * 10_000 * 10**6 // USDC("984").units
+    assert seen.after.joint.equity == USDC("2984")
+    assert (before.health, after.health) == (80, 59)
+    # alone: 80 p - 8,000 + 984 = 4 p  ->  p = 92.315..., together: 80 p - 8,000 + 2,984 = 4 p -> 66
+    assert after.liquidation == {"SOL-PERP": 9_231}
+    assert seen.after.joint.liquidation == {"SOL-PERP": 6_599}
+    payers = {payer.who: payer.amount for payer in seen.after.payers}
+    loss = USDC.units(80 * (10_000 - 6_599) * 10**4)
+    assert payers["a"] == USDC("984")
+    assert payers["core:main:USDC idle"] == USDC("1000")
+    assert payers["b"] == loss - USDC("1984")
+    assert list(payers) == ["a", "core:main:USDC idle", "b"]
+    assert "would pay: a 984 USDC" in str(seen)
+
+
+def test_what_if_of_a_hedge_lowers_what_the_account_needs():
+    h = House()
+    h.trade(h.a, Side.BUY, "40")
+    seen = h.desk.what_if(Place(PERP, Side.SELL, SOL("40").units), h.b)
+    assert seen.before.joint.requirement == USDC("200")
+    assert seen.after.joint.requirement == USDC.zero
+    assert seen.after.sleeves["b"].requirement == USDC("200")
+    assert seen.after.joint.liquidation == {}
+    assert seen.after.payers == ()
+
+
+def test_after_the_order_is_filled_it_is_as_what_if_said():
+    h = House()
+    place = Place(PERP, Side.SELL, SOL("40").units, limit=PERP.price("100"))
+    seen = h.desk.what_if(place, h.a)
+    (command,) = h.desk.order(h.a, place, by="ann")
+    h.fill(command, fee="16")
+    now = h.desk.exposure(h.vault)
+    assert now.sleeves["a"] == seen.after.sleeves["a"]
+    assert now.joint == seen.after.joint
+    assert now.payers == seen.after.payers
+
+
+def test_what_is_not_known_is_not_guessed():
+    h = House()
+    other = Instrument("BTC-PERP", base=SOL, quote=USDC, kind=Kind.PERP)
+    with pytest.raises(VaultError, match="no price yet"):
+        h.desk.what_if(Place(other, Side.BUY, 1), h.a)
+    stranger = CoreVault(USDC, total="1", wallet="other").sleeve("c", QUIET)
+    with pytest.raises(VaultError, match="not a vault or a sleeve of this desk"):
+        h.desk.what_if(Place(PERP, Side.BUY, 1), stranger)
+
+
+def test_collateral_of_other_coins_counts_as_it_weighs():
+    h = House(collateral={SOL: Weights(8_000, 9_000, 12_000, 11_000)})
+    h.desk.quote(h.desk.index(SPOT), h.desk.books.now, SPOT.price("100"), SPOT.price("100"))
+    seen = h.desk.what_if(Place(SPOT, Side.BUY, SOL("5").units), h.a)
+    assert seen.after.joint.equity == USDC("1998")  # the fee of 0.4% of 500
+    assert seen.after.joint.collateral == USDC("1498") + USDC("450")
+
+
+@pytest.mark.parametrize("wrong", [{"collateral": {"SOL": Weights()}}, {"collateral": {SOL: 0.8}}])
+def test_collateral_is_weights_by_asset(wrong):
+    with pytest.raises(InvalidMarket):
+        House(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"most_leverage": "0.99"}, {"most_leverage": "nan"}, {"health_alerts": (101,)}, {"health_alerts": ("50",)}]
+)
+def test_a_desk_that_cannot_be_is_refused(wrong):
+    from sleeves.errors import SleevesError
+
+    with pytest.raises(SleevesError):
+        House(**wrong)
+
+
+# -- coins that come and go ----------------------------------------------------------------------------------------------------
+
+
+def test_a_deposit_is_booked_when_it_came():
+    h = House()
+    (transfer,) = h.desk.deposit(h.vault, "500")
+    assert transfer == Transfer("main-transfer-1", USDC("500"))
+    assert h.vault.total == USDC("2000")
+    fact = Transferred(h.desk.books.now, USDC("500"), transfer.id, "v")
+    h.desk.step(fact)
+    h.desk.step(fact)
+    assert (h.vault.total, h.vault.idle) == (USDC("2500"), USDC("500"))
+    with pytest.raises(VaultError, match="must be positive"):
+        h.desk.deposit(h.vault, "0")
+
+
+def test_a_withdrawal_is_out_of_reach_at_once_and_gone_when_it_left():
+    h = House(total="2500")
+    (transfer,) = h.desk.withdraw(h.vault, "400", by="ann", why="rent")
+    assert (h.vault.idle, h.vault.in_transit, h.vault.total) == (USDC("100"), USDC("400"), USDC("2500"))
+    assert h.vault.coins == USDC("2500")
+    with pytest.raises(NotEnough) as error:
+        h.desk.withdraw(h.vault, "100.000001", by="ann")
+    assert error.value.free == USDC("100")
+    h.desk.step(Transferred(h.desk.books.now, -USDC("400"), transfer.id, "v"))
+    assert (h.vault.total, h.vault.coins, h.vault.in_transit) == (USDC("2100"), USDC("2100"), USDC.zero)
+    assert h.desk.check({"USDC": USDC("2100")}, deep=True).holds
+
+
+def test_a_withdrawal_that_the_venue_refuses_is_idle_again():
+    h = House(total="2500")
+    (transfer,) = h.desk.withdraw(h.vault, "400", by="ann")
+    h.desk.step(TransferRefused(h.desk.books.now, transfer.id, "no"))
+    h.desk.step(TransferRefused(h.desk.books.now, transfer.id, "no"))
+    assert (h.vault.idle, h.vault.in_transit) == (USDC("500"), USDC.zero)
+    assert [a.code for a in h.alerts()] == ["transfer_refused"]
+
+
+@pytest.mark.parametrize(("amount", "passes"), [("1100", True), ("1100.000001", False)])
+def test_a_withdrawal_must_leave_health_at_80(amount, passes):
+    """Reference P12: 30 at 100 in each of two sleeves need 300 to keep; 1,500 left is a health of 80."""
+    h = House(total="2600", allocate="1000")
+    h.trade(h.a, Side.BUY, "30")
+    h.trade(h.b, Side.BUY, "30")
+    h.vault.reclaim(h.a, "600", by="ann")
+    if passes:
+        (command,) = h.desk.withdraw(h.vault, amount, by="ann")
+        assert isinstance(command, Transfer)
+    else:
+        with pytest.raises(VaultError, match=r"health would go from 88.46 to 79.99, below 80"):
+            h.desk.withdraw(h.vault, amount, by="ann")
+        assert h.vault.in_transit == USDC.zero
+
+
+def test_coins_that_left_without_having_set_out_are_missing():
+    h = House()
+    h.desk.step(Transferred(h.desk.books.now, -USDC("300"), "stranger", "v"))
+    assert h.vault.suspense == -USDC("300")
+    assert [a.code for a in h.alerts()] == ["shortfall"]
+    assert h.desk.check({"USDC": USDC("1700")}).holds
+
+
+# -- states ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_paused_sleeve_opens_nothing_on_either_side_and_may_close():
+    h = House()
+    h.trade(h.a, Side.SELL, "10")
+    h.a.pause(by="ann")
+    assert h.wish(h.a, Side.SELL, "1").reason == "status"
+    assert h.wish(h.a, Side.BUY, "10.01").reason == "status"
+    assert isinstance(h.wish(h.a, Side.BUY, "10", reduce_only=True), SubmitOrder)
+
+
+def test_pausing_cancels_what_would_open_and_leaves_what_closes():
+    h = House()
+    h.trade(h.a, Side.SELL, "10")
+    closes = h.wish(h.a, Side.BUY, "10", limit=PERP.price("90"), reduce_only=True)
+    opens = h.wish(h.a, Side.SELL, "1", limit=PERP.price("110"))
+    assert h.desk.pause(h.a, by="ann") == [CancelOrder(opens.order)]
+    assert closes.order in h.desk.open_orders()
+
+
+def test_kill_and_flatten_buys_a_short_back():
+    h = House()
+    h.trade(h.a, Side.SELL, "10")
+    (command,) = h.desk.kill(h.a, flatten=True, by="ann")
+    assert (command.order.place.side, command.order.place.qty) == (Side.BUY, SOL("10").units)
+    h.fill(command)
+    assert h.a.is_flat()
+
+
+def test_an_allocation_to_an_open_slice_arrives_with_the_next_order_that_opens():
+    h = House(total="3000")
+    h.trade(h.a, Side.SELL, "10")
+    h.vault.allocate(h.a, "500", by="ann")
+    assert (h.a.allocation, h.a.pending) == (USDC("1000"), USDC("500"))
+    h.wish(h.a, Side.BUY, "1", reduce_only=True)
+    assert h.a.pending == USDC("500")
+    h.wish(h.a, Side.SELL, "1")
+    assert (h.a.allocation, h.a.pending) == (USDC("1500"), USDC.zero)
+
+
+def test_the_inventory_shows_margin_and_what_is_unsettled():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    h.pays("-0.1%")
+    places = {x.place: x.amount for x in h.desk.inventory().holdings if x.sleeve == "a"}
+    assert places == {"free": USDC("900"), "margin": USDC("100"), "unsettled": USDC("1")}
+
+
+def test_orders_know_that_they_are_netted_when_read_back():
+    from sleeves.journal import Memory
+
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    h.trade(h.b, Side.SELL, "4")
+    h.wish(h.a, Side.SELL, "10", reduce_only=True)
+    h.pays()
+    liquidated(h, "-3", "95")
+    h.settles("-1")
+    h.desk.step(Bankrupted(h.desk.books.now, PERP, 5, "b", "v"))
+    (transfer,) = h.desk.deposit(h.vault, "5")
+    h.desk.step(Transferred(h.desk.books.now, USDC("5"), transfer.id, "v"))
+    lines = list(h.desk.books.journal.lines())
+    again = Memory.read(lines)
+    assert list(again) == list(h.desk.books.journal)
+    assert list(again.lines()) == lines
+    kinds = {type(r).__name__ for r in again}
+    assert {"FundingPaid", "Liquidated", "Settled", "Bankrupted", "Transferred"} <= kinds
+    assert [r.order.netted for r in again if isinstance(r, Placed)] == [False, True, True]
