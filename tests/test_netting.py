@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from helpers import Puppet
@@ -11,7 +13,7 @@ from sleeves.facts import Bankrupted, FundingPaid, Liquidated, Settled, Transfer
 from sleeves.gates import PriceAge
 from sleeves.ledger import EntryKind
 from sleeves.margin import Weights
-from sleeves.market import SECOND, FundingRate, Kind
+from sleeves.market import SECOND, FundingRate, Kind, Perpetual
 from sleeves.money import Rounding
 from sleeves.orders import Canceled, CancelOrder, Fill, Liquidity, Position, Rejected, SettlePnl, SubmitOrder, Transfer
 from sleeves.records import Alert, Placed, Refusal
@@ -206,8 +208,6 @@ def test_losses_that_are_not_settled_are_no_money_for_an_order():
 
 def test_an_order_that_the_account_as_a_whole_could_not_carry_is_refused():
     """Size premium: two sleeves that could each carry theirs alone cannot carry both."""
-    from sleeves.market import Perpetual
-
     market = Instrument("SOL-PERP", base=SOL, quote=USDC, tick="0.01", lot="0.01", kind=Kind.PERP, contract=Perpetual(imf=20_000))
     vault = CoreVault(USDC, total="2000", tradeable="2000")
     desk = Desk(vault)
@@ -431,6 +431,29 @@ def test_a_sleeve_is_closed_before_its_loss_takes_the_money_of_another():
     assert h.desk._seats["a"].flatten_by == ""
 
 
+def test_the_fence_counts_with_what_size_costs_the_whole_account():
+    """Two longs, each small alone: the venue asks the ratio of their sum, and the fence closes before the venue does."""
+    terms = Perpetual(imf=20_000)
+    market = Instrument("SOL-PERP", base=SOL, quote=USDC, tick="0.01", lot="0.01", kind=Kind.PERP, contract=terms)
+    vault = CoreVault(USDC, total="2000", tradeable="2000")
+    desk = Desk(vault)
+    for name in "ab":
+        puppet = Puppet(market)
+        puppet.price = "100"
+        puppet.sit(desk, vault.sleeve(name, QUIET, allocate="1000"))
+        puppet.quote()
+        order = puppet.buy("38", limit=market.price("100")).order
+        cost = market.cost(order.place.limit, order.place.qty, Rounding.CEIL)
+        desk.step(Fill(order.id, desk.books.now, market, Side.BUY, order.place.qty, 10_000, cost, USDC("0"), Liquidity.TAKER, name, "v"))
+    venue = desk.exposure(vault).joint.liquidation["SOL-PERP"]
+    alone = {name: one.liquidation["SOL-PERP"] for name, one in desk.exposure(vault).sleeves.items()}
+    assert all(price < venue for price in alone.values())
+    puppet.quote(str(venue + Decimal("0.01")))
+    assert {a.subject for a in desk.books.journal if isinstance(a, Alert) and a.code == "ring_fence"} == set()
+    puppet.quote(str(venue))
+    assert {a.subject for a in desk.books.journal if isinstance(a, Alert) and a.code == "ring_fence"} == {"a", "b"}
+
+
 def test_the_fence_cancels_what_is_open_first():
     h = House()
     h.trade(h.a, Side.SELL, "90")
@@ -578,8 +601,8 @@ def test_what_if_says_what_an_order_does_to_its_sleeve_to_all_and_who_would_pay(
     assert seen.after.joint.equity == USDC("2984")
     assert (before.health, after.health) == (80, 59)
     # alone: 80 p - 8,000 + 984 = 4 p  ->  p = 92.315..., together: 80 p - 8,000 + 2,984 = 4 p -> 66
-    assert after.liquidation == {"SOL-PERP": 9_231}
-    assert seen.after.joint.liquidation == {"SOL-PERP": 6_599}
+    assert after.liquidation == {"SOL-PERP": Decimal("92.31")}
+    assert seen.after.joint.liquidation == {"SOL-PERP": Decimal("65.99")}
     payers = {payer.who: payer.amount for payer in seen.after.payers}
     loss = USDC.units(80 * (10_000 - 6_599) * 10**4)
     assert payers["a"] == USDC("984")
@@ -587,6 +610,7 @@ def test_what_if_says_what_an_order_does_to_its_sleeve_to_all_and_who_would_pay(
     assert payers["b"] == loss - USDC("1984")
     assert list(payers) == ["a", "core:main:USDC idle", "b"]
     assert "would pay: a 984 USDC" in str(seen)
+    assert "liquidated at 92.31" in str(seen)
 
 
 def test_what_if_of_a_hedge_lowers_what_the_account_needs():

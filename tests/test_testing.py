@@ -50,53 +50,33 @@ REBATE = rules_of(-123, 457)
 
 # -- the paper venue keeps its promises ------------------------------------------------------------------------------------
 
-STRANGER = pytest.mark.xfail(strict=True, reason="Exchange.carry rejects an order for an unknown instrument as often as it is sent")
-BACKWARDS = pytest.mark.xfail(
-    strict=True, reason="VirtualDriver stamps a cancel with the last event told, before fills that wait in the outbox"
-)
 
-
-def known(suite: type[Any], *, parts: bool = True) -> type[Any]:
-    """The suite with the paper venue's known faults marked, strictly: whoever mends one must take its mark away."""
-    faults = {"test_an_order_for_a_stranger_sent_twice_is_refused_once": STRANGER}
-    if parts:
-        faults["test_a_cancel_is_not_of_an_earlier_time_than_a_fill_before_it"] = BACKWARDS
-    for name, mark in faults.items():
-        setattr(suite, name, mark(getattr(suite, name)))
-    return suite
-
-
-class TestSpot(known(venue_suite(paper(REBATE), Offer(SPOT, maker_ppm=-123, taker_ppm=457, features=EVERYTHING)))):
+class TestSpot(venue_suite(paper(REBATE), Offer(SPOT, maker_ppm=-123, taker_ppm=457, features=EVERYTHING))):
     """Coins, with a rebate for makers."""
 
 
 RECEIVED = Rules(Fees(2_500, 4_000, FeeIn.RECEIVED), Slippage.none(), 1_000_000)
 
 
-class TestSpotWithFeesInWhatIsReceived(known(venue_suite(paper(RECEIVED), Offer(SPOT, None, 2_500, 4_000, EVERYTHING)))):
+class TestSpotWithFeesInWhatIsReceived(venue_suite(paper(RECEIVED), Offer(SPOT, None, 2_500, 4_000, EVERYTHING))):
     """A buy pays its fee in the coin that it brings."""
 
 
 class TestPool(
-    known(
-        venue_suite(paper(Rules(pool=ConstantProduct(BTC("1000").units, USD("20000000").units, 3_000))), Offer(SPOT, features=POOLED)),
-        parts=False,
-    )
+    venue_suite(paper(Rules(pool=ConstantProduct(BTC("1000").units, USD("20000000").units, 3_000))), Offer(SPOT, features=POOLED))
 ):
     """Coins swapped with a pool, whose fee is in its price."""
 
 
-class TestPerpetualsSettledWhenAsked(known(venue_suite(paper(REBATE), Offer(None, PERP, -123, 457, EVERYTHING)))):
+class TestPerpetualsSettledWhenAsked(venue_suite(paper(REBATE), Offer(None, PERP, -123, 457, EVERYTHING))):
     """As on Drift."""
 
 
-class TestPerpetualsSettledAtOnce(
-    known(venue_suite(paper(rules_of(211, 503, settles=Settles.AT_ONCE)), Offer(None, PERP, 211, 503, AT_ONCE)))
-):
+class TestPerpetualsSettledAtOnce(venue_suite(paper(rules_of(211, 503, settles=Settles.AT_ONCE)), Offer(None, PERP, 211, 503, AT_ONCE))):
     """As on most exchanges."""
 
 
-class TestCoarsePerpetuals(known(venue_suite(paper(rules_of(0, 0)), Offer(None, COARSE, features=EVERYTHING, price="1800")))):
+class TestCoarsePerpetuals(venue_suite(paper(rules_of(0, 0)), Offer(None, COARSE, features=EVERYTHING, price="1800"))):
     """Five times leverage, ticks of 0.05, no fees."""
 
 
@@ -393,7 +373,7 @@ BREAKS: list[tuple[str, type[VirtualDriver], Instrument, str]] = [
     ("events_come_in_an_order_that_makes_sense", AcceptsLate, SPOT, "was Accepted after Fill"),
     ("events_come_in_an_order_that_makes_sense", altered(Accepted, lambda event: None), SPOT, "was never Accepted"),
     ("events_come_in_an_order_that_makes_sense", SpeaksFirst, SPOT, "told before its order was sent"),
-    ("the_times_of_an_order_never_run_backwards", FillsEarly, SPOT, "is of an earlier time"),
+    ("the_times_of_an_order_never_run_backwards", FillsEarly, SPOT, "3600 s before the order was sent"),
     ("balances_are_what_the_events_said", StaleBalances, SPOT, "its events make"),
     ("balances_are_what_the_events_said", altered(Transferred, lambda event: None), SPOT, "balances() says"),
     ("balances_are_what_the_events_said", EndsEarly, SPOT, "ended before the price of row 4"),
@@ -445,6 +425,25 @@ def test_a_broken_driver_is_caught_by_the_promise_that_it_breaks(
     name: str, driver: type[VirtualDriver], market: Instrument, said: str
 ) -> None:
     assert name not in broken_by(VirtualDriver, market, name)
+    assert said in broken_by(driver, market, name)[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "driver", "market", "said"),
+    [
+        ("an_order_for_a_stranger_sent_twice_is_refused_once", RejectsAgain, SPOT, "answered"),
+        ("an_order_never_fills_in_the_past", FillsEarly, PERP, "before the order was sent"),
+        (
+            "a_cancel_is_not_of_an_earlier_time_than_a_fill_before_it",
+            altered(Canceled, lambda event: evolve(event, at=event.at - HOUR)),
+            SPOT,
+            "is of an earlier time",
+        ),
+    ],
+)
+def test_a_promise_that_the_paper_venue_breaks_itself_catches_a_broken_driver_too(
+    name: str, driver: type[VirtualDriver], market: Instrument, said: str
+) -> None:
     assert said in broken_by(driver, market, name)[name]
 
 
@@ -552,7 +551,8 @@ def test_every_promise_is_a_test_and_has_a_sentence_and_a_driver_that_breaks_it(
     elsewhere = {
         WIRE,
         "what_is_unsettled_waits_until_it_is_asked_for",
-        "an_order_for_a_stranger_sent_twice_is_refused_once",  # the paper venue itself breaks these two
+        "an_order_for_a_stranger_sent_twice_is_refused_once",  # the paper venue itself breaks these three
+        "an_order_never_fills_in_the_past",
         "a_cancel_is_not_of_an_earlier_time_than_a_fill_before_it",
     }
     assert {promise.name for promise in PROMISES} == {name for name, *_ in BREAKS} | elsewhere

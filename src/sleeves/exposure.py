@@ -3,8 +3,9 @@
 The venue sees one account: all coins of the wallet behind one netted position per contract. The books see each sleeve's
 own money behind its own slices. Both are the same `margin` arithmetic over different sums, and an order must pass both.
 
-The rule by which sleeves share margin: **each sleeve stands for its own slice as if it were alone.** Netting can only
-lower what the venue asks for. When a loss goes beyond what its sleeve has, others pay, in ring-fence order: the sleeve
+The rule by which sleeves share margin: **each sleeve stands for its own slice as if it were alone**, at the ratio that
+the venue asks of the whole position, which size may have made dearer. Netting can then only lower what the venue asks
+for. When a loss goes beyond what its sleeve has, others pay, in ring-fence order: the sleeve
 itself, then the vault's idle coins, then its reserve, then the other sleeves, the largest first.
 
 Nothing here changes anything.
@@ -13,6 +14,7 @@ Nothing here changes anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 
 from attrs import evolve, field, frozen
 
@@ -32,9 +34,10 @@ from .margin import (
     leverage_bp,
     liquidatable,
     liquidation_tick,
+    margin_ratio,
     requirement,
 )
-from .market import Book, Instrument
+from .market import BP, Book, Instrument
 from .money import PPM, Amount, Asset, Rounding, decimal_text, divide
 from .orders import Order, Place, Side
 from .vault import CoreVault, Sleeve
@@ -60,7 +63,7 @@ class Exposure:
     """0 to 100; below 1 it may be liquidated."""
     leverage_bp: int | None
     """Contracts, with all open orders filled, over equity: 10,000 is once. None when there is no equity."""
-    liquidation: Mapping[str, int | None] = field(factory=dict, hash=False)
+    liquidation: Mapping[str, Decimal | None] = field(factory=dict, hash=False)
     """By symbol, the price that liquidates it while all others stay; None when none does."""
 
     def __str__(self) -> str:
@@ -93,16 +96,16 @@ class WhatIf:
     after: Footing
 
     def __str__(self) -> str:
-        rows = [f"{'':<24}{'before':>34}{'after':>34}"]
+        rows = [f"{'':<20}{'before':>48}{'after':>48}"]
 
         def row(label: str, left: Exposure | None, right: Exposure | None) -> None:
             def cell(one: Exposure | None) -> str:
                 if one is None:
                     return "none"
-                prices = [str(p) for p in one.liquidation.values() if p is not None]
-                return f"{one.equity}, health {one.health}" + (", liq" if prices else "")
+                prices = [str(price) for price in one.liquidation.values() if price is not None]
+                return f"{one.equity}, health {one.health}" + (f", liquidated at {' or '.join(prices)}" if prices else "")
 
-            rows.append(f"{label:<24}{cell(left):>34}{cell(right):>34}")
+            rows.append(f"{label:<20}{cell(left):>48}{cell(right):>48}")
 
         for name in dict.fromkeys([*self.before.sleeves, *self.after.sleeves]):
             row(name, self.before.sleeves.get(name), self.after.sleeves.get(name))
@@ -300,7 +303,8 @@ class Ground:
         def amount(units: int) -> Amount:
             return Amount(units, asset)
 
-        prices = {one.symbol: self.liquidation(account, self._boards[one.symbol].instrument) for one in account.contracts if one.base}
+        markets = [self._boards[one.symbol].instrument for one in account.contracts if one.base]
+        ticks = {market: self.liquidation(account, market) for market in markets}
         return Exposure(
             who,
             amount(equity(account)),
@@ -309,7 +313,7 @@ class Ground:
             amount(requirement(account, Check.INITIAL)),
             health(account),
             leverage_bp(account),
-            prices,
+            {market.symbol: None if tick is None else Decimal(market.price_text(tick)) for market, tick in ticks.items()},
         )
 
     @staticmethod
@@ -341,9 +345,20 @@ class Ground:
 
     # -- for the desk and its gates ------------------------------------------------------------------------------------
 
+    def _fenced(self, sleeve: Sleeve) -> MarginAccount | None:
+        """A sleeve as if it were alone, open orders aside, at the ratios that the venue asks of the whole position."""
+        own = self.own(sleeve, orders=False)
+        if own is None or not any(one.terms.imf for one in own.contracts):
+            return own
+        whole: dict[str, int] = {}
+        for other in sleeve.vault.sleeves.values():
+            for symbol, (base, _) in self._slices(other)[1].items():
+                whole[symbol] = whole.get(symbol, 0) + base
+        return evolve(own, contracts=tuple(_at_size(one, whole[one.symbol]) for one in own.contracts))
+
     def broken(self, sleeve: Sleeve) -> bool:
         """Whether a sleeve alone, open orders aside, is below what its contracts need; False while that is not known."""
-        own = self.own(sleeve, orders=False)
+        own = self._fenced(sleeve)
         return own is not None and bool(own.contracts) and liquidatable(own)
 
     def health_band(self, vault: CoreVault, market: Instrument, levels: Sequence[int]) -> tuple[int, int] | None:
@@ -369,7 +384,7 @@ class Ground:
 
     def fence(self, sleeve: Sleeve, market: Instrument) -> tuple[int, int] | None:
         """The prices between which a sleeve alone keeps its slice, both outside; None when other prices matter too."""
-        own = self.own(sleeve, orders=False)
+        own = self._fenced(sleeve)
         if own is None or len(own.coins) > 1 or any(one.symbol != market.symbol for one in own.contracts):
             return None
         if not own.contracts or not own.contracts[0].base:
@@ -388,6 +403,13 @@ class _Moved:
     market: Instrument
     base: int
     money: int
+
+
+def _at_size(contract: Contract, whole: int) -> Contract:
+    """A slice at the flat ratio that a position of the whole size, or of its own where that is larger, is asked for."""
+    keep = margin_ratio(contract, Check.MAINTENANCE, size=max(abs(whole), abs(contract.base)))
+    terms = evolve(contract.terms, maintenance_bp=min(keep, BP - 1), initial_bp=min(BP, max(contract.terms.initial_bp, keep + 1)), imf=0)
+    return evolve(contract, terms=terms)
 
 
 def _last(level: Callable[[int], int], here: int, price: int, step: int) -> int:

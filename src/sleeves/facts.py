@@ -64,7 +64,10 @@ class FundingPaid:
 
 @frozen(order=False)
 class Settled:
-    """The venue moved `amount` quote units of a perpetual's unsettled profit (below zero: loss) to the account's cash."""
+    """The venue moved `amount` quote units of a perpetual's unsettled profit (below zero: loss) to the account's cash.
+
+    Of 0 where it had nothing to move: slices that cancel out for the venue may still owe each other.
+    """
 
     at: int
     instrument: Instrument

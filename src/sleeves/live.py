@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 import anyio
 
 from .desk import Desk
-from .errors import VaultError, VenueUnavailable, VenueUnknown
+from .errors import VaultError, VenueRejected, VenueUnavailable, VenueUnknown
 from .facts import TransferRefused
 from .orders import CancelOrder, Command, Event, Rejected, SettlePnl, SubmitOrder, Transfer
 from .protocols import Venue
@@ -92,6 +92,9 @@ async def _send(desk: Desk, command: Command, venue: Venue | None) -> Event | No
             await venue.settle(command.instrument)
         else:
             await venue.transfer(command)
+    except VenueRejected as error:
+        log.warning("%s refused: %s", venue.name, error, extra=_about(command, venue))
+        return _undone(desk, command, f"{venue.name}: {error}")
     except VenueUnavailable as error:
         log.warning("%s was not reached: %s", venue.name, error, extra=_about(command, venue))
         return _undone(desk, command, f"{venue.name} was not reached")

@@ -158,9 +158,10 @@ class Broker(Protocol):
         """
 
     async def settle(self, instrument: Instrument) -> None:
-        """Have a perpetual's unsettled profit or loss moved to cash. `Settled` comes as an event if anything was moved.
+        """Have a perpetual's unsettled profit or loss moved to cash. `Settled` comes as an event, of 0 if nothing had to be.
 
-        A venue that settles by itself, or has no contracts, does nothing. Raises like `submit`.
+        Of 0 too, because slices that cancel out for the venue may still owe each other. Raises like `submit`, and
+        `VenueRejected` for an instrument that is not traded there.
         """
 
 

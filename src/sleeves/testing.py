@@ -401,9 +401,6 @@ class _Played:
     def folded(self, until: int | None = None) -> Folded:
         return fold_events(self.script.balances, self.told[:until])
 
-    def pause(self, row: int) -> _Pause:
-        return next(pause for pause in self.pauses if pause.row == row)
-
     def check(self, holds: object, sentence: str) -> None:
         """Raise `PromiseBroken` with the scene's name unless this holds."""
         if not holds:
@@ -1210,7 +1207,7 @@ async def _events_come_in_an_order_that_makes_sense(stage: _Stage) -> None:
 
 @_promise()
 async def _the_times_of_an_order_never_run_backwards(stage: _Stage) -> None:
-    """What is told of an order is in order of time; only a fill that happened before a cancel may be told after it."""
+    """What is told of an order is in order of time and after it was sent; only a fill from before a cancel may be told after it."""
     for scene in _scenes(stage):
         if scene.script.name != _RACED_ACROSS:  # has a promise of its own
             _check_times(await stage.play(scene))
@@ -1227,8 +1224,27 @@ async def _a_cancel_is_not_of_an_earlier_time_than_a_fill_before_it(stage: _Stag
     _check_times(played)
 
 
+@_promise(Feature.FUNDING, kind="perp")
+async def _an_order_never_fills_in_the_past(stage: _Stage) -> None:
+    """An order that is sent in the middle of a row, when funding is told, fills at no earlier time."""
+    scene = stage.scene("an order sent between two prices", (0, 1, (2, 300, 1, 290), 295, 300, 298), funding={2: 100_003})
+    order = scene.draft(2, Place(stage.market, Side.BUY, stage.qty))
+    due = scene.script.funding[0].at
+    order = evolve(order, at=due)
+    scene.answers = lambda event: [SubmitOrder(order)] if isinstance(event, FundingPaid) else ()
+    played = await stage.play(scene)
+    fills = played.fills_of(order)
+    played.check(fills, f"{order.id} was sent when funding was told, and never filled: nothing was proved")
+    for fill in fills:
+        late = (order.at - fill.at) / SECOND
+        played.check(fill.at >= order.at, f"{_told(fill)} happened {late:g} s before the order was sent")
+
+
 def _check_times(played: _Played) -> None:
     for order_id in played.sent:
+        for fill in played.fills_of(order_id):
+            order = played.scene.orders[order_id]
+            played.check(fill.at >= order.at, f"{_told(fill)} happened {(order.at - fill.at) / SECOND:g} s before the order was sent")
         for before, after in pairwise(played.said_of(order_id)):
             late = isinstance(after, Fill) and isinstance(before, Canceled)
             played.check(late or after.at >= before.at, f"{_word(after)} was told after {_word(before)}, but is of an earlier time")
@@ -1341,8 +1357,6 @@ async def _settling_changes_no_equity(stage: _Stage) -> None:
     played = await stage.play(_settled(stage))
     settled = _facts(played, Settled)
     played.check(settled, "a gain and a loss were realized, and nothing was ever Settled")
-    for fact in settled:
-        played.check(fact.amount, f"{_word(fact)} was told, and moved nothing")
     code = stage.market.quote.code
     made, said = played.folded(), played.pauses[-1]
     have = said.balances.get(code, stage.market.quote.zero).units + _figures(said.positions.get(stage.market.symbol))[1]
@@ -1352,11 +1366,12 @@ async def _settling_changes_no_equity(stage: _Stage) -> None:
 
 @_promise(Feature.SETTLES, kind="perp")
 async def _what_is_unsettled_waits_until_it_is_asked_for(stage: _Stage) -> None:
-    """`settle` moves all that is realized to cash, and a second one with nothing left moves nothing."""
+    """`settle` moves all that is realized to cash; with nothing left it says that it moved nothing, by a `Settled` of 0."""
     played = await stage.play(_settled(stage))
     settled = _facts(played, Settled)
     told = ", ".join(str(fact.amount) for fact in settled) or "nothing"
-    played.check(len(settled) == 2, f"a gain and a loss were settled, and then nothing was left; what was Settled is: {told}")
+    played.check(len(settled) == 3, f"settle was asked three times, each is answered; what was Settled is: {told}")
+    played.check(not settled[2].amount, f"nothing was left for the third; what was Settled is: {told}")
     played.check(settled[0].amount > 0 > settled[1].amount, f"a gain was settled and then a loss; what was Settled is: {told}")
     left = played.folded().position(stage.market)
     played.check(not left.qty and not left.money, f"all was closed and settled, and {_shown(left)} are left")

@@ -473,23 +473,23 @@ def test_a_withdrawal_that_would_leave_health_below_80_is_refused(amount, refuse
         assert exchange.balances()["USDC"] == USDC("1000") - USDC(amount)
 
 
-def test_settling_moves_what_is_unsettled_and_says_nothing_when_there_is_nothing():
+def test_settling_moves_what_is_unsettled_and_says_how_much_also_when_it_is_nothing():
     m = Market("1000")
     m.trade(Side.BUY, "1", "100")
     m.trade(Side.SELL, "1", "103")
     m.events()
     m.matcher.settle(m.now)
     m.matcher.settle(m.now)
-    (settled,) = m.events()
-    assert settled.amount == USDC("3").units
+    assert [e.amount for e in m.events()] == [USDC("3").units, 0]
     assert m.cash == USDC("1003")
 
 
 def test_the_exchange_carries_a_settlement_by_its_instrument():
     exchange, steps = exchange_of()
     list(steps)
-    exchange.carry(SettlePnl(PERP), 0)
-    assert told(exchange) == []
+    exchange.carry(SettlePnl(PERP), 7)
+    (settled,) = told(exchange)
+    assert (settled.instrument, settled.amount, settled.at) == (PERP, 0, 7)
 
 
 def test_an_order_that_only_the_first_price_can_fill_is_canceled_after_it():

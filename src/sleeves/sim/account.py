@@ -187,7 +187,7 @@ class Account:
         net.money -= spent + fee
 
     def after_trade(self, market: Instrument, at: int) -> None:
-        if self.rules.settles is Settles.AT_ONCE:
+        if self.rules.settles is Settles.AT_ONCE and self.nets[market.symbol].unsettled:
             self.settle(market, at)
 
     def fund(self, rate: FundingRate) -> None:
@@ -199,13 +199,12 @@ class Account:
         self.after_trade(rate.instrument, rate.at)
 
     def settle(self, market: Instrument, at: int) -> None:
-        """Move what is unsettled, fees and funding in it, to cash."""
+        """Move what is unsettled, fees and funding in it, to cash, and say how much that was: also that it was nothing."""
         net = self.nets[market.symbol]
         units = net.unsettled
-        if units:
-            net.money -= units
-            self.coins[market.quote.code] += units
-            self.outbox.append(Settled(at, market, units, self._number(), self.name))
+        net.money -= units
+        self.coins[market.quote.code] += units
+        self.outbox.append(Settled(at, market, units, self._number(), self.name))
 
     def _number(self) -> str:
         self._facts += 1

@@ -64,23 +64,18 @@ class VirtualDriver:
         if self._steps is None:
             self._steps = exchange.play()
         while outbox:
-            yield self._out()
+            yield outbox.popleft()
         for step in self._steps:
+            self._now = step.at
             while outbox:
-                yield self._out()
+                yield outbox.popleft()
             if step.price:
-                self._now = step.at
                 yield exchange.quote(step)
             while outbox:
-                yield self._out()
+                yield outbox.popleft()
             await anyio.lowlevel.checkpoint()
         while outbox:
-            yield self._out()
-
-    def _out(self) -> Event:
-        event = self.exchange.outbox.popleft()
-        self._now = event.at
-        return event
+            yield outbox.popleft()
 
     async def submit(self, order: Order) -> None:
         self.exchange.carry(SubmitOrder(order), self._now)
@@ -89,7 +84,7 @@ class VirtualDriver:
         self.exchange.carry(CancelOrder(order), self._now)
 
     async def settle(self, instrument: Instrument) -> None:
-        """Have what is unsettled moved to cash. Raises `InvalidMarket` for an instrument that is not traded here."""
+        """Have what is unsettled moved to cash. Raises `VenueRejected` for an instrument that is not traded here."""
         self.exchange.carry(SettlePnl(instrument), self._now)
 
     async def transfer(self, transfer: Transfer) -> None:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..errors import InvalidMarket, VaultError
+from ..errors import VaultError, VenueRejected
 from ..market import FundingRate, Instrument, Quote
 from ..money import Amount
 from ..orders import CancelOrder, Command, Event, Position, Rejected, SettlePnl, SubmitOrder
@@ -63,6 +63,7 @@ class Exchange:
             market.markets = self.markets
         self._by_symbol = {market.instrument.symbol: market for market in self.markets}
         self.outbox: deque[Event] = self.account.outbox
+        self._strangers: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -85,10 +86,11 @@ class Exchange:
         """Do what the desk commands. What becomes of it waits in `outbox`."""
         if isinstance(command, SubmitOrder):
             market = self._by_symbol.get(command.order.place.instrument.symbol)
-            if market is None:
-                self.outbox.append(Rejected(command.order.id, now, f"unknown instrument {command.order.place.instrument.symbol}"))
-            else:
+            if market is not None:
                 market.submit(command.order, now)
+            elif command.order.id not in self._strangers:
+                self._strangers.add(command.order.id)
+                self.outbox.append(Rejected(command.order.id, now, f"unknown instrument {command.order.place.instrument.symbol}"))
         elif isinstance(command, CancelOrder):
             market = self._by_symbol.get(command.order.place.instrument.symbol)
             if market is not None:
@@ -105,7 +107,7 @@ class Exchange:
     def _market(self, instrument: Instrument) -> Matcher:
         market = self._by_symbol.get(instrument.symbol)
         if market is None or market.instrument != instrument:
-            raise InvalidMarket(f"{instrument.symbol} is not traded here")
+            raise VenueRejected(f"{instrument.symbol} is not traded at {self.name}")
         return market
 
     # -- time ----------------------------------------------------------------------------------------------------------
@@ -129,6 +131,7 @@ class Exchange:
                         yield Step(number, at, 0)
                 else:
                     market.last = close
+                market.seen = at
                 yield Step(number, at, close)
 
     def quote(self, step: Step) -> Quote:

@@ -96,6 +96,8 @@ class Matcher:
         """All markets of the account, this one included."""
         self._book: tuple[list[list[int]], list[list[int]]] | None = None
         """Bids and asks as displayed last, best first, as [price, base units left]."""
+        self.seen: int | None = None
+        """Until when this market's tape was played, where others are played beside it: a cancel may come amid its row."""
         self._breaks: tuple[tuple[int, ...], int | None] | None = None
         """The state of the account, and the tick that breaks it."""
         self._pool: tuple[tuple[int, int], Pool] | None = None
@@ -137,8 +139,7 @@ class Matcher:
             self.outbox.append(Rejected(order.id, now, "insufficient funds"))
             return
         self._held[code] += units
-        late = self.rules.latency.total
-        self._live[order.id] = _Live(order, code, units, now + late if late else 0)
+        self._live[order.id] = _Live(order, code, units, now + self.rules.latency.total)
         if self.net is not None:
             self.net.orders[order.id] = (order.place.qty, 0) if order.place.side is Side.BUY else (0, order.place.qty)
         if order.place.limit is not None or order.place.stop is not None:
@@ -186,7 +187,7 @@ class Matcher:
         live = self._live.get(order_id)
         if live is None:
             return
-        if self.rules.latency.total:
+        if self.rules.latency.total or (self.seen is not None and now > self.seen):
             live.cancel_at = live.cancel_at or now + self.rules.latency.total
             self.low_trigger = FAR
             return

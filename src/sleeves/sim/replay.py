@@ -126,14 +126,14 @@ def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, advance: Callab
             if low <= matcher.low_trigger or high >= matcher.high_trigger:
                 matcher.advance(at, now - at, open_, high, low, close, volume if known_volume else -1)
                 if matcher.outbox:
-                    _drain(desk, exchange)
+                    _drain(desk, exchange, now)
             else:
                 matcher.last = close
             commands = quote(index, now, close, close)
             if commands:
                 _carry(commands, exchange, now)
                 if matcher.outbox:
-                    _drain(desk, exchange)
+                    _drain(desk, exchange, now)
         _raise_fault(desk, known_faults)
         if advance is not None:
             advance(last - first)
@@ -146,14 +146,14 @@ def _run_all(desk: Desk, exchange: Exchange, indexes: Sequence[int], advance: Ca
     known_faults, done, now = len(desk.faults), 0, None
     for step in exchange.play():
         if outbox:
-            _drain(desk, exchange)
+            _drain(desk, exchange, step.at)
         if step.price:
             now = step.at
             commands = quote(indexes[step.market], now, step.price, step.price)
             if commands:
                 _carry(commands, exchange, now)
                 if outbox:
-                    _drain(desk, exchange)
+                    _drain(desk, exchange, now)
             done += 1
             if done % BLOCK == 0:
                 _raise_fault(desk, known_faults)
@@ -171,13 +171,13 @@ def _raise_fault(desk: Desk, known: int) -> None:
         raise EngineFault(f"the engine of sleeve {sleeve} raised {type(error).__name__}: {error}") from error
 
 
-def _drain(desk: Desk, exchange: Exchange) -> None:
+def _drain(desk: Desk, exchange: Exchange, now: int) -> None:
+    """Tell the desk what has happened; what it commands reaches the venue at the time to which that was played."""
     outbox = exchange.outbox
     while outbox:
-        event = outbox.popleft()
-        commands = desk.step(event)
+        commands = desk.step(outbox.popleft())
         if commands:
-            _carry(commands, exchange, event.at)
+            _carry(commands, exchange, now)
 
 
 def _carry(commands: Sequence[Command], exchange: Exchange, now: int) -> None:
