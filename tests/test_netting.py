@@ -609,7 +609,8 @@ def test_what_if_says_what_an_order_does_to_its_sleeve_to_all_and_who_would_pay(
     assert payers["core:main:USDC idle"] == USDC("1000")
     assert payers["b"] == loss - USDC("1984")
     assert list(payers) == ["a", "core:main:USDC idle", "b"]
-    assert "would pay: a 984 USDC" in str(seen)
+    assert "would pay: a 984.00 USDC\n" in str(seen)
+    assert "would pay: b 736.80 USDC, of a loss that is not its own" in str(seen)
     assert "liquidated at 92.31" in str(seen)
 
 

@@ -68,15 +68,20 @@ class Exposure:
 
     def __str__(self) -> str:
         lever = "none" if self.leverage_bp is None else decimal_text(self.leverage_bp, 4) + "x"
-        return f"{self.who}: equity {self.equity}, health {self.health}, leverage {lever}"
+        prices = "".join(f", {symbol} liquidated at {price}" for symbol, price in self.liquidation.items() if price is not None)
+        return f"{self.who}: equity {self.equity}, health {self.health}, leverage {lever}{prices}"
 
 
 @frozen(order=False)
 class Payer:
-    """Who bears how much of the loss at the price that liquidates the account."""
+    """Who bears how much of the loss at the price that liquidates the account: an own loss, or what others cannot pay."""
 
     who: str
     amount: Amount
+    own: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.who} {self.amount:,.2f} {self.amount.asset}" + ("" if self.own else ", of a loss that is not its own")
 
 
 @frozen(order=False)
@@ -87,6 +92,10 @@ class Footing:
     joint: Exposure
     payers: tuple[Payer, ...]
 
+    def __str__(self) -> str:
+        lines = [str(one) for one in (*self.sleeves.values(), self.joint)]
+        return "\n".join([*lines, *(f"would pay: {payer}" for payer in self.payers)])
+
 
 @frozen(order=False)
 class WhatIf:
@@ -96,23 +105,20 @@ class WhatIf:
     after: Footing
 
     def __str__(self) -> str:
-        rows = [f"{'':<20}{'before':>48}{'after':>48}"]
+        def cell(one: Exposure | None) -> str:
+            if one is None or not one.liquidation:
+                return "no contracts" if one is None else f"{one.equity:,.2f} {one.equity.asset}, no contracts"
+            prices = [str(price) for price in one.liquidation.values() if price is not None]
+            return f"{one.equity:,.2f} {one.equity.asset}, health {one.health}, liquidated at {' or '.join(prices) or 'no price'}"
 
-        def row(label: str, left: Exposure | None, right: Exposure | None) -> None:
-            def cell(one: Exposure | None) -> str:
-                if one is None:
-                    return "none"
-                prices = [str(price) for price in one.liquidation.values() if price is not None]
-                return f"{one.equity}, health {one.health}" + (f", liquidated at {' or '.join(prices)}" if prices else "")
-
-            rows.append(f"{label:<20}{cell(left):>48}{cell(right):>48}")
-
-        for name in dict.fromkeys([*self.before.sleeves, *self.after.sleeves]):
-            row(name, self.before.sleeves.get(name), self.after.sleeves.get(name))
-        row("together", self.before.joint, self.after.joint)
-        for payer in self.after.payers:
-            rows.append(f"  would pay: {payer.who} {payer.amount}")
-        return "\n".join(rows)
+        before, after = self.before, self.after
+        names = dict.fromkeys([*before.sleeves, *after.sleeves])
+        rows = [(name, cell(before.sleeves.get(name)), cell(after.sleeves.get(name))) for name in names]
+        rows.append(("together", cell(before.joint), cell(after.joint)))
+        wide = [max(len(row[i]) for row in rows) for i in range(2)]
+        lines = [f"{'':<{wide[0]}}  {'before':<{wide[1]}}  after"]
+        lines += [f"{name:<{wide[0]}}  {left:<{wide[1]}}  {right}" for name, left, right in rows]
+        return "\n".join([*lines, *(f"would pay: {payer}" for payer in after.payers)])
 
 
 class Ground:
@@ -331,17 +337,17 @@ class Ground:
             return ()
         now = {name: equity(own) for name, own in owns.items()}
         then = {name: equity(own.at(symbol, price)) if _has(own, symbol) else now[name] for name, own in owns.items()}
-        paid = [(name, min(max(0, now[name]), now[name] - then[name])) for name in owns if then[name] < now[name]]
+        paid = [(name, min(max(0, now[name]), now[name] - then[name]), True) for name in owns if then[name] < now[name]]
         beyond = sum(min(0, now[name]) - min(0, then[name]) for name in owns if then[name] < now[name])
         core = [(f"{vault.owner} idle", max(0, vault.idle.units)), (f"{vault.owner} reserve", max(0, vault.reserve.units))]
         for who, has in [*core, *sorted(then.items(), key=lambda one: -one[1])]:
             share = min(beyond, max(0, has))
             if share:
-                paid.append((who, share))
+                paid.append((who, share, False))
                 beyond -= share
         if beyond:
-            paid.append(("the venue", beyond))
-        return tuple(Payer(who, Amount(units, vault.asset)) for who, units in paid if units)
+            paid.append(("the venue", beyond, False))
+        return tuple(Payer(who, Amount(units, vault.asset), own) for who, units, own in paid if units)
 
     # -- for the desk and its gates ------------------------------------------------------------------------------------
 

@@ -152,37 +152,49 @@ def test_every_choice_is_named():
 # -- latency -----------------------------------------------------------------------------------------------------------------
 
 
-def test_an_order_acts_on_the_first_price_after_it_arrived():
-    """Bars of a minute go open, low, high, close at 0, 15, 30, 45 seconds: an order that takes 20 s meets the high."""
-    for wait, price in ((0, 10_000), (15, 9_900), (16, 10_200), (30, 10_200), (31, 10_100), (45, 10_100)):
+def test_an_order_acts_on_the_price_at_which_it_arrives():
+    """A bar of a minute: 100 at once, 99 at 15 s, 102 at 30 s, 101 from 45 s on, straight lines between them."""
+    waits = {0: 10_000, 3: 9_980, 15: 9_900, 16: 9_920, 30: 10_200, 36: 10_160, 45: 10_100, 46: 10_100, 60: 10_100, 61: 10_300}
+    for wait, price in waits.items():
         m = Market(Rules(Fees(0, 0), Slippage.none(), latency=Latency(wait * SECOND)))
         m.order(Side.BUY, "1")
-        (fill,) = fills(m.row(10_000, 10_200, 9_900, 10_100))
-        assert fill.price == price, wait
-    m = Market(Rules(Fees(0, 0), Slippage.none(), latency=Latency(46 * SECOND)))
+        found = fills([*m.row(10_000, 10_200, 9_900, 10_100), *m.row(10_300)])
+        assert [f.price for f in found] == [price], wait
+        assert found[0].at == wait * SECOND
+
+
+def test_a_moment_costs_a_moment_and_not_a_corner_of_the_bar():
+    m = Market(Rules(Fees(0, 0), Slippage.none(), latency=Latency(200 * MS)))
     m.order(Side.BUY, "1")
-    assert not fills(m.row(10_000, 10_200, 9_900, 10_100))
-    assert fills(m.row(10_300))[0].price == 10_300
+    assert fills(m.row(10_000, 10_200, 9_900, 10_100))[0].price == 9_999
 
 
 def test_seeing_late_and_arriving_late_add_up():
-    m = Market(Rules(Fees(0, 0), Slippage.none(), latency=Latency(10 * SECOND, 10 * SECOND)))
+    m = Market(Rules(Fees(0, 0), Slippage.none(), latency=Latency(10 * SECOND, 20 * SECOND)))
     m.order(Side.BUY, "1")
     assert fills(m.row(10_000, 10_200, 9_900, 10_100))[0].price == 10_200
 
 
-def test_a_fill_may_come_before_a_cancel_that_is_on_its_way():
-    m = Market(Rules(Fees(0, 0), latency=Latency(20 * SECOND)))
+@law
+@given(st.tuples(*[st.integers(9_000, 11_000)] * 4), st.integers(0, 70), st.sampled_from(Side))
+def test_an_order_that_arrives_within_a_bar_meets_a_price_of_that_bar(bar, wait, side):
+    a, b, c, d = bar
+    m = Market(Rules(Fees(0, 0), Slippage.none(), latency=Latency(wait * SECOND)))
+    m.order(side, "1")
+    for fill in fills(m.row(a, max(bar), min(bar), d)):
+        assert min(bar) <= fill.price <= max(bar)
+        assert fill.at == wait * SECOND <= 60 * SECOND
+        assert b and c
+
+
+@pytest.mark.parametrize(("wait", "kind"), [(24, "Fill"), (23, "Fill"), (22, "Canceled"), (1, "Canceled")])
+def test_a_fill_may_come_before_a_cancel_that_is_on_its_way(wait, kind):
+    """The price falls from 100 at 15 s to 99 at 30 s: through 99.50 at 22.5 s."""
+    m = Market(Rules(Fees(0, 0), latency=Latency(wait * SECOND)))
     order = m.order(Side.BUY, "1", limit=9_950)
     m.row(10_000)
     m.matcher.cancel(order.id, m.now)
-    events = m.row(10_000, 10_000, 9_900, 9_900)
-    assert kinds(events) == ["Fill"]
-    m = Market(Rules(Fees(0, 0), latency=Latency(20 * SECOND)))
-    order = m.order(Side.BUY, "1", limit=9_950)
-    m.row(10_000)
-    m.matcher.cancel(order.id, m.now)
-    assert kinds(m.row(10_000)) == ["Canceled"]
+    assert kinds(m.row(10_000, 10_000, 9_900, 9_900)) == [kind]
     assert not m.row(9_000)
 
 

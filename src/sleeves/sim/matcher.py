@@ -8,7 +8,8 @@ Rule 4. Contracts are closed by force where the price first reaches the tick tha
         whatever else the price reaches on its way there.
 
 Inside a bar the price is taken to go open, low, high, close when the bar closes at or above its open, and open, high,
-low, close otherwise. Orders that are reached fill in the order in which that path reaches them, the older first.
+low, close otherwise: in a straight line from each quarter of the bar's time to the next, and to stay there in the last.
+Orders that are reached fill in the order in which that path reaches them, the older first.
 
 What a sleeve is, and why anybody trades, is not known here. Events wait in `outbox` until somebody takes them.
 """
@@ -211,18 +212,13 @@ class Matcher:
         for live in list(self._live.values()):
             if self._here(live, at):
                 room -= self._at_first_price(live, at, open_, room)
-        here = open_
-        path = (low, high, close) if close >= open_ else (high, low, close)
+        here, since = open_, at
+        path = (low, high, close, close) if close >= open_ else (high, low, close, close)
         for step, there in enumerate(path, 1):
             when = at + interval * step // 4
-            if here != there and (self._live or self.net is not None):
-                room = self._walk(when, here, there, room)
-            here = there
-            if any(live.arrives or live.cancel_at for live in self._live.values()):
-                for live in list(self._live.values()):
-                    arrives = live.arrives
-                    if self._here(live, when) and arrives:
-                        room -= self._at_first_price(live, when, there, room)
+            if self._live or self.net is not None:
+                here, room = self._leg(since, when, here, there, room)
+            here, since = there, when
         if self.rules.maker is Maker.QUEUE and low == high and volume > 0:
             self._consume_queue(at, close, volume * self.instrument.lot_units)
         self.last = close
@@ -236,6 +232,26 @@ class Matcher:
             ):
                 live.new = False
         self._watch()
+
+    def _leg(self, since: int, until: int, here: int, there: int, room: int) -> tuple[int, int]:
+        """The price goes from here to there in a straight line; orders and cancels that arrive on its way meet it there."""
+        stops = sorted({t for live in self._live.values() for t in (live.arrives, live.cancel_at) if since < t <= until})
+        tick, begin, start = self.instrument.tick_units, since, here
+        for when in [*stops, until]:
+            if when == until:
+                to = there
+            else:
+                to = divide(start * (until - when) + there * (when - begin), (until - begin) * tick, Rounding.HALF_EVEN) * tick
+                to = min(max(to, min(start, there)), max(start, there))
+            if to != here:
+                room = self._walk(when, here, to, room)
+            here = to
+            if when in stops:
+                for live in list(self._live.values()):
+                    arrives = live.arrives
+                    if self._here(live, when) and arrives:
+                        room -= self._at_first_price(live, when, here, room)
+        return here, room
 
     def _here(self, live: _Live, at: int) -> bool:
         """Whether the market sees an order by now; one whose cancel came first is gone."""

@@ -298,7 +298,10 @@ class Rules:
             f"fees: maker {_percent(fees.maker_ppm)}, taker {_percent(fees.taker_ppm)}, taken in the {fees.taken_in} asset",
             self.slippage.describe() if self.pool is None else f"orders at market swap with a pool: {self.pool.describe()}",
             _MAKER[self.maker],
-            "path inside a bar: open, low, high, close when it closes at or above its open; else open, high, low, close",
+            (
+                "path inside a bar: open, low, high, close when it closes at or above its open; else open, high, low, close; "
+                "in straight lines, a quarter of the bar each"
+            ),
             "an order acts on the first price after the decision: the next bar's open"
             if not late.total
             else f"an order acts on the first price {late.total / 1e6:g} ms after the price it was decided on "
