@@ -26,7 +26,7 @@ from collections.abc import Sequence
 
 from attrs import field, frozen
 
-from .margin import Check, equity, notional, standing
+from .margin import Check, Standing, equity, notional, standing
 from .market import BP, MINUTE, SECOND
 from .money import PPM, Fraction, Rounding, decimal_text, divide, ppm
 from .orders import Place, Side
@@ -182,18 +182,21 @@ def margin(place: Place, view: View, vault: EngineVault) -> Refusal | None:
     own, joint = view.exposure(place), view.joint_exposure(place)
     if own is None or joint is None:
         return refuse("margin", "no_price", place, view, vault)
-    asset = vault.sleeve.asset
     worth, most = equity(own), view.most_leverage_bp
     owed = sum(notional(one, one.worst, quote_scale=own.quote_scale) for one in own.contracts)
     if worth <= 0 or owed * BP > most * worth:
         leverage = "none" if worth <= 0 else decimal_text(divide(owed * BP, worth, Rounding.CEIL), 4)
         return refuse("margin", "leverage", place, view, vault, leverage=leverage, most=decimal_text(most, 4))
-    for reason, account in (("margin", own), ("joint_margin", joint)):
-        standing_ = standing(account, Check.INITIAL)
-        if standing_.short:
-            has, needs = (decimal_text(units, asset.scale) for units in (standing_.collateral, standing_.requirement))
-            return refuse("margin", reason, place, view, vault, collateral=has, needed=needs)
+    alone, together = standing(own, Check.INITIAL), standing(joint, Check.INITIAL)
+    if alone.short:
+        return refuse("margin", "margin", place, view, vault, **_lacking(alone, vault))
+    if together.short:
+        return refuse("margin", "joint_margin", place, view, vault, **_lacking(together, vault))
     return None
+
+
+def _lacking(stands: Standing, vault: EngineVault) -> dict[str, str]:
+    return {"collateral": _money(stands.collateral, vault), "needed": _money(stands.requirement, vault)}
 
 
 @frozen

@@ -7,7 +7,7 @@ fake server. The suite reads the driver's events and gives its commands through 
 each promise is one test, and a failure is a sentence that says what was promised and what was seen.
 
 What a driver does inside, which wire it speaks, and how its fake server is built is not known here. Nothing in the core
-imports this module; pytest is needed only where a suite is made, `audit` does without.
+imports this package; pytest is needed only where a suite is made, `audit` does without.
 """
 
 from __future__ import annotations

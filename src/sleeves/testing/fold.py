@@ -12,11 +12,7 @@ from attrs import evolve
 from ..facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Transferred
 from ..market import Instrument
 from ..money import Amount
-from ..orders import (
-    Event,
-    Fill,
-    Position,
-)
+from ..orders import Event, Fill, Position
 
 __all__ = [
     "Folded",
@@ -123,9 +119,11 @@ def fold_events(start: Mapping[str, Amount], events: Iterable[Event]) -> Folded:
 
 
 def figures(held: Position | None) -> tuple[int, int]:
+    """A position as its base units and its quote units; none is of zero units."""
     return (0, 0) if held is None else (held.qty, held.money)
 
 
 def position_text(held: Position | None) -> str:
+    """A position as a sentence shows it."""
     qty, money = figures(held)
     return f"{qty} base units and {money} quote units"

@@ -11,16 +11,7 @@ from attrs import evolve
 
 from ..market import BP
 from ..money import Rounding
-from ..orders import (
-    CancelOrder,
-    Command,
-    Event,
-    Fill,
-    Order,
-    Place,
-    Side,
-    TimeInForce,
-)
+from ..orders import CancelOrder, Command, Event, Fill, Order, Place, Side, TimeInForce
 from .offer import Feature
 from .stage import Played, Scene, Stage
 
@@ -191,6 +182,7 @@ def stranger(stage: Stage) -> Scene:
 
 
 def post_only(stage: Stage) -> Scene:
+    """A post-only buy above the market, and one below it that the market comes to."""
     scene = stage.scene("post-only orders", (0, 1, 2, (1, 4, -80, -3), 1, 2))
     scene.buy(1, stage.qty, limit=stage.level(100), post_only=True)
     scene.buy(2, stage.qty, limit=stage.level(-40), post_only=True)
@@ -279,6 +271,7 @@ def crash(stage: Stage, side: Side, name: str, *, gap: bool) -> Scene:
 
 
 def every(stage: Stage) -> Iterator[Scene]:
+    """All scenes that this market and what is offered allow."""
     yield round_trip(stage)
     yield worst(stage)
     yield canceled(stage)
@@ -311,5 +304,5 @@ def every(stage: Stage) -> Iterator[Scene]:
 
 
 async def play_every(stage: Stage) -> list[Played]:
-    """All scenes that this market and what is offered allow, played."""
+    """All scenes of `every`, played."""
     return [await stage.play(scene) for scene in every(stage)]

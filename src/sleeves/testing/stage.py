@@ -1,6 +1,7 @@
 """Playing a script against a venue: commands at their rows, and all that was said on the way.
 
-It sees the public protocol and nothing else. That a venue answers, in time and without raising, is all that it holds it to.
+It sees the public protocol and nothing else. Of what is promised it
+knows only that a venue answers: in time, and without raising.
 """
 
 from __future__ import annotations
@@ -301,6 +302,7 @@ class Stage:
 
 
 async def aclose(one: object) -> None:
+    """Close a venue, or its stream of events, where it has an `aclose` to wait for."""
     close = getattr(one, "aclose", None)
     if callable(close) and (isinstance(one, AsyncGenerator) or inspect.iscoroutinefunction(close)):
         await close()

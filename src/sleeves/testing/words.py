@@ -8,15 +8,14 @@ from typing import Any
 from attrs import fields, has
 
 from ..market import SECOND, FundingRate
-from ..orders import (
-    Fill,
-)
+from ..orders import Fill
 from .script import BEGIN
 
 __all__ = ["event_text", "events_text", "fill_text"]
 
 
 def fill_text(fill: Fill) -> str:
+    """A fill as a sentence shows it: its ids, and its trade."""
     return f"fill {fill.trade_id} of {fill.order_id} ({fill.side} {fill.qty} at {fill.price} for {fill.cost})"
 
 
@@ -38,4 +37,5 @@ def event_text(event: object) -> str:
 
 
 def events_text(events: Iterable[object]) -> str:
+    """Events in a row, or "nothing"."""
     return "; ".join(map(event_text, events)) or "nothing"

@@ -7,12 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ...errors import VenueUnavailable, VenueUnknown
-from ...orders import (
-    Place,
-    Rejected,
-    Side,
-    Transfer,
-)
+from ...orders import Place, Rejected, Side, Transfer
 from .. import scenes
 from ..offer import Feature
 from ..stage import Played, Stage, aclose

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from ...orders import (
-    Fill,
-)
+from ...orders import Fill
 from .. import scenes
 from ..stage import Pause, Stage
 from .promise import Chapter

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from ...facts import Bankrupted, Liquidated
-from ...orders import (
-    Side,
-)
+from ...orders import Side
 from .. import scenes
 from ..fold import Folded, figures
 from ..offer import Feature

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from ...facts import AccountFact
-from ...orders import (
-    Canceled,
-    Fill,
-)
+from ...orders import Canceled, Fill
 from .. import scenes
 from ..offer import Feature
 from ..stage import Stage

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from ...facts import Liquidated
 from ...money import PPM, Amount, Rounding
-from ...orders import (
-    Fill,
-    Liquidity,
-    Side,
-)
+from ...orders import Fill, Liquidity, Side
 from .. import scenes
 from ..offer import Feature, Offer
 from ..stage import Played, PromiseBroken, Stage

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from ...orders import (
-    Canceled,
-    Liquidity,
-    Rejected,
-)
+from ...orders import Canceled, Liquidity, Rejected
 from .. import scenes
 from ..offer import Feature
 from ..stage import Stage

@@ -8,16 +8,7 @@ from attrs import evolve
 
 from ...facts import FundingPaid
 from ...market import SECOND, Quote
-from ...orders import (
-    Accepted,
-    Canceled,
-    Fill,
-    Liquidity,
-    Place,
-    Rejected,
-    Side,
-    SubmitOrder,
-)
+from ...orders import Accepted, Canceled, Fill, Liquidity, Place, Rejected, Side, SubmitOrder
 from .. import scenes
 from ..offer import Feature
 from ..stage import Played, Stage

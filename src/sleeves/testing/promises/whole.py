@@ -9,11 +9,7 @@ from attrs import frozen
 from ...desk import Desk
 from ...live import trade
 from ...market import Instrument
-from ...orders import (
-    Intent,
-    Place,
-    Side,
-)
+from ...orders import Intent, Place, Side
 from ...policy import QUIET
 from ...protocols import View
 from ...vault import CoreVault
