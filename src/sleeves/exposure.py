@@ -421,6 +421,8 @@ def _at_size(contract: Contract, whole: int) -> Contract:
 def _last(level: Callable[[int], int], here: int, price: int, step: int) -> int:
     """The first price in a direction at which the level is another one; 0, or beyond all prices, when there is none."""
     same, far, stride = price, price + step, max(1, price // 256)
+    if step < 0 and (price <= 1 or level(1) == here):
+        return 0
     while level(far) == here:
         if far <= 1 or far > 64 * price:
             return 0 if step < 0 else 1 << 200

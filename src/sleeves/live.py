@@ -17,7 +17,7 @@ from .facts import TransferRefused
 from .orders import CancelOrder, Command, Event, Rejected, SettlePnl, SubmitOrder, Transfer
 from .protocols import Venue
 
-__all__ = ["trade"]
+__all__ = ["carry", "trade"]
 
 log = logging.getLogger("sleeves.live")
 log.addHandler(logging.NullHandler())
@@ -47,6 +47,23 @@ async def trade(desk: Desk, *venues: Venue) -> None:
         desk.mark(desk.books.now)
 
 
+async def carry(desk: Desk, commands: Sequence[Command], *venues: Venue) -> None:
+    """Have venues carry out what a human's command to the desk returned, while `trade` runs beside it or between runs.
+
+        await carry(desk, desk.kill(sleeve, flatten=True, by="ann"), venue)
+
+    What becomes of it comes as events, to `trade`. With several venues a command goes to the one that it or its
+    instrument names. Raises `VaultError` when two venues bear one name, `TypeError` for what is no list of commands,
+    such as the `Refusal` of an order that no gate let pass.
+    """
+    by_name = {venue.name: venue for venue in venues}
+    if len(by_name) != len(venues) or not venues:
+        raise VaultError("carry needs at least one venue, each with its own name")
+    if not isinstance(commands, (list, tuple)):
+        raise TypeError(f"{commands!r} is no list of commands to carry out")
+    await _carry(desk, commands, venues[0] if len(venues) == 1 else None, by_name)
+
+
 async def _serve(desk: Desk, venue: Venue, by_name: dict[str, Venue], heard: set[str]) -> None:
     events = venue.events()
     try:
@@ -61,7 +78,7 @@ async def _serve(desk: Desk, venue: Venue, by_name: dict[str, Venue], heard: set
                 await events.aclose()
 
 
-async def _carry(desk: Desk, commands: Sequence[Command], heard_from: Venue, by_name: dict[str, Venue]) -> None:
+async def _carry(desk: Desk, commands: Sequence[Command], heard_from: Venue | None, by_name: dict[str, Venue]) -> None:
     """Carry out commands in order; what the desk answers to a failure is carried out after them."""
     waiting = list(commands)
     while waiting:

@@ -731,6 +731,8 @@ def liquidation_tick(account: MarginAccount, symbol: str, tick: int) -> int | No
     if broken(0):
         return start * tick
     last = start - 1 if side < 0 else 2 * start * 2**200
+    if side < 0 and (last < 1 or not broken(last)):
+        return None  # concave, and safe at both ends
     closed = liquidation_price(account, symbol)
     safe, far = 0, min(last, 1) if closed is None else min(last, max(1, abs(closed - contract.price) // tick))
     # the closed form is mostly a tick or two away: step from it in growing strides before halving what is left
