@@ -234,7 +234,52 @@ def test_a_stale_or_unseen_price_refuses_with_a_reason(gone):
     assert PriceAge()(Place(other, Side.BUY, 1), view, vault).reason == "no_price"
     from sleeves.gates import margin
 
-    assert margin(Place(other, Side.BUY, 1), view, vault).reason == "no_price"
+    assert margin(Place(other, Side.BUY, 1), view, vault).reason == "stale_price"
+
+
+@pytest.mark.parametrize(("gone", "known"), [(60, True), (61, False)])
+def test_nothing_is_opened_nor_withdrawn_on_a_stale_price_of_another_contract(gone, known):
+    """A sleeve has contracts in one market, whose feed stops, and orders in another one."""
+    h = House(total="3000")
+    other = Instrument("BTC-PERP", base=SOL, quote=USDC, tick="0.01", lot="0.01", kind=Kind.PERP)
+    h.trade(h.a, Side.BUY, "10")
+    index, now = h.desk.index(other), h.desk.books.now
+    for step in (gone - 1, gone):
+        h.desk.quote(index, now + step * SECOND, other.price("100"), other.price("100"))
+    answer = h.desk.order(h.a, Place(other, Side.BUY, SOL("1").units), by="ann")
+    assert isinstance(answer, list) is known
+    assert known or answer.reason == "stale_price"
+    if not known:
+        with pytest.raises(VaultError, match="no fresh price"):
+            h.desk.withdraw(h.vault, "1", by="ann")
+        with pytest.raises(VaultError, match="no fresh price"):
+            h.desk.exposure(h.vault)
+
+
+def test_a_price_is_as_fresh_as_its_feed_is_slow():
+    """Bars of an hour: a price is not stale before two of them are missing."""
+    from sleeves.market import HOUR, Book
+
+    book = Book(PERP, 0)
+    book.before, book.at, book.bid = HOUR, 2 * HOUR, 1
+    assert not book.stale(4 * HOUR)
+    assert book.stale(4 * HOUR + 1)
+    assert book.stale(2 * HOUR - 1)
+    book.before = book.at
+    assert not book.stale(book.at + 60 * SECOND)
+    assert book.stale(book.at + 60 * SECOND + 1)
+
+
+@pytest.mark.parametrize("bad", [0, -5])
+def test_a_price_that_cannot_be_moves_nothing(bad):
+    h = House()
+    h.trade(h.a, Side.BUY, "90")
+    written = len(h.desk.books.journal)
+    assert list(h.desk.quote(h.puppets[0].index, h.desk.books.now + SECOND, bad, bad)) == []
+    assert len(h.desk.books.journal) == written
+    assert h.desk.order(h.a, Place(PERP, Side.BUY, SOL("1").units), by="ann").reason in ("no_price", "funds")
+    with pytest.raises(VaultError, match="no fresh price"):
+        h.desk.exposure(h.vault)
 
 
 # -- by hand -----------------------------------------------------------------------------------------------------------------
@@ -640,7 +685,7 @@ def test_after_the_order_is_filled_it_is_as_what_if_said():
 def test_what_is_not_known_is_not_guessed():
     h = House()
     other = Instrument("BTC-PERP", base=SOL, quote=USDC, kind=Kind.PERP)
-    with pytest.raises(VaultError, match="no price yet"):
+    with pytest.raises(VaultError, match="no fresh price"):
         h.desk.what_if(Place(other, Side.BUY, 1), h.a)
     stranger = CoreVault(USDC, total="1", wallet="other").sleeve("c", QUIET)
     with pytest.raises(VaultError, match="not a vault or a sleeve of this desk"):

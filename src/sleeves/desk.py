@@ -101,7 +101,9 @@ class Desk:
         self._tables: list[Book] = []
         self._watchers: list[list[Seat]] = []
         self._blotter = Blotter()
-        self._ground = Ground(self._boards, check_collateral(collateral), self.allowance, self._orders_of, self._blotter.left)
+        self._ground = Ground(
+            self._boards, check_collateral(collateral), self.allowance, self._orders_of, self._blotter.left, lambda: self.books.now
+        )
         levels = tuple(sorted(health_alerts, reverse=True))
         if any(type(one) is not int or not 0 <= one <= 100 for one in levels):
             raise VaultError(f"health_alerts {health_alerts!r} must be whole numbers from 0 to 100")
@@ -184,6 +186,7 @@ class Desk:
     def quote(self, index: int, now: int, bid: int, ask: int) -> Sequence[Command]:
         """A price, by scalars: the hot path. `replay` calls this, and so does `step` for a `Quote`."""
         book = self._tables[index]
+        book.before = book.at
         book.at = now
         book.bid = bid
         book.ask = ask

@@ -124,7 +124,8 @@ class WhatIf:
 class Ground:
     """Where exposures are read: the latest books of the market, and how coins weigh as collateral at the venue.
 
-    `left` says how much of an open order is not filled; `orders` are the open orders of a sleeve by its name.
+    `left` says how much of an open order is not filled; `orders` are the open orders of a sleeve by its name; `clock`
+    tells the desk's time. An account with a contract, or collateral, whose price is stale (`Book.stale`) is not known.
     """
 
     def __init__(
@@ -134,22 +135,27 @@ class Ground:
         allowance: Allowance,
         orders: Callable[[str], Iterable[Order]],
         left: Callable[[Order], int],
+        clock: Callable[[], int],
     ) -> None:
         self._boards = boards
         self._weights = dict(collateral)
         self._allowance = allowance
         self._orders = orders
         self._left = left
+        self._clock = clock
 
     # -- one sleeve ----------------------------------------------------------------------------------------------------
 
-    def own(self, sleeve: Sleeve, place: Place | None = None, *, orders: bool = True) -> MarginAccount | None:
-        """A sleeve as if it were alone, with a further order open; None while a contract or collateral has no price."""
+    def own(self, sleeve: Sleeve, place: Place | None = None, *, orders: bool = True, stale: bool = False) -> MarginAccount | None:
+        """A sleeve as if it were alone, with a further order open; None while a contract or collateral has no price.
+
+        With `stale` an old price is taken for the present one: to close what may be in danger, never to open anything.
+        """
         coins, contracts = self._slices(sleeve)
         wishes = self._open(sleeve) if orders else {}
         if place is not None and place.instrument.contract is not None:
             _wish(wishes, place, place.qty)
-        return self._account(sleeve.asset, coins, contracts, wishes)
+        return self._account(sleeve.asset, coins, contracts, wishes, stale)
 
     def _slices(self, sleeve: Sleeve) -> tuple[dict[Asset, int], dict[str, tuple[int, int]]]:
         """A sleeve's coins, and by symbol of its contracts (base units, money side)."""
@@ -174,7 +180,12 @@ class Ground:
         return wishes
 
     def _account(
-        self, quote: Asset, coins: Mapping[Asset, int], contracts: Mapping[str, tuple[int, int]], wishes: Mapping[str, tuple[int, int]]
+        self,
+        quote: Asset,
+        coins: Mapping[Asset, int],
+        contracts: Mapping[str, tuple[int, int]],
+        wishes: Mapping[str, tuple[int, int]],
+        stale: bool,
     ) -> MarginAccount | None:
         held: list[Coin] = [Coin(quote.code, coins.get(quote, 0), quote.scale, PPM, is_quote=True)]
         for asset, units in coins.items():
@@ -182,7 +193,7 @@ class Ground:
             if asset == quote or weights is None or not units:
                 continue
             market = self._priced_in(asset, quote)
-            if market is None:
+            if market is None or not self._priced(market, stale):
                 return None
             held.append(
                 Coin(asset.code, units, asset.scale, self._boards[market].mid, price_scale=_scale(self._boards, market), weights=weights)
@@ -194,7 +205,7 @@ class Ground:
             book = self._boards.get(symbol)
             if not (base or money or bids or asks):
                 continue
-            if book is None or not book.bid:
+            if book is None or not self._priced(symbol, stale):
                 return None
             market_ = book.instrument
             assert market_.contract is not None
@@ -213,15 +224,19 @@ class Ground:
             )
         return MarginAccount(tuple(held), tuple(open_), quote_scale=quote.scale)
 
+    def _priced(self, symbol: str, stale: bool) -> bool:
+        book = self._boards.get(symbol)
+        return book is not None and book.bid > 0 and (stale or not book.stale(self._clock()))
+
     def _priced_in(self, asset: Asset, quote: Asset) -> str | None:
         """The spot market, or failing that the contract, whose latest price says what a coin is worth."""
-        seen = [b for b in self._boards.values() if b.bid and b.instrument.base == asset and b.instrument.quote == quote]
+        seen = [b for b in self._boards.values() if b.bid > 0 and b.instrument.base == asset and b.instrument.quote == quote]
         best = max(seen, key=lambda b: (b.instrument.contract is None, b.at), default=None)
         return None if best is None else best.instrument.symbol
 
     # -- the account that sleeves share --------------------------------------------------------------------------------
 
-    def joint(self, vault: CoreVault, place: Place | None = None) -> MarginAccount | None:
+    def joint(self, vault: CoreVault, place: Place | None = None, *, stale: bool = False) -> MarginAccount | None:
         """All that the venue sees of a vault's wallet: all its coins, and the sum of all slices and open orders."""
         contracts: dict[str, tuple[int, int]] = {}
         wishes: dict[str, tuple[int, int]] = {}
@@ -234,7 +249,7 @@ class Ground:
                 wishes[symbol] = (had[0] + bids, had[1] + asks)
         if place is not None and place.instrument.contract is not None:
             _wish(wishes, place, place.qty)
-        return self._account(vault.asset, vault.books.coins(vault.wallet), contracts, wishes)
+        return self._account(vault.asset, vault.books.coins(vault.wallet), contracts, wishes, stale)
 
     # -- for people ----------------------------------------------------------------------------------------------------
 
@@ -253,8 +268,8 @@ class Ground:
         before = self.footing(vault)
         book = self._boards.get(market.symbol)
         price = place.limit or place.stop or (0 if book is None else book.ask if place.side is Side.BUY else book.bid)
-        if not price or book is None or not book.bid:
-            raise VaultError(f"{market} has no price yet: what it would do is not known")
+        if not price or book is None or not self._priced(market.symbol, False):
+            raise VaultError(f"{market} has no fresh price: what the order would do is not known")
         sign = place.side.sign
         cost = market.cost(price, place.qty, Rounding.CEIL if sign > 0 else Rounding.FLOOR)
         fee = divide(cost * self._allowance.fee_ppm, PPM, Rounding.CEIL)
@@ -300,7 +315,7 @@ class Ground:
         self, vault: CoreVault, owns: Mapping[str, MarginAccount | None], joint: MarginAccount | None, moved: _Moved | None
     ) -> Footing:
         if joint is None or any(own is None for own in owns.values()):
-            raise VaultError(f"a contract or collateral of {vault.owner} has no price yet: where it stands is not known")
+            raise VaultError(f"a contract or collateral of {vault.owner} has no fresh price: where it stands is not known")
         known = {name: own for name, own in owns.items() if own is not None}
         sleeves = {name: self._exposure(name, own, vault.asset) for name, own in known.items() if own.contracts}
         return Footing(sleeves, self._exposure(vault.owner, joint, vault.asset), self._payers(vault, known, joint, moved))
@@ -353,7 +368,7 @@ class Ground:
 
     def _fenced(self, sleeve: Sleeve) -> MarginAccount | None:
         """A sleeve as if it were alone, open orders aside, at the ratios that the venue asks of the whole position."""
-        own = self.own(sleeve, orders=False)
+        own = self.own(sleeve, orders=False, stale=True)
         if own is None or not any(one.terms.imf for one in own.contracts):
             return own
         whole: dict[str, int] = {}
@@ -372,7 +387,7 @@ class Ground:
 
         None when other prices matter too.
         """
-        joint = self.joint(vault)
+        joint = self.joint(vault, stale=True)
         if joint is None or len(joint.coins) > 1 or [one.symbol for one in joint.contracts] != [market.symbol]:
             return None
         contract = joint.contracts[0]

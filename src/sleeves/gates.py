@@ -12,7 +12,7 @@ handed to `Desk.assign(..., gates=...)`.
     price_age  no_price, stale_price                                   no decision on an old price
     size       lot, tick, min_qty, min_notional, no_price              what the venue would refuse anyway
     funds      funds, position, no_price                               a sleeve spends and sells only what it owns
-    margin     leverage, margin, joint_margin, no_price                contracts that a sleeve, and the account, can carry
+    margin     leverage, margin, joint_margin, stale_price             contracts that a sleeve, and the account, can carry
     order_cap  order_cap                                               one order's size
     daily_loss daily_loss, unknown_equity                              the loss since midnight UTC
     drawdown   drawdown, unknown_equity                                the fall from the highest equity
@@ -181,7 +181,7 @@ def margin(place: Place, view: View, vault: EngineVault) -> Refusal | None:
         return None
     own, joint = view.exposure(place), view.joint_exposure(place)
     if own is None or joint is None:
-        return refuse("margin", "no_price", place, view, vault)
+        return refuse("margin", "stale_price", place, view, vault)
     worth, most = equity(own), view.most_leverage_bp
     owed = sum(notional(one, one.worst, quote_scale=own.quote_scale) for one in own.contracts)
     if worth <= 0 or owed * BP > most * worth:

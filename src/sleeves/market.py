@@ -321,18 +321,25 @@ class Instrument:
 class Book:
     """The latest top of book of one instrument: one object for its whole life, changed in place. Zero: not seen yet."""
 
-    __slots__ = ("ask", "at", "bid", "index", "instrument")
+    __slots__ = ("ask", "at", "before", "bid", "index", "instrument")
 
     def __init__(self, instrument: Instrument, index: int) -> None:
         self.instrument = instrument
         self.index = index
         self.at = 0
+        self.before = 0
+        """When the price before this one was seen."""
         self.bid = 0
         self.ask = 0
 
     @property
     def seen(self) -> bool:
         return self.bid > 0
+
+    def stale(self, now: int, age_ns: int = MINUTE) -> bool:
+        """Whether its price is older than this, and than twice the step between its last two prices; or from the future."""
+        age = now - self.at
+        return age < 0 or (age > age_ns and age > 2 * (self.at - self.before))
 
     @property
     def mid(self) -> int:

@@ -121,6 +121,8 @@ class Netting:
     def watch(self, book: Book, now: int) -> list[Command]:
         """A price of contracts that sleeves hold: mostly nothing, because it lies where nobody and nothing is in danger."""
         index = book.index
+        if book.bid <= 0:
+            return []
         low, high = self.bands[index]
         if low < book.mid < high and self._measured.get(index) == self.books.changes:
             return []
@@ -149,7 +151,7 @@ class Netting:
     def _tell_health(self, market: Instrument, now: int) -> None:
         """Say once when an account's health falls below a level, and again when it falls below the next."""
         for vault in self._vaults:
-            joint = self._ground.joint(vault) if vault.asset == market.quote else None
+            joint = self._ground.joint(vault, stale=True) if vault.asset == market.quote else None
             if joint is None or not joint.contracts:
                 continue
             now_at = health_bp(joint)
@@ -291,7 +293,7 @@ class Netting:
 
     def _rank(self, sleeve: Sleeve, market: Instrument, price: int) -> float:
         """How well a sleeve's own money carries its contracts at a price: the least first."""
-        own = self._ground.own(sleeve, orders=False)
+        own = self._ground.own(sleeve, orders=False, stale=True)
         if own is None or not any(one.symbol == market.symbol for one in own.contracts):
             return 0.0
         stands = standing(own.at(market.symbol, price), Check.MAINTENANCE)

@@ -49,7 +49,7 @@ class Transfers:
         """Raises `NotEnough` beyond the idle coins, `VaultError` for health that would fall too low or is not known."""
         coins = vault.asset(amount)
         if joint is None:
-            raise VaultError(f"withdraw {coins}: a contract of {vault.owner} has no price, so its health is not known")
+            raise VaultError(f"withdraw {coins}: a contract of {vault.owner} has no fresh price, so its health is not known")
         after = health_bp(without(joint, coins))
         if joint.contracts and after < least_health * 100:
             now = decimal_text(health_bp(joint), 2)
