@@ -101,9 +101,7 @@ class Desk:
         self._tables: list[Book] = []
         self._watchers: list[list[Seat]] = []
         self._blotter = Blotter()
-        self._ground = Ground(
-            self._boards, check_collateral(collateral), self.allowance, self._orders_of, self._blotter.left, lambda: self.books.now
-        )
+        self._ground = Ground(self._boards, check_collateral(collateral), self.allowance, self._orders_of, self._blotter.left, self.books)
         levels = tuple(sorted(health_alerts, reverse=True))
         if any(type(one) is not int or not 0 <= one <= 100 for one in levels):
             raise VaultError(f"health_alerts {health_alerts!r} must be whole numbers from 0 to 100")

@@ -19,6 +19,7 @@ from decimal import Decimal
 from attrs import evolve, field, frozen
 
 from .booking import Allowance
+from .books import Books
 from .errors import InvalidMarket, VaultError
 from .ledger import Role
 from .margin import (
@@ -124,8 +125,8 @@ class WhatIf:
 class Ground:
     """Where exposures are read: the latest books of the market, and how coins weigh as collateral at the venue.
 
-    `left` says how much of an open order is not filled; `orders` are the open orders of a sleeve by its name; `clock`
-    tells the desk's time. An account with a contract, or collateral, whose price is stale (`Book.stale`) is not known.
+    `left` says how much of an open order is not filled; `orders` are the open orders of a sleeve by its name; `books`
+    know the time. An account with a contract, or collateral, whose price is stale (`Book.stale`) is not known.
     """
 
     def __init__(
@@ -135,14 +136,14 @@ class Ground:
         allowance: Allowance,
         orders: Callable[[str], Iterable[Order]],
         left: Callable[[Order], int],
-        clock: Callable[[], int],
+        books: Books,
     ) -> None:
         self._boards = boards
         self._weights = dict(collateral)
         self._allowance = allowance
         self._orders = orders
         self._left = left
-        self._clock = clock
+        self._books = books
 
     # -- one sleeve ----------------------------------------------------------------------------------------------------
 
@@ -226,7 +227,7 @@ class Ground:
 
     def _priced(self, symbol: str, stale: bool) -> bool:
         book = self._boards.get(symbol)
-        return book is not None and book.bid > 0 and (stale or not book.stale(self._clock()))
+        return book is not None and book.bid > 0 and (stale or not book.stale(self._books.now))
 
     def _priced_in(self, asset: Asset, quote: Asset) -> str | None:
         """The spot market, or failing that the contract, whose latest price says what a coin is worth."""

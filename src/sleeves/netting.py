@@ -221,7 +221,7 @@ class Netting:
             return NOTHING
         market = fact.instrument
         owners = self._owners(market)
-        if not owners:
+        if not owners and fact.amount:
             return self.unattributed(fact, "belongs to no sleeve")
         unsettled = [s.unsettled_units(market) for s in owners]
         parts = contracts.share_settlement(fact.amount, unsettled, [s.position_units(market) for s in owners])

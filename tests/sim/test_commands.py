@@ -250,6 +250,24 @@ def test_bounds_can_be_left_out():
     assert report.bounds == "this report was made without bounds"
 
 
+def test_an_engine_that_keeps_something_outside_of_its_memory_has_no_bounds():
+    """A copy shares what lies outside of it: its second run would be another one, and its bounds a lie."""
+    outside = []
+
+    class Shared(InAndOut):
+        def decide(self, memory, view):
+            outside.append(1)
+            return [Place(PERP, Side.BUY, PERP.qty("5"))] if len(outside) == 1 else None
+
+    vault = CoreVault(USDC, total="1000", tradeable="1000")
+    desk = Desk(vault)
+    desk.assign(Shared(), to=vault.sleeve("flash", FLASH, allocate="1000"))
+    prices = ["100"] * 4
+    tape = Tape.from_columns(PERP, ts=[3600 * i for i in range(4)], open=prices, high=prices, low=prices, close=prices)
+    report = replay(desk, tape, progress=False)
+    assert report.bounds == "a copy of the desk does not repeat the run: an engine or gate keeps something outside of its memory"
+
+
 def test_a_desk_that_cannot_be_copied_says_so():
     import threading
 

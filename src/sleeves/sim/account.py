@@ -73,8 +73,8 @@ class Account:
             self.know(amount.asset)
             self.wallet[code] = amount.units
         self.nets: dict[str, _Net] = {}
-        self.prices: dict[str, tuple[Instrument, int]] = {}
-        """The latest price of each spot market, for coins that are collateral."""
+        self.prices: dict[tuple[str, str], tuple[Instrument, int]] = {}
+        """By codes of base and quote, the latest price of each spot market, for coins that are collateral."""
         self._facts = 0
         self._transfers: set[str] = set()
 
@@ -115,8 +115,8 @@ class Account:
         """The account as the margin rules see it: all that is counted in `quote`."""
         coins = [Coin(quote.code, self.coins.get(quote.code, 0), quote.scale, PPM, is_quote=True)]
         for asset, weights in self.rules.collateral:
-            priced = self.prices.get(asset.code)
-            if asset != quote and priced is not None and self.coins.get(asset.code) and priced[0].quote == quote:
+            priced = self.prices.get((asset.code, quote.code))
+            if asset != quote and priced is not None and self.coins.get(asset.code):
                 coins.append(self._collateral(asset, weights, *priced))
         contracts = [
             self._contract(net, orders=orders)
@@ -124,6 +124,29 @@ class Account:
             if net.market.quote == quote and net.price and _live(net, orders)
         ]
         return MarginAccount(tuple(coins), tuple(contracts), quote_scale=quote.scale)
+
+    def price(self, market: Instrument, price: int) -> None:
+        """The latest price of a spot market."""
+        self.prices[market.base.code, market.quote.code] = (market, price)
+
+    def alone(self, net: _Net) -> bool:
+        """Whether nothing but this contract and its quote coin moves the account's margin in that quote."""
+        if any(self.coins.get(asset.code) for asset, _ in self.rules.collateral if asset != net.market.quote):
+            return False
+        return not any(_live(other, True) for other in self.nets.values() if other is not net and other.market.quote == net.market.quote)
+
+    def refuse_to_spend(self, market: Instrument, units: int, brought: int) -> str:
+        """Why the account could not carry its contracts after a buy of coins, or nothing."""
+        account = self.margin(market.quote)
+        coins = [evolve(one, units=one.units - units) if one.is_quote else one for one in account.coins]
+        weights = dict(self.rules.collateral).get(market.base)
+        priced = self.prices.get((market.base.code, market.quote.code))
+        if weights is not None and priced is not None:
+            coins = [one for one in coins if one.code != market.base.code]
+            held = self.coins.get(market.base.code, 0) + brought
+            coins.append(Coin(market.base.code, held, market.base.scale, priced[1], price_scale=market.price_scale, weights=weights))
+        after = standing(evolve(account, coins=tuple(coins)), Check.INITIAL)
+        return "insufficient margin for open contracts" if account.contracts and after.short else ""
 
     def _collateral(self, asset: Asset, weights: Weights, market: Instrument, price: int) -> Coin:
         return Coin(asset.code, self.coins[asset.code], asset.scale, price, price_scale=market.price_scale, weights=weights)
@@ -163,12 +186,17 @@ class Account:
         account = self.margin(place.instrument.quote)
         if before is None:
             del net.orders[order.id]
-        worth = equity(account)
-        owed = sum(notional(one, one.worst, quote_scale=account.quote_scale) for one in account.contracts)
         most = self.rules.most_leverage_bp
-        if worth <= 0 or owed * BP > most * worth:
-            return f"leverage would exceed {decimal_text(most, 4)}"
-        return "insufficient margin" if standing(account, Check.INITIAL).short else ""
+        own = max(place.limit or 0, place.stop or 0)
+        # an order that fills above the market is worth more then, and what is short already has lost
+        for one in (account, account.at(place.instrument.symbol, own)) if own > net.price else (account,):
+            worth = equity(one)
+            owed = sum(notional(contract, contract.worst, quote_scale=one.quote_scale) for contract in one.contracts)
+            if worth <= 0 or owed * BP > most * worth:
+                return f"leverage would exceed {decimal_text(most, 4)}"
+            if standing(one, Check.INITIAL).short:
+                return "insufficient margin"
+        return ""
 
     # -- contracts -----------------------------------------------------------------------------------------------------
 
@@ -232,7 +260,9 @@ class Account:
         if lost > 0 and not any(net.base for net in self.nets.values() if net.market.quote == market.quote):
             self.nets[market.symbol].money += lost
             self.outbox.append(Bankrupted(at, market, lost, self._number(), self.name))
-        self.after_trade(market, at)
+        for net in self.nets.values():
+            if net.market.quote == market.quote:
+                self.after_trade(net.market, at)
 
     def _close_by_force(self, net: _Net, at: int) -> None:
         market = net.market

@@ -1,8 +1,8 @@
 """The simulated exchange: one account over several markets, and their tapes played in the order in which time passes.
 
-A row's information is complete when the row ends, so rows of several tapes are taken in the order of their ends; books
-and funding take their turn at their own instant, after all that ended by then. What each step brings waits in
-`outbox`, and whoever plays carries out the desk's commands before the next step: `replay` and `VirtualDriver` alike.
+Time passes for all markets together: what happens at one instant, in any of them, is done and told before the next, and
+an order that is sent at an instant meets each market as it is then. What each step brings waits in `outbox`, and whoever
+plays carries out the desk's commands before the next step: `replay` and `VirtualDriver` alike.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ class Step(NamedTuple):
 
 
 class Exchange:
-    """Several markets and one account. `rules` are for all, or by symbol; the account follows the first tape's.
+    """Several markets and one account. `rules` are for all, or by symbol.
 
-    `wallet` are coins outside of the account, which a deposit can bring in. Raises `VaultError` for no tape, or two of
-    one symbol.
+    What the account as a whole follows (leverage, settlement, liquidation, collateral) are those of its contracts, and of
+    the first tape where it has none. `wallet` are coins outside of the account, which a deposit can bring in. Raises
+    `VaultError` for no tape, two of one symbol, rules for another one, or contracts whose rules differ in what is the
+    account's.
     """
 
     def __init__(
@@ -57,10 +59,16 @@ class Exchange:
             raise VaultError(f"rules for {', '.join(unknown)}, which no tape is of")
         self.tapes = tuple(tapes)
         self.rules = {symbol: by_symbol.get(symbol, Rules()) for symbol in symbols}
-        self.account = Account(balances, self.rules[symbols[0]], name=name, wallet=wallet)
+        own = [self.rules[tape.instrument.symbol] for tape in tapes if tape.instrument.contract is not None]
+        if any(one.of_account() != own[0].of_account() for one in own):
+            raise VaultError("contracts of one account need one rule for leverage, settlement, liquidation and collateral")
+        self.account = Account(balances, own[0] if own else self.rules[symbols[0]], name=name, wallet=wallet)
         self.markets = [Matcher(tape.instrument, self.account, self.rules[tape.instrument.symbol]) for tape in tapes]
+        perpetuals = [market.net for market in self.markets if market.net is not None]
         for market in self.markets:
             market.markets = self.markets
+            market.joint = len(perpetuals) > 1 or bool(perpetuals and self.account.rules.collateral)
+        self._now = 0
         self._by_symbol = {market.instrument.symbol: market for market in self.markets}
         self.outbox: deque[Event] = self.account.outbox
         self._strangers: set[str] = set()
@@ -114,41 +122,195 @@ class Exchange:
 
     def play(self) -> Iterator[Step]:
         """Play all tapes to their end. After each step take what is in `outbox`, then show the price, if it has one."""
-        shared = sum(market.net is not None for market in self.markets) > 1 or bool(self.account.rules.collateral)
-        steps = [_steps(number, tape) for number, tape in enumerate(self.tapes)]
-        for at, _, number, what in heapq.merge(*steps, key=_order):
-            market = self.markets[number]
-            if isinstance(what, FundingRate):
-                market.fund(what)
-                yield Step(number, at, 0)
-            elif isinstance(what, Depth):
-                market.display(what)
+        yield from self._rows() if self.plain else self._instants()
+
+    def _rows(self) -> Iterator[Step]:
+        """One market and nothing but its rows: each as a whole."""
+        tape, market = self.tapes[0], self.markets[0]
+        for (at, open_, high, low, close, volume), end in zip(tape.rows(), tape.ends(), strict=True):
+            if low <= market.low_trigger or high >= market.high_trigger:
+                market.advance(at, end - at, open_, high, low, close, volume if tape.has_volume else -1)
+                if self.outbox:
+                    yield Step(0, end, 0)
             else:
-                begin, open_, high, low, close, volume = what
-                if shared or low <= market.low_trigger or high >= market.high_trigger:
-                    market.advance(begin, at - begin, open_, high, low, close, volume)
+                market.last = close
+            yield Step(0, end, close)
+
+    def _instants(self) -> Iterator[Step]:
+        """Several markets, funding, books: from instant to instant, all that happens at one before the next.
+
+        At one instant rows end and show their close, then books are shown, funding falls due, and new rows begin.
+        """
+        rows = [_Rows(tape) for tape in self.tapes]
+        rare = heapq.merge(*(_rare(number, tape) for number, tape in enumerate(self.tapes)), key=_order)
+        special = next(rare, None)
+        while True:
+            due = [t for number, row in enumerate(rows) if (t := self._due(number, row)) is not None]
+            due += [] if special is None else [special[0]]
+            if not due:
+                return
+            now = min(due)
+            for _ in self._pass_until(now, rows):
+                yield Step(0, now, 0)
+            for number, row in enumerate(rows):
+                if row.now is not None and row.now.end == now:
+                    self.markets[number].finish()
                     if self.outbox:
-                        yield Step(number, at, 0)
-                else:
-                    market.last = close
-                market.seen = at
-                yield Step(number, at, close)
+                        yield Step(number, now, 0)
+                    row.now = None
+                    yield Step(number, now, self.markets[number].last)
+            while special is not None and special[0] == now:
+                self._rare_at(special[2], special[3])
+                if self.outbox:
+                    yield Step(special[2], now, 0)
+                special = next(rare, None)
+            begun = [number for number, row in enumerate(rows) if row.begins(now)]
+            if begun:
+                self._begin(begun, rows, now)
+                if self.outbox:
+                    yield Step(begun[0], now, 0)
+
+    def _due(self, number: int, row: _Rows) -> int | None:
+        """When something of a market is next: its row begins, ends, or turns where that matters."""
+        if row.now is None:
+            return row.next_at
+        legs = self.markets[number].legs
+        return legs[0][2] if self._linear and legs else row.now.end
+
+    @property
+    def _linear(self) -> bool:
+        """Whether prices must be looked at together: contracts whose margin more than one market moves."""
+        return self.markets[0].joint and any(net.base for net in self.account.nets.values())
+
+    def _begin(self, begun: Sequence[int], rows: Sequence[_Rows], now: int) -> None:
+        """Rows begin: all first prices are there before any order, or any check, meets one of them."""
+        for number in begun:
+            rows[number].take()
+            row, market = rows[number].now, self.markets[number]
+            assert row is not None
+            market.last = row.open
+            market.sync()
+        for number in begun:
+            row = rows[number].now
+            assert row is not None
+            self.markets[number].begin(now, row.end - now, row.open, row.high, row.low, row.close, row.volume)
+        self._break_if_broken(now)
+
+    def _rare_at(self, number: int, what: FundingRate | Depth) -> None:
+        if isinstance(what, Depth):
+            self.markets[number].display(what)
+        else:
+            self.markets[number].fund(what)
+
+    def _pass_until(self, until: int, rows: Sequence[_Rows]) -> Iterator[None]:
+        """All rows that are under way go on to an instant; where they break the account together, it is closed by force."""
+        going = [self.markets[number] for number, row in enumerate(rows) if row.now is not None]
+        while going:
+            broken = self._first_break(going, until) if self._linear else None
+            stop = until if broken is None else broken
+            for market in going:
+                market.move(stop)
+            self._now = stop
+            self._break_if_broken(stop)
+            if self.outbox:
+                yield
+            if stop == until:
+                return
+        self._now = until
+
+    def _break_if_broken(self, at: int) -> None:
+        if not self.markets[0].joint:
+            return
+        for market in self.markets:
+            if market.net is not None and market.net.base and self.account.broken(market.instrument.quote):
+                market.break_at(at)
+
+    def _first_break(self, going: Sequence[Matcher], until: int) -> int | None:
+        """The first instant in (now, until] at which the prices of all markets together break the account.
+
+        Each price goes in a straight line. If the account stands even where each contract and coin is at its own worse
+        end, it stands all the way; otherwise sixteen instants are tried, and the first that breaks it is found to the ns.
+        """
+        since = self._now
+        ends = {market: (market.price_at(since), market.price_at(until)) for market in going}
+        if not self._breaks({market: _worse(market, pair) for market, pair in ends.items()}):
+            return None
+        safe = since
+        for n in range(1, 17):
+            there = since + (until - since) * n // 16
+            if there > safe and self._breaks({market: market.price_at(there) for market in going}):
+                while there - safe > 1:
+                    middle = (safe + there) // 2
+                    if self._breaks({market: market.price_at(middle) for market in going}):
+                        there = middle
+                    else:
+                        safe = middle
+                return there
+            safe = there
+        return None
+
+    def _breaks(self, prices: Mapping[Matcher, int]) -> bool:
+        """Whether the account would be broken at these prices."""
+        kept = {market: market.last for market in prices}
+        for market, price in prices.items():
+            market.last = price
+            market.sync()
+        try:
+            quotes = {net.market.quote for net in self.account.nets.values() if net.base}
+            return any(self.account.broken(quote) for quote in quotes)
+        finally:
+            for market, price in kept.items():
+                market.last = price
+                market.sync()
 
     def quote(self, step: Step) -> Quote:
         """The price of a step as an event."""
         return Quote(self.tapes[step.market].instrument, step.at, step.price, step.price)
 
 
-def _steps(number: int, tape: Tape) -> Iterator[tuple[int, int, int, Any]]:
-    """A tape's rows at their ends, its books and funding at their instants; at one instant in this order."""
-    known = tape.has_volume
-    rows = (
-        (end, 0, number, (at, open_, high, low, close, volume if known else -1))
-        for (at, open_, high, low, close, volume), end in zip(tape.rows(), tape.ends(), strict=True)
-    )
+class _Row(NamedTuple):
+    at: int
+    end: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+
+
+class _Rows:
+    """A tape's rows in order: the one under way, if any, and the next."""
+
+    def __init__(self, tape: Tape) -> None:
+        known = tape.has_volume
+        self._rows = (
+            _Row(at, end, open_, high, low, close, volume if known else -1)
+            for (at, open_, high, low, close, volume), end in zip(tape.rows(), tape.ends(), strict=True)
+        )
+        self.now: _Row | None = None
+        self._next: _Row | None = next(self._rows, None)
+
+    @property
+    def next_at(self) -> int | None:
+        return None if self._next is None else self._next.at
+
+    def begins(self, at: int) -> bool:
+        return self.now is None and self._next is not None and self._next.at == at
+
+    def take(self) -> None:
+        self.now, self._next = self._next, next(self._rows, None)
+
+
+def _worse(market: Matcher, ends: tuple[int, int]) -> int:
+    """The end that is worse for what the account has there: the higher for a short, the lower for all else."""
+    return max(ends) if market.net is not None and market.net.base < 0 else min(ends)
+
+
+def _rare(number: int, tape: Tape) -> Iterator[tuple[int, int, int, Any]]:
+    """A tape's books and funding at their instants; at one instant in this order."""
     depths = ((depth.at, 1, number, depth) for depth in tape.depths)
     rates = ((rate.at, 2, number, rate) for rate in tape.funding)
-    return heapq.merge(rows, depths, rates, key=_order)
+    return heapq.merge(depths, rates, key=_order)
 
 
 def _order(step: tuple[int, int, int, Any]) -> tuple[int, int, int]:

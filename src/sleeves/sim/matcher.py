@@ -50,6 +50,7 @@ class _Live:
         "new",
         "order",
         "paid",
+        "rests",
         "stopped",
         "traded",
     )
@@ -64,6 +65,8 @@ class _Live:
         """Base units that stand before it at its price; None while no book has shown them."""
         self.left = order.place.qty
         self.new = True
+        self.rests = False
+        """Whether more of it would have slipped beyond its limit when it last took: the rest waits there."""
         self.stopped = order.place.stop is not None
         self.held_asset = held_asset
         self.held = held
@@ -97,8 +100,14 @@ class Matcher:
         """All markets of the account, this one included."""
         self._book: tuple[list[list[int]], list[list[int]]] | None = None
         """Bids and asks as displayed last, best first, as [price, base units left]."""
-        self.seen: int | None = None
-        """Until when this market's tape was played, where others are played beside it: a cancel may come amid its row."""
+        self.joint = False
+        """Whether the account has more that moves its margin than this market: then the exchange looks after it."""
+        self.legs: list[tuple[int, int, int, int]] = []
+        """What is left of the present row: straight lines of the price, (from, price, until, price)."""
+        self._since = 0
+        self._room = FAR
+        self._single = 0
+        """The base units that were traded at the one price of the row, where it has but one and says how much."""
         self._breaks: tuple[tuple[int, ...], int | None] | None = None
         """The state of the account, and the tick that breaks it."""
         self._pool: tuple[tuple[int, int], Pool] | None = None
@@ -136,12 +145,13 @@ class Matcher:
             self.outbox.append(Rejected(order.id, now, reason))
             return
         code, units = self._hold(order)
-        if units > self.available(code):
-            self.outbox.append(Rejected(order.id, now, "insufficient funds"))
+        reason = "insufficient funds" if units > self.available(code) else self._refuse_to_spend(order, units)
+        if reason:
+            self.outbox.append(Rejected(order.id, now, reason))
             return
         self._held[code] += units
         self._live[order.id] = _Live(order, code, units, now + self.rules.latency.total)
-        if self.net is not None:
+        if self.net is not None and not order.reduce_only:
             self.net.orders[order.id] = (order.place.qty, 0) if order.place.side is Side.BUY else (0, order.place.qty)
         if order.place.limit is not None or order.place.stop is not None:
             self.outbox.append(Accepted(order.id, now, f"{self.name}-{order.id}"))
@@ -171,6 +181,15 @@ class Matcher:
             return "reduce only: no position to reduce"
         return ""
 
+    def _refuse_to_spend(self, order: Order, units: int) -> str:
+        """Why coins that contracts need may not be spent on others, or nothing."""
+        market = self.instrument
+        if self.net is not None or order.place.side is Side.SELL or not any(net.base for net in self.account.nets.values()):
+            return ""
+        for one in self.markets:
+            one.sync()
+        return self.account.refuse_to_spend(market, units, order.place.qty)
+
     def _hold(self, order: Order) -> tuple[str, int]:
         """What the exchange sets aside: the coins to sell, or the cost at the highest price that the order may pay."""
         place, market = order.place, self.instrument
@@ -188,7 +207,7 @@ class Matcher:
         live = self._live.get(order_id)
         if live is None:
             return
-        if self.rules.latency.total or (self.seen is not None and now > self.seen):
+        if self.rules.latency.total:
             live.cancel_at = live.cancel_at or now + self.rules.latency.total
             self.low_trigger = FAR
             return
@@ -205,53 +224,75 @@ class Matcher:
 
     def advance(self, at: int, interval: int, open_: int, high: int, low: int, close: int, volume: int = -1) -> None:
         """One row of the market, `interval` ns long. `volume` in lots; -1: not known, and then nothing limits a fill."""
-        room = FAR
+        self.begin(at, interval, open_, high, low, close, volume)
+        self.move(at + interval)
+        self.finish()
+
+    def begin(self, at: int, interval: int, open_: int, high: int, low: int, close: int, volume: int = -1) -> None:
+        """A row begins: its first price. `move` goes on with it, and `finish` ends it."""
+        self._room = FAR
         if self.rules.participation_ppm is not None and volume >= 0:
-            room = divide(volume * self.rules.participation_ppm, PPM, Rounding.DOWN) * self.instrument.lot_units
+            self._room = divide(volume * self.rules.participation_ppm, PPM, Rounding.DOWN) * self.instrument.lot_units
+        self._single = volume * self.instrument.lot_units if low == high and volume > 0 else 0
+        path = (open_, low, high, close, close) if close >= open_ else (open_, high, low, close, close)
+        self.legs = [(at + interval * n // 4, path[n], at + interval * (n + 1) // 4, path[n + 1]) for n in range(4)]
+        self._since = at
         self._point(at, open_)
-        for live in list(self._live.values()):
-            if self._here(live, at):
-                room -= self._at_first_price(live, at, open_, room)
-        here, since = open_, at
-        path = (low, high, close, close) if close >= open_ else (high, low, close, close)
-        for step, there in enumerate(path, 1):
-            when = at + interval * step // 4
+        self._meet(at, open_, every=True)
+
+    def move(self, until: int) -> None:
+        """The price goes on to this instant, in straight lines; orders and cancels that arrive on its way meet it there."""
+        if self._live:
+            self._meet(self._since, self.last)
+        while self.legs:
+            begin, start, end, there = self.legs[0]
+            stop = min(end, until)
             if self._live or self.net is not None:
-                here, room = self._leg(since, when, here, there, room)
-            here, since = there, when
-        if self.rules.maker is Maker.QUEUE and low == high and volume > 0:
-            self._consume_queue(at, close, volume * self.instrument.lot_units)
-        self.last = close
+                arrivals = {t for live in self._live.values() for t in (live.arrives, live.cancel_at) if self._since < t <= stop}
+                for when in sorted(arrivals | {stop}):
+                    to = there if when == end else self._between(when, begin, start, end, there)
+                    if to != self.last:
+                        self._walk(when, self.last, to)
+                    self._point(when, to)
+                    if when in arrivals:
+                        self._meet(when, to)
+            else:
+                self._point(stop, there if stop == end else self._between(stop, begin, start, end, there))
+            self._since = stop
+            if stop < end:
+                return
+            del self.legs[0]
+
+    def finish(self) -> None:
+        """The row is over."""
+        if self._single and self.rules.maker is Maker.QUEUE:
+            self._consume_queue(self._since, self.last, self._single)
+        close = self.last
         for live in self._live.values():
             limit = live.order.place.limit
-            if (
-                live.new
-                and not live.arrives
-                and limit is not None
-                and (close > limit if live.order.place.side is Side.BUY else close < limit)
-            ):
-                live.new = False
+            if live.new and not live.arrives and limit is not None:
+                live.new = close <= limit if live.order.place.side is Side.BUY else close >= limit
         self._watch()
 
-    def _leg(self, since: int, until: int, here: int, there: int, room: int) -> tuple[int, int]:
-        """The price goes from here to there in a straight line; orders and cancels that arrive on its way meet it there."""
-        stops = sorted({t for live in self._live.values() for t in (live.arrives, live.cancel_at) if since < t <= until})
-        tick, begin, start = self.instrument.tick_units, since, here
-        for when in [*stops, until]:
-            if when == until:
-                to = there
-            else:
-                to = divide(start * (until - when) + there * (when - begin), (until - begin) * tick, Rounding.HALF_EVEN) * tick
-                to = min(max(to, min(start, there)), max(start, there))
-            if to != here:
-                room = self._walk(when, here, to, room)
-            here = to
-            if when in stops:
-                for live in list(self._live.values()):
-                    arrives = live.arrives
-                    if self._here(live, when) and arrives:
-                        room -= self._at_first_price(live, when, here, room)
-        return here, room
+    def _between(self, when: int, begin: int, start: int, end: int, there: int) -> int:
+        """The price of a leg at an instant, on the tick."""
+        tick = self.instrument.tick_units
+        price = divide(start * (end - when) + there * (when - begin), (end - begin) * tick, Rounding.HALF_EVEN) * tick
+        return min(max(price, min(start, there)), max(start, there))
+
+    def price_at(self, when: int) -> int:
+        """Where the present row has the price at an instant that is not past."""
+        for begin, start, end, there in self.legs:
+            if when < end:
+                return self._between(when, begin, start, end, there)
+        return self.legs[-1][3] if self.legs else self.last
+
+    def _meet(self, at: int, price: int, *, every: bool = False) -> None:
+        """Orders that have arrived meet the price; at a row's first price, every order does."""
+        for live in list(self._live.values()):
+            arrives = live.arrives
+            if self._here(live, at) and (every or arrives):
+                self._room -= self._at_first_price(live, at, price, self._room)
 
     def _here(self, live: _Live, at: int) -> bool:
         """Whether the market sees an order by now; one whose cancel came first is gone."""
@@ -264,12 +305,18 @@ class Matcher:
         return True
 
     def _point(self, at: int, price: int) -> None:
-        """The market is at a price: what the account holds is worth that now, and is closed by force if it breaks it."""
+        """The market is at a price: what the account holds is worth that now, and is closed by force if it breaks it.
+
+        A shown book that the price has left is of another time.
+        """
+        self.last = price
+        if self._book is not None and not _within(self._book, price):
+            self._book = None
         if self.net is None:
-            self.account.prices[self.instrument.base.code] = (self.instrument, price)
+            self.account.price(self.instrument, price)
         elif self.net.price != price or self.net.base:
             self.net.price = price
-            if self.net.base and self.account.broken(self.instrument.quote):
+            if self.net.base and not self.joint and self.account.broken(self.instrument.quote):
                 self.break_at(at)
 
     def sync(self) -> None:
@@ -278,7 +325,7 @@ class Matcher:
             if self.net is not None:
                 self.net.price = self.last
             else:
-                self.account.prices[self.instrument.base.code] = (self.instrument, self.last)
+                self.account.price(self.instrument, self.last)
 
     def break_at(self, at: int) -> None:
         """The venue cancels the account's orders of contracts and closes as much as it takes, at the latest prices."""
@@ -308,18 +355,29 @@ class Matcher:
             self._watch()
 
     def display(self, depth: Depth) -> None:
-        """A book is shown: what orders at market take from now on, and what stands before orders that begin to rest."""
+        """A book is shown: what orders at market take, until the price leaves it, and what stands before orders that rest."""
         self._book = ([list(level) for level in depth.bids], [list(level) for level in depth.asks])
         for live in self._live.values():
             if live.ahead is None and live.order.place.limit is not None and not live.stopped:
                 live.ahead = self._displayed(live)
 
     def _displayed(self, live: _Live) -> int | None:
-        """What the book shows at an order's own price, all of it before the order; None when no book was shown."""
-        if self._book is None:
+        """What stands before an order at its own price: what the book shows there, and our own older orders.
+
+        None when no book was shown, or none that reaches that price.
+        """
+        place, buy = live.order.place, live.order.place.side is Side.BUY
+        levels = [] if self._book is None else self._book[0] if buy else self._book[1]
+        limit = place.limit
+        if limit is None or not levels or (limit < levels[-1][0] if buy else limit > levels[-1][0]):
             return None
-        levels = self._book[0] if live.order.place.side is Side.BUY else self._book[1]
-        return sum(qty for price, qty in levels if price == live.order.place.limit)
+        ahead = sum(qty for price, qty in levels if price == limit)
+        for other in self._live.values():
+            if other is live:
+                break
+            if other.order.place.side is place.side and other.order.place.limit == limit and not other.stopped:
+                ahead += other.left
+        return ahead
 
     def _consume_queue(self, at: int, price: int, traded: int) -> None:
         """Trades at one price fill what stood there first, and then the orders behind it, the older first."""
@@ -330,7 +388,7 @@ class Matcher:
             live.ahead -= traded
             if live.ahead < 0:
                 over, live.ahead = -live.ahead, 0
-                self._trade(live, at, price, min(live.left, over), Liquidity.MAKER)
+                self._room -= self._trade(live, at, price, min(live.left, over, self._room), Liquidity.MAKER)
 
     def _at_first_price(self, live: _Live, at: int, price: int, room: int) -> int:
         """The row's first price: orders at market fill, orders that just came may take, gapped stops and limits go off."""
@@ -371,12 +429,12 @@ class Matcher:
         filled = self._take(live, at, price, room) if crossed else 0
         if place.tif is TimeInForce.IOC and live.left and live.order.id in self._live:
             self._expire(live, at, "immediate or cancel")
-        live.new = crossed
-        if not crossed and live.ahead is None:
+        live.new = crossed and not live.rests
+        if not live.new and live.ahead is None:
             live.ahead = self._displayed(live)
         return filled
 
-    def _walk(self, at: int, here: int, there: int, room: int) -> int:
+    def _walk(self, at: int, here: int, there: int) -> None:
         """The price moves from here to there: what it reaches goes off, the nearest first, the older first.
 
         The tick that breaks an account with contracts takes its turn among them, and is found anew after each fill.
@@ -394,14 +452,12 @@ class Matcher:
             elif place.limit is not None and falling is buy and self._through(buy, there, place.limit):
                 reached.append((max(0, (here - place.limit) if falling else (place.limit - here)), age, live))
         for distance, _, live in sorted(reached, key=lambda hit: hit[:2]):
-            if self.net is not None:
+            if self.net is not None and not self.joint:
                 self._break_on_the_way(at, here, there, distance)
             if live.order.id in self._live:
-                room -= self._reach(live, at, room)
-        if self.net is not None:
+                self._room -= self._reach(live, at, self._room)
+        if self.net is not None and not self.joint:
             self._break_on_the_way(at, here, there, abs(there - here))
-            self._point(at, there)
-        return room
 
     def _break_on_the_way(self, at: int, here: int, there: int, distance: int) -> None:
         """Close by force where the price breaks the account before it has gone this far."""
@@ -410,12 +466,12 @@ class Matcher:
             tick = self._breaking_price()
             if tick is None or (tick - here) * sign > distance:
                 return
-            before = net.base
+            before = net.base, len(net.orders)
             net.price = max(tick, here) if sign > 0 else min(tick, here)
             if not self.account.broken(self.instrument.quote):
                 return
             self.break_at(at)
-            if net.base == before:
+            if (net.base, len(net.orders)) == before:
                 return
 
     def _breaking_price(self) -> int | None:
@@ -425,14 +481,14 @@ class Matcher:
         """
         net = self.net
         assert net is not None
+        alone = self.account.alone(net)
         state = (net.base, net.money, self._coins[self.instrument.quote.code], net.bids(), net.asks())
-        if self._breaks is not None and self._breaks[0] == state:
+        if alone and self._breaks is not None and self._breaks[0] == state:
             return self._breaks[1]
         account = self.account.margin(self.instrument.quote)
         if not any(one.symbol == self.instrument.symbol and one.base for one in account.contracts):
             return None
         tick = liquidation_tick(account, self.instrument.symbol, self.instrument.tick_units)
-        alone = len(account.coins) == len(account.contracts) == 1
         self._breaks = (state, tick) if alone else None
         return tick
 
@@ -476,13 +532,33 @@ class Matcher:
         elif self._book is not None:
             filled = self._take_levels(live, at, qty, bound)
         else:
-            fill_price = self.rules.slippage.fill_price(market, place.side, qty, price)
-            if bound is not None:
-                fill_price = min(fill_price, bound) if buy else max(fill_price, bound)
-            filled = self._trade(live, at, fill_price, qty, Liquidity.TAKER)
+            fits = self._fitting(place.side, qty, price, bound)
+            filled = 0
+            if fits:
+                filled = self._trade(live, at, self.rules.slippage.fill_price(market, place.side, fits, price), fits, Liquidity.TAKER)
+            live.rests = fits < qty
+            if live.rests and place.limit is None and live.order.id in self._live:
+                self._expire(live, at, "more of it would slip beyond what the hold covers")
         if place.tif is TimeInForce.IOC and live.left and live.order.id in self._live:
             self._expire(live, at, "immediate or cancel")
         return filled
+
+    def _fitting(self, side: Side, qty: int, price: int, bound: int | None) -> int:
+        """The most of a quantity, in whole lots, that takes at a price within the bound, its own slippage in it."""
+        market, slips = self.instrument, self.rules.slippage.fill_price
+
+        def within(units: int) -> bool:
+            return bound is None or (
+                slips(market, side, units, price) <= bound if side is Side.BUY else slips(market, side, units, price) >= bound
+            )
+
+        if within(qty):
+            return qty
+        none, some = 0, qty // market.lot_units
+        while some - none > 1:
+            middle = (none + some) // 2
+            none, some = (middle, some) if within(middle * market.lot_units) else (none, middle)
+        return none * market.lot_units
 
     def _reducible(self, live: _Live) -> int:
         """How much of a reduce-only order of contracts there is a position for."""
@@ -510,10 +586,10 @@ class Matcher:
         """
         market, buy = self.instrument, live.order.place.side is Side.BUY
         times, over = market.ratio
-        if self._pool is None or self._pool[0] != (at, price):
-            assert self.rules.pool is not None
-            self._pool = (at, price), self.rules.pool.at_price(price * times, over)
         try:
+            if self._pool is None or self._pool[0] != (at, price):
+                assert self.rules.pool is not None
+                self._pool = (at, price), self.rules.pool.at_price(price * times, over)
             swap = self._pool[1].buy(qty) if buy else self._pool[1].sell(qty)
         except InvalidMarket as error:
             self._expire(live, at, f"the pool cannot fill it: {error}")
@@ -539,14 +615,20 @@ class Matcher:
             live.traded += price * qty
             cost = market.cost(1, live.traded, Rounding.CEIL if buy else Rounding.FLOOR) - live.paid
             live.paid += cost
-        asset, millionths = self.rules.fees.due(market, side, qty, cost, liquidity) if self.rules.pool is None else (market.quote, 0)
+        if self.rules.pool is not None:
+            asset, millionths = market.quote, 0
+        elif self.net is not None:  # a contract brings no coin that a fee could be taken in
+            asset, millionths = market.quote, cost * self.rules.fees.rate(liquidity)
+        else:
+            asset, millionths = self.rules.fees.due(market, side, qty, cost, liquidity)
         live.fee_due += millionths
         fee = Amount(divide(live.fee_due, PPM, Rounding.CEIL) - live.fee_paid, asset)
         live.fee_paid += fee.units
         live.left -= qty
         if self.net is not None:
             self.account.trade(market, qty if buy else -qty, cost if buy else -cost, fee.units)
-            self.net.orders[order.id] = (live.left, 0) if buy else (0, live.left)
+            if order.id in self.net.orders:
+                self.net.orders[order.id] = (live.left, 0) if buy else (0, live.left)
         else:
             base, quote = market.base.code, market.quote.code
             coins = self._coins
@@ -557,6 +639,9 @@ class Matcher:
                 coins[base] -= qty
                 coins[quote] += cost
             coins[fee.asset.code] -= fee.units
+            for other in self.markets:
+                if other.net is not None and other.net.base:
+                    other._watch()
         self.trades += 1
         if live.left:
             spent = cost + (fee.units if fee.asset is market.quote else 0)
@@ -591,10 +676,16 @@ class Matcher:
                 high = min(high, price)
             else:
                 low = max(low, price)
-        if self.net is not None and self.net.base:
+        if self.net is not None and self.net.base and not self.joint:
             tick = self._breaking_price()
             if tick is not None and self.net.base > 0:
                 low = max(low, tick)
             elif tick is not None:
                 high = min(high, tick)
         self.low_trigger, self.high_trigger = low, high
+
+
+def _within(book: tuple[list[list[int]], list[list[int]]], price: int) -> bool:
+    """Whether a price lies between the deepest levels that a book shows."""
+    bids, asks = book
+    return (not bids or price >= bids[-1][0]) and (not asks or price <= asks[-1][0])

@@ -52,10 +52,13 @@ class Fees:
 
     def due(self, market: Instrument, side: Side, qty: int, cost: int, liquidity: Liquidity) -> tuple[Asset, int]:
         """The asset of a trade's fee, and the fee in millionths of its smallest unit: exact, not rounded yet."""
-        rate = self.maker_ppm if liquidity is Liquidity.MAKER else self.taker_ppm
+        rate = self.rate(liquidity)
         if self.taken_in is FeeIn.RECEIVED and side is Side.BUY:
             return market.base, qty * rate
         return market.quote, cost * rate
+
+    def rate(self, liquidity: Liquidity) -> int:
+        return self.maker_ppm if liquidity is Liquidity.MAKER else self.taker_ppm
 
     def charge(self, market: Instrument, side: Side, qty: int, cost: int, liquidity: Liquidity) -> Amount:
         """The fee of one trade, rounded up (a rebate toward zero)."""
@@ -281,6 +284,10 @@ class Rules:
         if not kinds or not isinstance(self.slippage, (Slippage, SquareRoot)) or not isinstance(self.fees, Fees):
             raise InvalidAmount(f"{self!r}: fees, slippage, latency, maker and settles are of their own types")
 
+    def of_account(self) -> tuple[object, ...]:
+        """What the whole account follows, whatever is traded."""
+        return self.settles, self.most_leverage_bp, self.liquidation_buffer_bp, self.collateral, self.least_health
+
     def pessimistic(self) -> Rules:
         """The same venue on its worst day: most slippage for every size, taker fees for all, twice the latency."""
         fees = Fees(max(self.fees.maker_ppm, self.fees.taker_ppm), self.fees.taker_ppm, self.fees.taken_in)
@@ -295,7 +302,9 @@ class Rules:
         """Each choice in a sentence, for reports."""
         fees, late = self.fees, self.latency
         lines = [
-            f"fees: maker {_percent(fees.maker_ppm)}, taker {_percent(fees.taker_ppm)}, taken in the {fees.taken_in} asset",
+            f"fees: maker {_percent(fees.maker_ppm)}, taker {_percent(fees.taker_ppm)}, taken in the {fees.taken_in} asset"
+            if self.pool is None
+            else "fees: those of the pool",
             self.slippage.describe() if self.pool is None else f"orders at market swap with a pool: {self.pool.describe()}",
             _MAKER[self.maker],
             (

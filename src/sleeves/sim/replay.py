@@ -49,7 +49,8 @@ def replay(
     """Run the desk over the tape, or over several that share one account, and report.
 
     `rules` are for all markets, or by symbol. With `bounds` a copy of the desk is kept, so that the report can say what
-    the pessimistic and the optimistic rules would have made of the run; they are run when first asked for.
+    the pessimistic and the optimistic rules would have made of the run; they are run, and the copy is tried, when they
+    are first asked for, by printing the report as well.
     `progress` is called with the number of rows done since the last call; by default a bar is drawn when the run is
     long, on a terminal or in a notebook, if tqdm is installed; False draws none. Raises `EngineFault` when an engine
     raises, with the engine's own error as its cause; the books are sound up to there. Raises `VaultError` when the desk
@@ -67,7 +68,7 @@ def replay(
         rules=_Described(exchange),
         holdings=exchange.balances(),
         positions=exchange.positions(),
-        bounds=None if not bounds else _Bounds(kept, tapes, exchange.rules),
+        bounds=None if not bounds else _Bounds(kept, desk, tapes, exchange.rules),
     )
 
 
@@ -214,21 +215,31 @@ def _copy_of(desk: Desk) -> Desk | str:
 class _Bounds:
     """What the same run comes to under the pessimistic and the optimistic rules, run when asked for."""
 
-    def __init__(self, desk: Desk | str, tapes: Sequence[Tape], rules: Mapping[str, Rules]) -> None:
+    def __init__(self, desk: Desk | str, played: Desk, tapes: Sequence[Tape], rules: Mapping[str, Rules]) -> None:
         self._desk, self._tapes, self._rules = desk, tapes, rules
+        self._records = played.books.journal, len(played.books.journal)
 
     def __call__(self) -> tuple[Report, Report] | str:
+        """Believed only where the copy, run under the very same rules, writes the very same records."""
         if isinstance(self._desk, str):
             return self._desk
-        reports = []
-        for bound in (Rules.pessimistic, Rules.optimistic):
-            desk = copy.deepcopy(self._desk)
-            try:
-                exchange = _play(desk, self._tapes, {symbol: bound(rules) for symbol, rules in self._rules.items()}, False)
-            except EngineFault as error:
-                return str(error)
-            reports.append(Report(desk, rules=_Described(exchange), holdings=exchange.balances(), positions=exchange.positions()))
-        return reports[0], reports[1]
+        try:
+            again = self._run(self._desk, self._rules)
+            journal, count = self._records
+            if len(again.desk.books.journal) != count or any(a != b for a, b in zip(again.desk.books.journal, journal, strict=False)):
+                return "a copy of the desk does not repeat the run: an engine or gate keeps something outside of its memory"
+            worst, best = (
+                self._run(self._desk, {symbol: bound(rules) for symbol, rules in self._rules.items()})
+                for bound in (Rules.pessimistic, Rules.optimistic)
+            )
+        except EngineFault as error:
+            return str(error)
+        return worst, best
+
+    def _run(self, desk: Desk, rules: Mapping[str, Rules]) -> Report:
+        again = copy.deepcopy(desk)
+        exchange = _play(again, self._tapes, rules, False)
+        return Report(again, rules=_Described(exchange), holdings=exchange.balances(), positions=exchange.positions())
 
 
 def _bar(rows: int, progress: bool | Callable[[int], object] | None) -> AbstractContextManager[Callable[[int], object] | None]:

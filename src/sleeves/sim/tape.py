@@ -270,7 +270,7 @@ class Tape:
         since, until = at[0], at[-1] + self.interval
         return evolve(
             self,
-            funding=tuple(rate for rate in self.funding if since <= rate.at <= until),
+            funding=tuple(rate for rate in self.funding if since < rate.at <= until),
             depths=tuple(depth for depth in self.depths if since <= depth.at <= until),
             at=at,
             open=self.open[start:stop],
