@@ -168,10 +168,10 @@ def test_stacked_orders_do_not_pass_the_cap():
     m = Market("1000")
     for _ in range(20):
         m.order(Side.SELL, "9", limit="120")
-    assert rejected(m) == ["leverage would exceed 10"] * 9
+    assert rejected(m) == ["leverage would exceed 10"] * 11
     m.at("121")
     m.at("100")
-    assert m.net.base == -SOL("99").units
+    assert m.net.base == -SOL("81").units
 
 
 def test_bids_and_asks_are_not_added_up_but_the_worse_side_counts():
