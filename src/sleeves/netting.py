@@ -124,11 +124,13 @@ class Netting:
         if book.bid <= 0:
             return []
         low, high = self.bands[index]
-        if low < book.mid < high and self._measured.get(index) == self.books.changes:
+        measured = self._measured.get(index) == self.books.changes
+        if measured and low < book.mid < high:
             return []
         commands = self._fence(book, now)
         self._tell_health(book.instrument, now)
-        self._measure(book)
+        if not measured or (low, high) != ALWAYS:
+            self._measure(book)
         return commands
 
     def _measure(self, book: Book) -> None:

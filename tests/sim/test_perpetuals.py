@@ -507,3 +507,37 @@ def test_an_order_of_contracts_does_not_fill_beyond_its_worst_price_either_way()
     assert [type(e) for e in m.at("99.01")] == [Canceled]
     m.order(Side.BUY, "1", worst=9_900)
     assert [type(e) for e in m.at("99")] == [Fill]
+
+
+moves_ = st.lists(
+    st.tuples(st.integers(-300, 300), st.integers(-700, 700), st.integers(0, 300), st.integers(0, 300)), min_size=1, max_size=12
+)
+sent = st.lists(
+    st.tuples(st.integers(0, 11), st.sampled_from(Side), st.integers(1, 9_900), st.none() | st.integers(-800, 800), st.booleans()),
+    max_size=6,
+)
+
+
+@law
+@given(moves_, sent, st.sampled_from([0, 300]))
+def test_a_bar_between_the_triggers_may_be_skipped(moves, orders, imf):
+    """Nothing happens in it: a run that skips such bars, as a fast caller does, tells the same events."""
+    market = evolve(PERP, contract=Perpetual(imf=imf))
+    told = []
+    for quick in (False, True):
+        matcher, price = Matcher(market, {"USDC": USDC("1000")}, Rules(Fees(100, 400), Slippage.none())), 10_000
+        for number, (gap, move, up, down) in enumerate(moves):
+            open_ = max(200, price + gap)
+            price = max(200, open_ + move)
+            high, low = max(open_, price) + up, max(100, min(open_, price) - down)
+            if quick and matcher.low_trigger < low and high < matcher.high_trigger:
+                matcher.last = price
+            else:
+                matcher.advance(number * MINUTE, MINUTE, open_, high, low, price)
+            for n, (row, side, lots, offset, stop) in enumerate(orders):
+                if row == number:
+                    at = None if offset is None else max(1, price + offset)
+                    terms = {"stop" if stop else "limit": at}
+                    matcher.submit(Order(f"a-{n}", "a", Place(market, side, lots * market.lot_units, **terms), 0), (number + 1) * MINUTE)
+        told.append(list(matcher.outbox))
+    assert told[0] == told[1]

@@ -69,6 +69,8 @@ class Exchange:
             market.markets = self.markets
             market.joint = len(perpetuals) > 1 or bool(perpetuals and self.account.rules.collateral)
         self._now = 0
+        self._calm: bool | None = None
+        """Whether the rows under way cannot break the account; None while that is not worked out."""
         self._by_symbol = {market.instrument.symbol: market for market in self.markets}
         self.outbox: deque[Event] = self.account.outbox
         self._strangers: set[str] = set()
@@ -92,6 +94,7 @@ class Exchange:
 
     def carry(self, command: Command, now: int) -> None:
         """Do what the desk commands. What becomes of it waits in `outbox`."""
+        self._calm = None
         if isinstance(command, SubmitOrder):
             market = self._by_symbol.get(command.order.place.instrument.symbol)
             if market is not None:
@@ -145,12 +148,14 @@ class Exchange:
         rare = heapq.merge(*(_rare(number, tape) for number, tape in enumerate(self.tapes)), key=_order)
         special = next(rare, None)
         while True:
-            due = [t for number, row in enumerate(rows) if (t := self._due(number, row)) is not None]
+            linear = self._linear(rows)
+            due = [t for number, row in enumerate(rows) if (t := self._due(number, row, linear)) is not None]
             due += [] if special is None else [special[0]]
             if not due:
                 return
             now = min(due)
             for _ in self._pass_until(now, rows):
+                self._calm = None
                 yield Step(0, now, 0)
             for number, row in enumerate(rows):
                 if row.now is not None and row.now.end == now:
@@ -166,21 +171,29 @@ class Exchange:
                 special = next(rare, None)
             begun = [number for number, row in enumerate(rows) if row.begins(now)]
             if begun:
+                self._calm = None
                 self._begin(begun, rows, now)
                 if self.outbox:
                     yield Step(begun[0], now, 0)
 
-    def _due(self, number: int, row: _Rows) -> int | None:
+    def _due(self, number: int, row: _Rows, linear: bool) -> int | None:
         """When something of a market is next: its row begins, ends, or turns where that matters."""
         if row.now is None:
             return row.next_at
         legs = self.markets[number].legs
-        return legs[0][2] if self._linear and legs else row.now.end
+        return legs[0][2] if linear and legs else row.now.end
 
-    @property
-    def _linear(self) -> bool:
-        """Whether prices must be looked at together: contracts whose margin more than one market moves."""
-        return self.markets[0].joint and any(net.base for net in self.account.nets.values())
+    def _linear(self, rows: Sequence[_Rows]) -> bool:
+        """Whether prices must be looked at together: where rows under way could break contracts that several markets move.
+
+        They cannot while the account stands even where each contract and coin is at the worst price of its row.
+        """
+        if not self.markets[0].joint or not any(net.base for net in self.account.nets.values()):
+            return False
+        if self._calm is None:
+            rest = [(self.markets[n], row.now) for n, row in enumerate(rows) if row.now is not None]
+            self._calm = not self._breaks({market: _worse(market, (row.low, row.high)) for market, row in rest})
+        return not self._calm
 
     def _begin(self, begun: Sequence[int], rows: Sequence[_Rows], now: int) -> None:
         """Rows begin: all first prices are there before any order, or any check, meets one of them."""
@@ -197,6 +210,7 @@ class Exchange:
         self._break_if_broken(now)
 
     def _rare_at(self, number: int, what: FundingRate | Depth) -> None:
+        self._calm = None
         if isinstance(what, Depth):
             self.markets[number].display(what)
         else:
@@ -206,12 +220,13 @@ class Exchange:
         """All rows that are under way go on to an instant; where they break the account together, it is closed by force."""
         going = [self.markets[number] for number, row in enumerate(rows) if row.now is not None]
         while going:
-            broken = self._first_break(going, until) if self._linear else None
-            stop = until if broken is None else broken
+            broken = self._first_break(going, until) if self._linear(rows) else None
+            stop, told = until if broken is None else broken, len(self.outbox)
             for market in going:
                 market.move(stop)
             self._now = stop
-            self._break_if_broken(stop)
+            if broken is not None or len(self.outbox) > told:
+                self._break_if_broken(stop)
             if self.outbox:
                 yield
             if stop == until:
