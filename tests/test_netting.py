@@ -7,10 +7,11 @@ from decimal import Decimal
 import pytest
 
 from helpers import Puppet
-from sleeves import FLASH, QUIET, SOL, USDC, CoreVault, Desk, Instrument, Place, Side
-from sleeves.errors import InvalidMarket, NotEnough, VaultError
+from sleeves import BTC, FLASH, QUIET, SOL, USDC, Books, CoreVault, Desk, Instrument, Place, Side
+from sleeves.errors import InvalidMarket, JournalError, NotEnough, VaultError
 from sleeves.facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
 from sleeves.gates import PriceAge
+from sleeves.journal import Memory
 from sleeves.ledger import EntryKind
 from sleeves.margin import Weights
 from sleeves.market import SECOND, FundingRate, Kind, Perpetual
@@ -128,12 +129,25 @@ def test_an_exit_is_sized_to_its_owner_and_not_to_the_net():
     assert (h.a.position(PERP), h.b.position(PERP)) == (SOL.zero, -SOL("4"))
 
 
-def test_alone_on_a_position_the_venue_is_told_reduce_only():
+def test_where_nobody_else_could_trade_the_position_the_venue_is_told_reduce_only():
+    vault = CoreVault(USDC, total="1000", tradeable="1000")
+    desk, puppet = Desk(vault), Puppet(PERP)
+    puppet.price = "100"
+    puppet.sit(desk, vault.sleeve("a", QUIET, allocate="1000"))
+    puppet.quote()
+    order = puppet.buy("10", limit=PERP.price("100")).order
+    cost = USDC("1000").units
+    desk.step(Fill(order.id, desk.books.now, PERP, Side.BUY, order.place.qty, 10_000, cost, USDC("0"), Liquidity.TAKER, "t", "v"))
+    exit_ = puppet.sell("10", reduce_only=True).order
+    assert not exit_.netted
+    assert exit_.reduce_only
+
+
+def test_where_another_engine_watches_the_market_an_exit_does_not_rely_on_the_venue():
+    """A stop that is alone today would be cut by the venue when the other sleeve hedges tomorrow."""
     h = House()
     h.trade(h.a, Side.BUY, "10")
-    command = h.wish(h.a, Side.SELL, "10", reduce_only=True)
-    assert not command.order.netted
-    assert command.order.reduce_only
+    assert h.wish(h.a, Side.SELL, "10", stop=PERP.price("95"), reduce_only=True).order.netted
 
 
 def test_another_sleeves_open_order_makes_a_position_shared():
@@ -510,15 +524,24 @@ def test_the_fence_cancels_what_is_open_first():
 
 
 def test_money_taken_from_a_sleeve_moves_its_fence():
-    """With 1,000 behind 50 contracts they are carried to 4,000 / 47.5; with 700, to 4,300 / 47.5 = 90.526..."""
+    """With 1,000 behind 50 contracts they are carried to 4,000 / 47.5; with 750, to 4,250 / 47.5 = 89.473..."""
     h = House()
     h.trade(h.a, Side.BUY, "50")
-    assert h.quote("90.52") == []
+    assert h.quote("89.47") == []
     h.quote("95")
-    h.vault.reclaim(h.a, "300", by="ann")
-    assert h.quote("90.53") == []
-    (command,) = h.quote("90.52")
+    h.vault.reclaim(h.a, "250", by="ann")
+    assert h.quote("89.48") == []
+    (command,) = h.quote("89.47")
     assert isinstance(command, SubmitOrder)
+
+
+def test_money_that_open_contracts_have_lost_is_not_reclaimed():
+    h = House()
+    h.trade(h.a, Side.BUY, "50")
+    h.quote("95")
+    with pytest.raises(NotEnough) as error:
+        h.vault.reclaim(h.a, "250.000001", by="ann")
+    assert error.value.free == USDC("250")
 
 
 def test_a_flattening_that_the_venue_rejects_is_said_once():
@@ -627,6 +650,310 @@ def test_a_bankruptcy_makes_good_what_sleeves_owe_that_have_nothing_left():
     positions = {"SOL-PERP": Position(PERP, 0, -USDC("2000").units)}
     assert h.desk.check({"USDC": USDC("2000")}, positions=positions, deep=True).holds
     assert h.a.status is Status.CLOSE_ONLY
+
+
+BTCP = Instrument("BTC-PERP", base=BTC, quote=USDC, tick="0.01", lot="0.0001", kind=Kind.PERP)
+
+
+def test_a_bankruptcy_pays_the_debtor_whichever_contract_it_names():
+    h = House(policies=(QUIET, FLASH))
+    h.trade(h.a, Side.BUY, "90")
+    h.desk.quote(h.desk.index(BTCP), h.desk.books.now, 10**6, 10**6)
+    (command,) = h.desk.order(h.b, Place(BTCP, Side.BUY, BTCP.qty("0.001")), by="ann")
+    order = command.order
+    h.desk.step(
+        Fill(order.id, h.desk.books.now, BTCP, Side.BUY, order.place.qty, 10**6, USDC("10").units, USDC("0"), Liquidity.TAKER, "z", "v")
+    )
+    for market, qty, price, name in ((BTCP, BTCP.qty("0.001"), 900_000, "l1"), (PERP, PERP.qty("90"), 7_000, "l2")):
+        h.desk.step(Liquidated(h.desk.books.now, market, -qty, price, market.cost(price, qty, Rounding.FLOOR), USDC("0"), name, "v"))
+    h.desk.step(Bankrupted(h.desk.books.now, BTCP, USDC("701").units, "b", "v"))
+    assert h.a.balance == USDC("1000") - USDC("2700") + USDC("701")
+    assert h.b.balance == USDC("999")
+    assert h.b.returned == USDC.zero
+
+
+def test_a_bankruptcy_that_no_sleeve_owes_is_said_and_not_booked():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    h.desk.step(Bankrupted(h.desk.books.now, PERP, 5, "b", "v"))
+    assert [a.code for a in h.alerts()] == ["fact_unattributed"]
+    assert h.a.realized == USDC.zero
+
+
+# -- money behind orders -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("side", "limit"), [(Side.SELL, "1"), (Side.SELL, "95"), (Side.BUY, "150"), (Side.BUY, "105")])
+def test_a_limit_far_through_the_market_holds_what_it_would_lose_there(side, limit):
+    h = House()
+    assert h.wish(h.a, side, "90", limit=PERP.price(limit)).reason == "funds"
+    command = h.wish(h.a, side, "10", limit=PERP.price("99" if side is Side.SELL else "101"))
+    notional = 1_010 if side is Side.BUY else 1_005  # at its worst price, or at the best that a sale may still get
+    assert h.a.held.decimal >= Decimal(notional) / 10 + 10
+    h.fill(command)
+    assert h.a.equity(h.desk.marks()) == USDC("990")
+
+
+def test_the_part_of_a_hold_that_an_opening_needs_is_not_used_up_by_a_closing():
+    h = House()
+    h.trade(h.a, Side.BUY, "40")
+    command = h.wish(h.a, Side.SELL, "90")
+    held = h.a.held
+    h.fill(command, qty="40")
+    assert h.a.held == held
+    h.fill(command, qty="25")
+    assert USDC("0") < h.a.held < held
+    h.fill(command, qty="25")
+    assert h.a.held == USDC.zero
+    assert (h.a.position(PERP), h.a.margin) == (-SOL("50"), USDC("500"))
+
+
+def test_an_exit_that_no_longer_fits_its_slice_is_canceled():
+    h = House()
+    h.trade(h.b, Side.BUY, "10")
+    h.trade(h.a, Side.BUY, "10")
+    resting = h.wish(h.a, Side.SELL, "10", limit=PERP.price("101"), reduce_only=True)
+    sold = h.wish(h.a, Side.SELL, "10")
+    assert CancelOrder(resting.order) in h.fill(sold)
+
+
+def test_an_engine_orders_nothing_while_its_sleeve_is_being_closed():
+    h = House()
+    h.trade(h.a, Side.BUY, "90")
+    resting = h.wish(h.a, Side.SELL, "45", limit=PERP.price("150"), reduce_only=True)
+    h.puppets[0].wishes = [Place(PERP, Side.SELL, PERP.qty("45"), limit=PERP.price("160"), reduce_only=True)]
+    assert h.quote("93.5") == [CancelOrder(resting.order)]
+    (closing,) = h.desk.step(Canceled(resting.order.id, h.desk.books.now))
+    assert closing.order.place.qty == SOL("90").units
+    refusals = [r for r in h.desk.books.journal if isinstance(r, Refusal)]
+    assert [(r.reason, r.numbers["status"]) for r in refusals] == [("status", "being closed by desk")]
+
+
+def test_a_fence_that_the_venue_would_not_let_close_tries_again_after_a_minute():
+    h = House(total="4000", allocate="2000")
+    h.trade(h.a, Side.BUY, "180")
+    (command,) = h.quote("93.5")
+    h.desk.step(Rejected(command.order.id, h.desk.books.now, "busy"))
+    assert h.quote("93.4") == []
+    h.puppets[0].now += 60 * SECOND
+    (again,) = h.quote("93.4")
+    assert again.order.place.qty == SOL("180").units
+    h.fill(again)
+    assert h.a.is_flat()
+    h.a.clear(by="ann", why="looked")
+    h.a.resume(by="ann")
+    assert h.desk._seats["a"].flatten_by == ""
+    assert isinstance(h.wish(h.a, Side.BUY, "1"), SubmitOrder)
+
+
+# -- told in another order -----------------------------------------------------------------------------------------------------
+
+
+def test_funding_told_before_the_fill_that_it_follows_from_waits_for_it():
+    h = House()
+    order = h.wish(h.a, Side.BUY, "10").order
+    at = h.desk.books.now
+    h.pays("0.1%", qty=SOL("10").units, at=at + 1)
+    assert h.a.funding == USDC.zero
+    cost = USDC("1000").units
+    h.desk.step(Fill(order.id, at, PERP, Side.BUY, order.place.qty, 10_000, cost, USDC("0"), Liquidity.TAKER, "late", "v"))
+    assert h.a.funding == -USDC("1")
+    assert len(h.alerts("fact_unattributed")) == 1
+    assert h.desk.check(deep=True).holds
+
+
+def test_a_liquidation_told_before_its_fill_waits_for_it():
+    h = House()
+    order = h.wish(h.a, Side.BUY, "10").order
+    at = h.desk.books.now
+    liquidated(h, "-10", "90")
+    assert h.a.position(PERP) == SOL.zero
+    h.desk.step(Fill(order.id, at, PERP, Side.BUY, order.place.qty, 10_000, USDC("1000").units, USDC("0"), Liquidity.TAKER, "late", "v"))
+    assert h.a.position(PERP) == SOL.zero
+    assert h.a.realized == -USDC("100")
+
+
+def test_a_fill_in_the_instant_of_funding_counts_as_the_payment_says():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    h.quote("100")
+    at = h.desk.books.now
+    h.trade(h.b, Side.BUY, "10")
+    h.pays("0.1%", qty=SOL("10").units, at=at)
+    assert (h.a.funding, h.b.funding) == (-USDC("1"), USDC.zero)
+
+
+def test_two_wallets_of_one_coin_at_one_desk_trade_no_contracts():
+    books = Books()
+    vaults = [CoreVault(USDC, total="1000", wallet=name, books=books) for name in ("one", "two")]
+    with pytest.raises(VaultError, match="give each wallet a desk of its own"):
+        Desk(*vaults).index(PERP)
+
+
+# -- transfers, once more --------------------------------------------------------------------------------------------------------
+
+
+class Failing(Memory):
+    """A journal whose n-th append fails."""
+
+    def __init__(self):
+        super().__init__()
+        self.count, self.fails = 0, None
+
+    def append(self, *records):
+        self.count += 1
+        if self.count == self.fails:
+            raise JournalError("disk")
+        super().append(*records)
+
+
+@pytest.mark.parametrize("units", ["500", "-200"])
+def test_a_transfer_whose_journal_fails_is_booked_once_when_it_is_told_again(units):
+    for nth in range(1, 4):
+        journal = Failing()
+        vault = CoreVault(USDC, total="1000", tradeable="100", reserve="10%", books=Books(journal))
+        desk = Desk(vault)
+        if units == "500":
+            (transfer,) = desk.deposit(vault, units)
+        else:
+            (transfer,) = desk.withdraw(vault, units[1:], by="ann")
+        fact = Transferred(1, USDC(units), transfer.id, "v")
+        journal.fails = journal.count + nth
+        try:
+            desk.step(fact)
+        except JournalError:
+            pass
+        journal.fails = None
+        desk.step(fact)
+        assert vault.total == USDC("1000") + USDC(units)
+        assert vault.in_transit == USDC.zero
+        assert desk.check({"USDC": USDC("1000") + USDC(units)}, deep=True).holds
+
+
+def test_a_refusal_whose_journal_fails_is_taken_in_when_it_is_told_again():
+    journal = Failing()
+    vault = CoreVault(USDC, total="1000", books=Books(journal))
+    desk = Desk(vault)
+    (transfer,) = desk.withdraw(vault, "500", by="ann")
+    journal.fails = journal.count + 1
+    with pytest.raises(JournalError):
+        desk.step(TransferRefused(1, transfer.id, "no"))
+    desk.step(TransferRefused(1, transfer.id, "no"))
+    assert (vault.idle, vault.in_transit) == (USDC("1000"), USDC.zero)
+
+
+@pytest.mark.parametrize(("units", "seen"), [("500", "2500"), ("-500", "1500"), ("500", "2200"), ("-500", "1800")])
+def test_what_a_look_at_the_wallet_found_of_a_transfer_is_not_found_again(units, seen):
+    vault = CoreVault(USDC, total="2000")
+    desk = Desk(vault)
+    commands = desk.deposit(vault, "500") if units == "500" else desk.withdraw(vault, "500", by="ann")
+    desk.observe_balance(vault, seen)
+    assert vault.coins == USDC(seen)
+    assert not vault.short()
+    desk.step(Transferred(1, USDC(units), commands[0].id, "v"))
+    assert vault.coins == USDC("2000") + USDC(units)
+    assert desk.check({"USDC": vault.coins}, deep=True).holds
+
+
+def test_a_withdrawal_that_left_short_leaves_nothing_on_its_way():
+    vault = CoreVault(USDC, total="1000")
+    desk = Desk(vault)
+    (transfer,) = desk.withdraw(vault, "400", by="ann")
+    desk.step(Transferred(1, -USDC("399"), transfer.id, "v"))
+    assert (vault.idle, vault.in_transit) == (USDC("601"), USDC.zero)
+
+
+def test_what_an_overdrawn_sleeve_lacks_neither_leaves_nor_is_given_to_another():
+    h = House(total="2500")
+    h.trade(h.a, Side.BUY, "50")
+    h.trade(h.a, Side.SELL, "50", price="70")
+    h.settles("-1500")
+    assert (h.a.free, h.vault.idle, h.vault.remaining) == (-USDC("500"), USDC("500"), USDC.zero)
+    with pytest.raises(NotEnough):
+        h.desk.withdraw(h.vault, "0.000001", by="ann")
+    with pytest.raises(NotEnough):
+        h.vault.allocate(h.b, "0.000001", by="ann")
+    h.vault.allocate(h.a, "500", by="ann")
+    assert h.a.free == USDC.zero
+
+
+def test_withdrawals_one_after_another_count_what_is_on_its_way():
+    h = House(total="4000")
+    h.trade(h.a, Side.BUY, "60")
+    h.trade(h.b, Side.BUY, "60")
+    h.desk.withdraw(h.vault, "1000", by="ann")
+    with pytest.raises(VaultError, match=r"health would go from 80 to 79\.99"):
+        h.desk.withdraw(h.vault, "0.1", by="ann")
+
+
+def test_collateral_of_another_vault_of_the_wallet_does_not_leave_unseen():
+    books = Books()
+    usdc = CoreVault(USDC, total="1000", tradeable="1000", books=books)
+    sol = CoreVault(SOL, total="10", books=books)
+    desk = Desk(usdc, sol, collateral={SOL: Weights()})
+    puppet = Puppet(PERP)
+    puppet.price = "100"
+    puppet.sit(desk, usdc.sleeve("a", QUIET, allocate="1000"))
+    spot = desk.index(SPOT)
+    puppet.quote()
+    desk.quote(spot, desk.books.now, 10_000, 10_000)
+    order = puppet.buy("60", limit=PERP.price("100")).order
+    cost = USDC("6000").units
+    desk.step(Fill(order.id, desk.books.now, PERP, Side.BUY, order.place.qty, 10_000, cost, USDC("0"), Liquidity.TAKER, "t", "v"))
+    with pytest.raises(VaultError, match="health would go from 85 to 75, below 80"):
+        desk.withdraw(sol, "8", by="ann")
+
+
+@pytest.mark.parametrize("least", [float("nan"), -1, 101, "80", True, None])
+def test_the_least_health_is_a_whole_number(least):
+    h = House(total="4000")
+    with pytest.raises(VaultError, match="least_health"):
+        h.desk.withdraw(h.vault, "1", by="ann", least_health=least)
+
+
+def test_an_order_by_hand_names_who_gave_it():
+    h = House()
+    h.trade(h.a, Side.BUY, "10")
+    h.desk.close(h.a, PERP, by="ann")
+    assert [r.by for r in h.desk.books.journal if isinstance(r, Placed)] == ["puppet", "ann"]
+    for by in ("", " ", None):
+        with pytest.raises(VaultError, match="by somebody"):
+            h.desk.order(h.a, Place(PERP, Side.BUY, 10**7), by=by)
+    with pytest.raises(VaultError):
+        h.desk.order(h.a, None, by="ann")
+
+
+def test_a_gain_in_one_contract_does_not_hide_what_is_owed_in_another():
+    h = House(policies=(FLASH, QUIET))
+    h.trade(h.a, Side.BUY, "10")
+    h.trade(h.a, Side.SELL, "10", price="110")
+    h.desk.quote(h.desk.index(BTCP), h.desk.books.now, 10_000, 10_000)
+    for side, price in ((Side.BUY, 10_000), (Side.SELL, 9_000)):
+        (command,) = h.desk.order(h.a, Place(BTCP, side, BTCP.qty("10")), by="ann")
+        qty, cost = command.order.place.qty, BTCP.cost(price, BTCP.qty("10"), Rounding.FLOOR)
+        h.desk.step(Fill(command.order.id, h.desk.books.now, BTCP, side, qty, price, cost, USDC("0"), Liquidity.TAKER, side.value, "v"))
+    assert h.a.unsettled_parts() == (USDC("100").units, -USDC("100").units)
+    assert h.a.next_sweep().units == 0
+    assert h.a.loose_units() == USDC("900").units
+
+
+# -- in the report -----------------------------------------------------------------------------------------------------------
+
+
+def test_liquidations_and_turns_are_in_the_round_trips():
+    from sleeves.report import Report
+
+    h = House(total="6000", allocate="1000")
+    h.trade(h.a, Side.BUY, "80")
+    liquidated(h, "-80", "90", fee="72")
+    h.trade(h.b, Side.BUY, "10")
+    h.quote("100")
+    h.trade(h.b, Side.SELL, "15", price="101")
+    h.trade(h.b, Side.BUY, "5", price="100")
+    trips = [(t["sleeve"], t["net"], t["fees"], t["fills"]) for t in Report(h.desk).trades()]
+    assert trips == [("a", "-872", "72", 2), ("b", "10", "0", 2), ("b", "5", "0", 2)]
+    opened = [t["opened"] for t in Report(h.desk).trades()]
+    assert opened[1] < opened[2]
 
 
 # -- what an order would do ----------------------------------------------------------------------------------------------------
@@ -828,8 +1155,6 @@ def test_the_inventory_shows_margin_and_what_is_unsettled():
 
 
 def test_orders_know_that_they_are_netted_when_read_back():
-    from sleeves.journal import Memory
-
     h = House()
     h.trade(h.a, Side.BUY, "10")
     h.trade(h.b, Side.SELL, "4")
@@ -837,7 +1162,6 @@ def test_orders_know_that_they_are_netted_when_read_back():
     h.pays()
     liquidated(h, "-3", "95")
     h.settles("-1")
-    h.desk.step(Bankrupted(h.desk.books.now, PERP, 5, "b", "v"))
     (transfer,) = h.desk.deposit(h.vault, "5")
     h.desk.step(Transferred(h.desk.books.now, USDC("5"), transfer.id, "v"))
     lines = list(h.desk.books.journal.lines())
@@ -845,5 +1169,5 @@ def test_orders_know_that_they_are_netted_when_read_back():
     assert list(again) == list(h.desk.books.journal)
     assert list(again.lines()) == lines
     kinds = {type(r).__name__ for r in again}
-    assert {"FundingPaid", "Liquidated", "Settled", "Bankrupted", "Transferred"} <= kinds
-    assert [r.order.netted for r in again if isinstance(r, Placed)] == [False, True, True]
+    assert {"FundingPaid", "Liquidated", "Settled", "Transferred"} <= kinds
+    assert [r.order.netted for r in again if isinstance(r, Placed)] == [True, True, True]

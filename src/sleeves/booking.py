@@ -218,6 +218,8 @@ class Allowance:
     def contract_units(self, place: Place, book: Book, opening: int) -> int:
         """What is set aside for an order of contracts, of which `opening` are new: their margin, and the fee on all.
 
+        And what they lose at once when they fill at their worst price instead of the market's.
+
         Nothing for one that only closes: its fee is owed like a loss, and nothing must stand in the way of an exit.
         """
         market = place.instrument
@@ -229,7 +231,11 @@ class Allowance:
             price = place.limit
         cost = market.cost(price, place.qty, Rounding.CEIL)
         margin = divide(market.cost(price, opening, Rounding.CEIL) * market.contract.initial_bp, BP, Rounding.CEIL)
-        return margin + divide(cost * self.fee_ppm, PPM, Rounding.CEIL) + self.roundings(market)
+        worst = self.worst_contract(place, book, opening)
+        here = place.stop or (book.ask if place.side is Side.BUY else book.bid)
+        lost = 0 if worst is None else max(0, place.side.sign * (worst - here))
+        slipped = market.cost(lost, opening, Rounding.CEIL)
+        return margin + slipped + divide(cost * self.fee_ppm, PPM, Rounding.CEIL) + self.roundings(market)
 
     def units(self, place: Place, worst: int | None) -> tuple[Asset, int]:
         """What is set aside: the coins to sell, or the worst price and the fee of the coins to buy, rounded up.
@@ -253,7 +259,7 @@ class Allowance:
         money -= self.roundings(market) + 3
         if market.contract is None:
             return market.affordable(money, market.shift(ask, self.slippage_ppm, Rounding.FLOOR), self.fee_ppm)
-        part = market.contract.initial_bp * PPM // BP + self.fee_ppm
+        part = market.contract.initial_bp * PPM // BP + self.fee_ppm + self.slippage_ppm
         return market.affordable(money, market.shift(ask, self.slippage_ppm, Rounding.CEIL), part - PPM)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from .errors import JournalError, VaultError
 from .facts import AccountFact
 from .journal import Journal, Memory
-from .ledger import COIN_ROLES, Entry, EntryKind, Ledger
+from .ledger import COIN_ROLES, Entry, EntryKind, Ledger, Role
 from .market import Instrument
 from .money import Asset
 from .orders import Fill
@@ -103,13 +103,13 @@ class Books:
         self.post(*records)
         self.wallets[name] = wallet
 
-    def coins(self, wallet: str) -> dict[Asset, int]:
-        """What a wallet must hold, per asset, in units: all coins of all owners there."""
+    def coins(self, wallet: str, *, leaving: bool = True) -> dict[Asset, int]:
+        """What a wallet must hold, per asset, in units: all coins of all owners there; with or without those on their way."""
         sums: dict[Asset, int] = {}
         for owner, where in self.wallets.items():
             if where == wallet:
                 for account, amount in self.ledger.accounts(owner):
-                    if account.role in COIN_ROLES:
+                    if account.role in COIN_ROLES and (leaving or account.role is not Role.IN_TRANSIT):
                         sums[amount.asset] = sums.get(amount.asset, 0) + amount.units
         return sums
 

@@ -23,7 +23,7 @@ from .exposure import Footing, Ground, WhatIf, check_collateral
 from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
 from .gates import CORE, opens, refuse
 from .margin import Weights
-from .market import BP, DAY, HOUR, SECOND, Book, Instrument, Mark, Quote
+from .market import BP, DAY, HOUR, MINUTE, SECOND, Book, Instrument, Mark, Quote
 from .money import PPM, Amount, AmountLike, Asset, Rounding, divide, parse_units
 from .netting import FENCE, Netting
 from .netting import missing as short_of
@@ -102,6 +102,9 @@ class Desk:
         self._watchers: list[list[Seat]] = []
         self._blotter = Blotter()
         self._ground = Ground(self._boards, check_collateral(collateral), self.allowance, self._orders_of, self._blotter.left, self.books)
+        for vault in vaults:
+            if vault.asset(settle_above).units < 0:
+                raise VaultError(f"settle_above {settle_above} must not be negative")
         levels = tuple(sorted(health_alerts, reverse=True))
         if any(type(one) is not int or not 0 <= one <= 100 for one in levels):
             raise VaultError(f"health_alerts {health_alerts!r} must be whole numbers from 0 to 100")
@@ -134,6 +137,9 @@ class Desk:
         book = self._boards.get(instrument.symbol)
         if book is not None and (book.instrument is instrument or book.instrument == instrument):
             return book.index
+        if instrument.contract is not None and sum(vault.asset == instrument.quote for vault in self._vaults) > 1:
+            what = f"{instrument.symbol} and two wallets of {instrument.quote} at one desk"
+            raise VaultError(f"{what}: whose contracts a fact is about could not be told; give each wallet a desk of its own")
         self.books.know(instrument)
         book = self._boards[instrument.symbol] = Book(instrument, len(self._tables))
         self._tables.append(book)
@@ -162,6 +168,7 @@ class Desk:
         vault = EngineVault(to, engine.name, backing, reason)
         view = SeatView(to, self._boards, self.allowance, self._tables[indexes[0]], self._ground, self._blotter.left, self.most_leverage_bp)
         seat = Seat(engine, vault, (*CORE, *gates), view)
+        to.losing = view.lost
         next_status(to.own_status, Move.START, f"sleeve {to.name}")
         at = self.books.time()
         watches = " ".join(market.symbol for market in engine.watches)
@@ -304,6 +311,8 @@ class Desk:
 
     def _judge(self, seat: Seat, place: Place) -> Refusal | None:
         view, vault = seat.view, seat.vault
+        if seat.flatten_by:
+            return refuse("status", "status", place, view, vault, status="being closed by " + seat.flatten_by)
         for gate in seat.gates:
             try:
                 refusal = gate(place, view, vault)
@@ -329,7 +338,7 @@ class Desk:
         order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst, netted)
         closes = not opens(place, seat.view)
         holds = [booking.hold(sleeve, order.id, asset, units, at=now, by=by)] if units else []
-        self.books.post(Placed(now, order), *holds)
+        self.books.post(Placed(now, order, by), *holds)
         self._blotter.add(Working(order, seat, asset, closes))
         return SubmitOrder(order)
 
@@ -420,8 +429,11 @@ class Desk:
     def _used(working: Working, fill: Fill, held: int) -> int:
         """The part of a hold that a partial fill uses up: its share, or what it cost where that is more."""
         share = divide(held * fill.qty, working.left, Rounding.DOWN)
-        if fill.instrument.contract is not None:
-            return share
+        market, place = fill.instrument, working.order.place
+        if market.contract is not None:
+            against = max(0, -place.side.sign * working.seat.sleeve.position_units(market))
+            opens, left = max(0, fill.qty - against), max(0, working.left - against)
+            return divide(held * opens, left, Rounding.DOWN) if left else share
         if fill.side is Side.SELL:
             return min(held, fill.qty)
         spent = fill.cost + (fill.fee.units if fill.fee.asset == working.asset else 0)
@@ -436,13 +448,15 @@ class Desk:
             sleeve.vault.sweep(sleeve, ref=fill.key, at=fill.at)
             sleeve.vault.land(sleeve, at=fill.at)
         commands: list[Command] = []
+        if contract is not None:
+            commands += self._netting.retry(fill.instrument)
         if contract is not None and closed:
             commands += self._netting.settle_if_closed(sleeve, fill.instrument)
         if seat.flatten_by:
             return [*commands, *self.flatten(seat, fill.at)]
         if overdrawn:
             return [*commands, *self.cancel_opening(seat)]
-        if not sleeve.status.may_open and (contract is not None or fill.side is Side.BUY):
+        if contract is not None or (not sleeve.status.may_open and fill.side is Side.BUY):
             return [*commands, *self.cancel_opening(seat, closing=True)]
         return commands
 
@@ -488,7 +502,6 @@ class Desk:
         vault = self._transfers.done(fact)
         if vault is None:
             return self._netting.unattributed(fact, "belongs to no one vault")
-        self.books.facts[fact.key] = fact
         return self._cancel_opening_of(vault.sleeves.values()) if vault.short() else NOTHING
 
     def _transfer_refused(self, event: TransferRefused) -> Sequence[Command]:
@@ -509,6 +522,8 @@ class Desk:
         Raises `VaultError` when the sleeve has no engine here, `WrongStatus` while it is killed.
         """
         seat = self._seat(sleeve)
+        if not isinstance(place, Place) or not isinstance(by, str) or not by.strip():
+            raise VaultError(f"an order by hand is a Place by somebody, not {place!r} by {by!r}")
         if sleeve.own_status is Status.HALTED:
             raise WrongStatus(f"sleeve {sleeve.name} is halted: revive it")
         now = self.books.time(at)
@@ -566,8 +581,8 @@ class Desk:
         `least_health`, or is not known because a contract has no price.
         """
         self._sleeves(vault)
-        joint = self._ground.joint(vault)
-        return [self._transfers.withdraw(vault, amount, joint, venue, least_health, by=by, why=why, at=at)]
+        joints = [self._ground.joint(one) for one in self._vaults if one.wallet == vault.wallet]
+        return [self._transfers.withdraw(vault, amount, joints, venue, least_health, by=by, why=why, at=at)]
 
     def cancel_all(self, sleeve: Sleeve) -> Sequence[Command]:
         """Cancel every open order of a sleeve."""
@@ -703,8 +718,6 @@ class Desk:
             return NOTHING
         by, sleeve = seat.flatten_by, seat.sleeve
         commands: list[Command] = []
-        if by == FENCE and sleeve.is_flat():
-            seat.flatten_by = ""
         for market, amount in sleeve.positions().items():
             if market.contract is None:
                 side, qty = Side.SELL, market.round_qty(min(amount.units, sleeve.free_units(market.base)))
@@ -720,6 +733,8 @@ class Desk:
             elif tries <= FLATTEN_TRIES:
                 seat.flatten_tries[market.symbol] = FLATTEN_TRIES + 1
                 self.alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} cannot be closed")
+        if by == FENCE and not commands and not seat.open_orders:
+            seat.flatten_by, seat.fence_after = "", now + MINUTE
         return commands
 
     def _seat(self, sleeve: Sleeve) -> Seat:

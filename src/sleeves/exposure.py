@@ -250,7 +250,8 @@ class Ground:
                 wishes[symbol] = (had[0] + bids, had[1] + asks)
         if place is not None and place.instrument.contract is not None:
             _wish(wishes, place, place.qty)
-        return self._account(vault.asset, vault.books.coins(vault.wallet), contracts, wishes, stale)
+        coins = vault.books.coins(vault.wallet, leaving=False)
+        return self._account(vault.asset, coins, contracts, wishes, stale)
 
     # -- for people ----------------------------------------------------------------------------------------------------
 

@@ -190,7 +190,7 @@ _ENCODERS: Mapping[type, Any] = {
         {"at": r.at, "by": r.by, "subject": r.subject, "what": r.what, "before": r.before, "after": r.after, "why": r.why},
     ),
     Entry: _entry,
-    Placed: lambda r: ("placed", {"at": r.at, "order": _order(r.order)}),
+    Placed: lambda r: ("placed", {"at": r.at, "by": r.by, "order": _order(r.order)}),
     OrderUpdate: lambda r: ("update", {"at": r.at, "order": r.order_id, "status": r.status.value, "reason": r.reason}),
     Fill: _fill,
     FundingPaid: _funding,
@@ -271,7 +271,7 @@ class _Decoder:
             expect=p["expect"],
             why=p["why"],
         )
-        return Placed(b["at"], Order(o["id"], o["sleeve"], place, o["at"], o["worst"], o.get("netted", False)))
+        return Placed(b["at"], Order(o["id"], o["sleeve"], place, o["at"], o["worst"], o.get("netted", False)), _text(b.get("by", "")))
 
     def _update(self, b: dict[str, Any]) -> OrderUpdate:
         return OrderUpdate(b["at"], b["order"], OrderStatus(b["status"]), b["reason"])

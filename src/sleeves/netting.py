@@ -17,7 +17,7 @@ from typing import Protocol
 from . import contracts
 from .books import Books
 from .exposure import Ground
-from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled
+from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Transferred
 from .funding import split
 from .ledger import Entry, Role
 from .margin import Check, health_bp, standing
@@ -91,6 +91,8 @@ class Netting:
         """By vault: how many of those levels its account's health is below."""
         self._measured: dict[int, int] = {}
         """By index: the state of the books at which its band was worked out."""
+        self._parked: dict[str, AccountFact] = {}
+        """Facts that nobody could be found for when they were told, by key."""
         self._moves: dict[str, deque[tuple[int, str, int]]] = {}
         """By symbol: the latest changes of slices, (at, sleeve, base units), for facts about an instant that is past."""
 
@@ -103,9 +105,30 @@ class Netting:
         return known is not None
 
     def unattributed(self, fact: AccountFact, why: str) -> Sequence[Command]:
-        text = f"{fact.key} {why} and was not booked: {fact}"
-        self._hands.alert(fact.at, Level.CRITICAL, fact.venue or "venue", "fact_unattributed", text)
+        if fact.key not in self._parked:
+            text = f"{fact.key} {why} and was not booked yet: {fact}"
+            self._hands.alert(fact.at, Level.CRITICAL, fact.venue or "venue", "fact_unattributed", text)
+            if not isinstance(fact, Transferred):
+                self._parked[fact.key] = fact
         return NOTHING
+
+    def retry(self, market: Instrument) -> list[Command]:
+        """After a fill: book what was told before the fill that it follows from."""
+        commands: list[Command] = []
+        for key, fact in list(self._parked.items()):
+            if isinstance(fact, Transferred) or fact.instrument != market:
+                continue
+            if isinstance(fact, FundingPaid):
+                commands += self.funded(fact)
+            elif isinstance(fact, Settled):
+                commands += self.settled(fact)
+            elif isinstance(fact, Liquidated):
+                commands += self.liquidated(fact)
+            else:
+                commands += self.bankrupted(fact)
+            if key in self.books.facts:
+                del self._parked[key]
+        return commands
 
     def _owners(self, market: Instrument) -> list[Sleeve]:
         """Sleeves that have, or had, contracts in an instrument."""
@@ -170,7 +193,7 @@ class Netting:
         commands: list[Command] = []
         for sleeve in self._owners(book.instrument):
             seat = self._seats.get(sleeve.name)
-            if seat is None or seat.flatten_by or not self._ground.broken(sleeve):
+            if seat is None or seat.flatten_by or now < seat.fence_after or not sleeve.contracts() or not self._ground.broken(sleeve):
                 continue
             price = f"{book.instrument} at {book.instrument.price_text(book.mid)}"
             text = f"{price}: its own money no longer carries its contracts, so they are closed"
@@ -183,13 +206,17 @@ class Netting:
             commands += self._hands.cancel_all(sleeve) or self._hands.flatten(seat, now)
         return commands
 
-    def _slices_at(self, market: Instrument, at: int) -> dict[str, int]:
-        """Each sleeve's contracts as they were at an instant."""
+    def _slices_at(self, market: Instrument, at: int, total: int) -> dict[str, int]:
+        """Each sleeve's contracts as they were at an instant: before what happened in it, where only that fits the total."""
         slices = {sleeve.name: sleeve.position_units(market) for sleeve in self._owners(market)}
+        before = dict(slices)
         for moved, name, change in self._moves.get(market.symbol, ()):
             if moved > at:
                 slices[name] = slices.get(name, 0) - change
-        return {name: qty for name, qty in slices.items() if qty}
+            if moved >= at:
+                before[name] = before.get(name, 0) - change
+        chosen = before if sum(slices.values()) != total == sum(before.values()) else slices
+        return {name: qty for name, qty in chosen.items() if qty}
 
     def _sleeve(self, name: str) -> Sleeve:
         return next(vault.sleeves[name] for vault in self._vaults if name in vault.sleeves)
@@ -198,7 +225,7 @@ class Netting:
         """Give each slice its part of a funding payment, by the contracts that it held at that instant."""
         if self.known(fact):
             return NOTHING
-        slices = self._slices_at(fact.instrument, fact.at)
+        slices = self._slices_at(fact.instrument, fact.at, fact.qty)
         if not slices and (fact.amount or fact.qty):
             return self.unattributed(fact, "was paid on contracts that no sleeve held")
         records: list[Record] = [fact]
@@ -302,15 +329,19 @@ class Netting:
         return stands.collateral / stands.requirement if stands.requirement else float(stands.collateral)
 
     def bankrupted(self, fact: Bankrupted) -> Sequence[Command]:
-        """Others bore a loss: it makes good what sleeves owe that have nothing left, in proportion."""
+        """Others bore a loss: it makes good what sleeves owe that have nothing left, in proportion.
+
+        Whichever contract they lost it in: the venue names the one whose price moved last.
+        """
         if self.known(fact):
             return NOTHING
-        owners = self._owners(fact.instrument)
-        if not owners:
-            return self.unattributed(fact, "belongs to no sleeve")
-        owed = [max(0, -s.balance_units()) for s in owners]
-        weights = owed if any(owed) else [max(1, -s.unsettled_units(fact.instrument)) for s in owners]
-        parts = contracts.share(fact.amount, weights)
+        quote = fact.instrument.quote
+        sleeves = [s for vault in self._vaults if vault.asset == quote for s in vault.sleeves.values()]
+        owed = [max(0, -s.balance_units()) for s in sleeves]
+        if not any(owed):
+            return self.unattributed(fact, "made good what no sleeve owes")
+        owners = [s for s, units in zip(sleeves, owed, strict=True) if units]
+        parts = contracts.share(fact.amount, [units for units in owed if units])
         records: list[Record] = [fact]
         for sleeve, part in zip(owners, parts, strict=True):
             if part:
@@ -343,9 +374,13 @@ class Netting:
         return [SettlePnl(market)]
 
     def shared(self, seat: Seat, market: Instrument) -> bool:
-        """Whether other sleeves have contracts, or orders of them, in the position that the venue nets with this one."""
+        """Whether another sleeve has, or could at any time have, contracts in the position that the venue nets with this one."""
         return any(
             other is not seat
-            and (other.sleeve.position_units(market) or any(o.place.instrument == market for o in other.open_orders.values()))
+            and (
+                market in other.engine.watches
+                or other.sleeve.position_units(market)
+                or any(o.place.instrument == market for o in other.open_orders.values())
+            )
             for other in self._seats.values()
         )

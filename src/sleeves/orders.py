@@ -193,7 +193,8 @@ class Transfer:
     venue: str = ""
 
     def __attrs_post_init__(self) -> None:
-        if not isinstance(self.id, str) or not isinstance(self.amount, Amount) or not self.amount.units:
+        words = isinstance(self.id, str) and isinstance(self.venue, str)
+        if not words or not isinstance(self.amount, Amount) or not self.amount.units:
             raise InvalidMarket(f"transfer {self.id!r} of {self.amount!r} needs an id and an Amount other than zero")
 
 

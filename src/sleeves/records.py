@@ -73,6 +73,8 @@ class Placed:
 
     at: int
     order: Order
+    by: str = ""
+    """Who ordered it: an engine, a human, or the desk."""
 
 
 @frozen(order=False)

@@ -17,10 +17,11 @@ from attrs import define, field, frozen
 
 from .errors import MissingExtra, VaultError
 from .explain import Waterfall, explain
+from .facts import Liquidated
 from .fold import SleeveFold
 from .ledger import INTERNAL, Entry, EntryKind, Role
 from .market import DAY, Instrument
-from .money import Amount, Asset
+from .money import Amount, Asset, Rounding, divide
 from .orders import Fill, Position
 from .proof import Proof
 from .records import Alert, Marked, Opened, Record, Refusal
@@ -136,13 +137,13 @@ class Story:
 def fold(records: Iterable[Record]) -> Story:
     """Read a journal from its first record to its last."""
     story = Story()
-    last_fill: Fill | None = None
+    last: Fill | Liquidated | None = None
     for record in records:
         story.until = max(story.until, record.at)
         if isinstance(record, Entry):
-            _entry(story, record, last_fill)
-        elif isinstance(record, Fill):
-            last_fill = record
+            _entry(story, record, last)
+        elif isinstance(record, (Fill, Liquidated)):
+            last = record
         elif isinstance(record, Marked):
             _marked(story, record)
         elif isinstance(record, Refusal):
@@ -173,7 +174,7 @@ def _opened(story: Story, record: Opened) -> None:
 _CORE = frozenset({Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT})
 
 
-def _entry(story: Story, entry: Entry, fill: Fill | None) -> None:
+def _entry(story: Story, entry: Entry, fill: Fill | Liquidated | None) -> None:
     touched = None
     for (owner, role, _), asset, units in entry.postings:
         vault = story.vaults.get(owner)
@@ -198,34 +199,39 @@ def _entry(story: Story, entry: Entry, fill: Fill | None) -> None:
     sleeve.fold.apply(entry)
     if transfer:
         _sample(story, sleeve, entry.at)
-    if entry.kind is EntryKind.FILL and fill is not None:
+    if entry.kind in (EntryKind.FILL, EntryKind.LIQUIDATION) and fill is not None:
         made = sleeve.fold.realized - sleeve.fold.fees - before[0]
-        _trip(story, sleeve, fill, owned, made, sleeve.fold.fees - before[1])
+        if isinstance(fill, Fill):
+            story.fills.append((sleeve.fold.name, fill))
+            sleeve.fills += 1
+        if story.since is None:
+            story.since = fill.at
+        _trip(sleeve, fill.instrument, fill.at, owned, made, sleeve.fold.fees - before[1])
     elif entry.kind is EntryKind.SWEEP:
         sleeve.swept.append((entry.at, sleeve.fold.returned - before[2]))
 
 
-def _trip(story: Story, sleeve: SleeveStory, fill: Fill, owned: int, made: int, fees: int) -> None:
-    """Add a fill to the round trip that it belongs to, and close the trip when nothing is left that could be traded.
+def _trip(sleeve: SleeveStory, market: Instrument, at: int, owned: int, made: int, fees: int) -> None:
+    """Add a trade to the round trip that it belongs to, and close the trip when nothing is left that could be traded.
 
-    `owned` is the position before the fill: below zero where facts had oversold it, and then a buy closes.
+    `owned` is the position before it. A trade of contracts that turns a position ends one trip and begins another: its
+    fee is shared by size, rounded against the one that ends; all else that it made was made by the one that ends.
     """
-    market = fill.instrument
-    trip = sleeve._open.setdefault(market.symbol, _Open(fill.at))
-    trip.net += made
-    trip.fees += fees
-    trip.fills += 1
-    sleeve.fills += 1
-    story.fills.append((sleeve.fold.name, fill))
-    if story.since is None:
-        story.since = fill.at
-    closes = owned * fill.side.sign < 0
     left = sleeve.fold.positions.get(market.symbol, 0)
-    if closes and (abs(left) < max(market.lot_units, market.min_qty_units) or (market.contract is not None and left * owned < 0)):
+    turned = market.contract is not None and left * owned < 0
+    paid = divide(fees * abs(owned), abs(owned) + abs(left), Rounding.CEIL) if turned else fees
+    trip = sleeve._open.setdefault(market.symbol, _Open(at))
+    trip.net += made + fees - paid
+    trip.fees += paid
+    trip.fills += 1
+    closes = owned * (left - owned) < 0
+    if closes and (turned or abs(left) < max(market.lot_units, market.min_qty_units)):
         del sleeve._open[market.symbol]
         sleeve.trades.append(
-            Trade(sleeve.fold.name, market.symbol, trip.at, fill.at, sleeve.amount(trip.net), sleeve.amount(trip.fees), trip.fills)
+            Trade(sleeve.fold.name, market.symbol, trip.at, at, sleeve.amount(trip.net), sleeve.amount(trip.fees), trip.fills)
         )
+    if turned:
+        sleeve._open[market.symbol] = _Open(at, paid - fees, fees - paid, 1)
 
 
 def _sample(story: Story, sleeve: SleeveStory, at: int) -> None:

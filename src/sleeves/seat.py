@@ -93,11 +93,11 @@ class SeatView:
     def free(self) -> int:
         sleeve = self._sleeve
         free = sleeve.free_units() + sleeve.pending_units()
-        return free - self._lost() if sleeve.vault.books.perpetuals else free
+        return free - self.lost() if sleeve.vault.books.perpetuals else free
 
-    def _lost(self) -> int:
+    def lost(self) -> int:
         """What open contracts and what is not settled of them have lost, as far as prices are known; never below zero."""
-        lost = -self._sleeve.unsettled_units()
+        lost = -self._sleeve.unsettled_parts()[1]
         for market, qty in self._sleeve.contracts().items():
             book = self._boards.get(market.symbol)
             if book is not None and book.bid:
@@ -202,6 +202,7 @@ class Seat:
         "engine",
         "every",
         "fault",
+        "fence_after",
         "flatten_by",
         "flatten_tries",
         "gates",
@@ -229,6 +230,8 @@ class Seat:
         self.counter = 0
         self.fault: Exception | None = None
         self.flatten_by = ""
+        self.fence_after = 0
+        """When the ring fence tries again, after the venue would not close the contracts."""
         self.flatten_tries: dict[str, int] = {}
         self.refusal: Refusal | None = None
         self.repeats = 0

@@ -32,13 +32,15 @@ class Transfers:
         coins = vault.asset(amount)
         if coins.units <= 0:
             raise VaultError(f"deposit {coins}: the amount must be positive")
-        return self._ask(vault, coins, venue)
+        transfer = self._ask(vault, coins, venue)
+        vault.expect(transfer.id, coins.units)
+        return transfer
 
     def withdraw(
         self,
         vault: CoreVault,
         amount: AmountLike,
-        joint: MarginAccount | None,
+        joints: Sequence[MarginAccount | None],
         venue: str,
         least_health: int,
         *,
@@ -48,12 +50,15 @@ class Transfers:
     ) -> Transfer:
         """Raises `NotEnough` beyond the idle coins, `VaultError` for health that would fall too low or is not known."""
         coins = vault.asset(amount)
-        if joint is None:
-            raise VaultError(f"withdraw {coins}: a contract of {vault.owner} has no fresh price, so its health is not known")
-        after = health_bp(without(joint, coins))
-        if joint.contracts and after < least_health * 100:
-            now = decimal_text(health_bp(joint), 2)
-            raise VaultError(f"withdraw {coins}: health would go from {now} to {decimal_text(after, 2)}, below {least_health}")
+        if type(least_health) is not int or not 0 <= least_health <= 100:
+            raise VaultError(f"least_health {least_health!r} must be a whole number from 0 to 100")
+        for joint in joints:
+            if joint is None:
+                raise VaultError(f"withdraw {coins}: a contract or collateral has no fresh price, so its health is not known")
+            after = health_bp(without(joint, coins))
+            if joint.contracts and after < least_health * 100:
+                now = decimal_text(health_bp(joint), 2)
+                raise VaultError(f"withdraw {coins}: health would go from {now} to {decimal_text(after, 2)}, below {least_health}")
         transfer = self._ask(vault, -coins, venue)
         try:
             vault.send(coins, transfer.id, by=by, why=why, at=at)
@@ -70,16 +75,19 @@ class Transfers:
 
     def done(self, fact: Transferred) -> CoreVault | None:
         """Book what came or left, and say in which vault; None when it belongs to no one vault here."""
-        asked = self._asked.pop(fact.id, None)
+        asked = self._asked.get(fact.id)
         vaults = [vault for vault in self._vaults if vault.asset == fact.amount.asset] if asked is None else [asked]
         if len(vaults) != 1 or vaults[0].asset != fact.amount.asset:
             return None
         vaults[0].transferred(fact, by=fact.venue or "venue")
+        self._asked.pop(fact.id, None)
         return vaults[0]
 
     def refused(self, event: TransferRefused) -> CoreVault | None:
         """What set out stays: say in which vault; None when nobody here asked for it."""
-        vault = self._asked.pop(event.id, None)
+        vault = self._asked.get(event.id)
         if vault is not None:
             vault.take_back(event.id, why=event.reason, at=event.at)
+            vault.forget(event.id)
+            del self._asked[event.id]
         return vault

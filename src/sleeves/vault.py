@@ -14,7 +14,7 @@ those is a record in the journal.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from attrs import frozen
@@ -128,6 +128,8 @@ class Sleeve(_Stateful):
         self._free = Account(name, Role.FREE)
         self._pending = Account(vault.owner, Role.IDLE, name)
         self._trading: dict[str, Account] = {}
+        self.losing: Callable[[], int] | None = None
+        """What its contracts have lost so far, open ones at the latest prices; set by the desk, which knows them."""
 
     # -- in units, for the desk ---------------------------------------------------------------------------------------
 
@@ -166,9 +168,16 @@ class Sleeve(_Stateful):
             return self.vault.books.ledger.total(self.name, Role.UNSETTLED, self.vault.asset)
         return self.vault.books.ledger.units(Account(self.name, Role.UNSETTLED, instrument.symbol), instrument.quote)
 
+    def unsettled_parts(self) -> tuple[int, int]:
+        """What it is owed by the venue for some contracts, and what it owes for others (below zero): never set off."""
+        code = self.vault.asset.code
+        parts = [u for account, asset, u in self.vault.books.ledger.cells(self.name) if account[1] is Role.UNSETTLED and asset == code]
+        return sum(u for u in parts if u > 0), sum(u for u in parts if u < 0)
+
     def loose_units(self) -> int:
-        """Free coins less what it owes the venue for losses that are not settled yet; at least 0."""
-        return max(0, self.free_units() + min(0, self.unsettled_units()))
+        """Free coins less what it owes the venue for losses that are not settled yet, or not even realized; at least 0."""
+        lost = 0 if self.losing is None else self.losing()
+        return max(0, self.free_units() - max(lost, -self.unsettled_parts()[1]))
 
     def cost_units(self) -> int:
         """What its open positions cost in coins; contracts cost nothing."""
@@ -191,7 +200,7 @@ class Sleeve(_Stateful):
 
     def next_sweep(self) -> Sweep:
         """What its policy would sweep if it were flat now. A gain that the venue has not settled yet is no cash to sweep."""
-        settled = self.balance_units() - max(0, self.unsettled_units())
+        settled = self.balance_units() - self.unsettled_parts()[0]
         return self.policy.sweep(settled, self.allocation_units(), self.high_water_units(), self.loose_units(), self.vault.asset)
 
     # -- in amounts, for people ---------------------------------------------------------------------------------------
@@ -396,6 +405,9 @@ class CoreVault(_Stateful):
         self.cap = None if cap is None else asset(cap).units
         self.volatility_ppm: int | None = None
         self._most_brought = 0
+        self._expected: dict[str, int] = {}
+        self._observed: dict[str, int] = {}
+        """By transfer, what a look at the wallet has found of it before it was told."""
         self._sleeves: dict[str, Sleeve] = {}
         self._idle = Account(self.owner, Role.IDLE)
         self._tradeable = Account(self.owner, Role.TRADEABLE)
@@ -446,9 +458,14 @@ class CoreVault(_Stateful):
     def earmarked_units(self) -> int:
         return self.books.ledger.total(self.owner, Role.IDLE, self.asset) - self._units(self._idle)
 
+    def owed_units(self) -> int:
+        """What sleeves that are overdrawn lack: others count on coins that idle ones have to stand for."""
+        return sum(max(0, -sleeve.free_units()) for sleeve in self._sleeves.values())
+
     def remaining_units(self) -> int:
         promised = self.allocated_units() + self.earmarked_units()
-        return max(0, min(self.tradeable_units() - promised, self._units(self._idle) - self._reserve_gap()))
+        spare = self._units(self._idle) - self._reserve_gap() - self.owed_units()
+        return max(0, min(self.tradeable_units() - promised, spare))
 
     def _reserve_gap(self) -> int:
         """What the reserve still lacks: it is cured before anything is allocated."""
@@ -574,8 +591,12 @@ class CoreVault(_Stateful):
             raise VaultError(f"allocate {self._amount(units)} to {name}: the amount must be positive; use reclaim to take back")
         if units and self.short():
             raise VaultError(f"nothing can be allocated to {name} while {-self.suspense} is missing in suspense")
-        if units > self.remaining_units():
-            raise NotEnough(f"allocate {self._amount(units)} to {name}: only {self.remaining} remains to allocate", self.remaining)
+        own = self._sleeves.get(name)
+        promised = self.allocated_units() + self.earmarked_units()
+        spare = self._units(self._idle) - self._reserve_gap() - self.owed_units() + (0 if own is None else max(0, -own.free_units()))
+        most = self._amount(max(0, min(self.tradeable_units() - promised, spare)))
+        if units > most.units:
+            raise NotEnough(f"allocate {self._amount(units)} to {name}: only {most} remains to allocate", most)
 
     def land(self, sleeve: Sleeve, *, by: str = "desk", at: int | None = None) -> int:
         """Hand over what was set aside for the sleeve's next buy. Returns the units that arrived."""
@@ -690,22 +711,61 @@ class CoreVault(_Stateful):
             raise VaultError(f"a wallet cannot hold {self.asset(balance)}")
         at = self.books.time(at)
         change = units - self.coins.units
+        matched, known, records = self._of_transfers(change, at=at, by=by)
         if change > 0:
-            self._found(change, at=at, by=by, why=why)
-        elif change < 0:
-            self._lost(-change, at=at, by=by, why=why)
+            records += self._finding(change, at=at, by=by, why=why)
+        elif change < known:
+            records += self._losing(known - change, at=at, by=by, why=why)
+        self.books.post(*records)
+        self._observed |= matched
+        self._most_brought = max(self._most_brought, self._brought_units())
         return self._amount(change)
+
+    def _of_transfers(self, change: int, *, at: int, by: str) -> tuple[dict[str, int], int, list[Record]]:
+        """What of a change belongs to transfers that are asked for and not told yet: the venue may act before it speaks.
+
+        By id, all that was then seen of each; how much of the change that is; and what books coins that left their way.
+        """
+        matched: dict[str, int] = {}
+        records: list[Record] = []
+        left = change
+        if change > 0:
+            for name, units in self._expected.items():
+                part = min(left, units - self._observed.get(name, 0))
+                if part > 0:
+                    matched[name] = self._observed.get(name, 0) + part
+                    left -= part
+        else:
+            for account, asset, units in self.books.ledger.cells(self.owner):
+                part = min(-left, units) if account.role is Role.IN_TRANSIT and asset == self.asset.code else 0
+                if part > 0:
+                    matched[account.of] = self._observed.get(account.of, 0) - part
+                    left += part
+                    records.append(booking.gone(self.owner, self.asset, account.of, part, at=at, by=by, ref=account.of))
+        return matched, change - left, records
+
+    def expect(self, transfer: str, units: int) -> None:
+        """A deposit was asked for: what is found of it before it is told is not found again when it is."""
+        self._expected[transfer] = units
+
+    def forget(self, transfer: str) -> None:
+        """A transfer is done with, either way."""
+        self._expected.pop(transfer, None)
+        self._observed.pop(transfer, None)
 
     def send(self, amount: AmountLike, transfer: str, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
         """Set idle coins out on their way from the wallet, under the id of the transfer; nobody can be given them now.
 
         Raises `NotEnough` beyond the idle coins that are set aside for no sleeve, `VaultError` for an id in use.
         """
-        units, idle = self.asset(amount).units, max(0, self._units(self._idle))
+        units, idle = self.asset(amount).units, max(0, self._units(self._idle) - self._reserve_gap() - self.owed_units())
         if units <= 0:
             raise VaultError(f"send {self.asset(amount)}: the amount must be positive")
+        if self.short():
+            raise VaultError(f"nothing can be sent from {self.owner} while {-self.suspense} is missing in suspense")
         if units > idle:
-            raise NotEnough(f"send {self._amount(units)} from {self.owner}: only {self._amount(idle)} is idle", self._amount(idle))
+            loose = self._amount(idle)
+            raise NotEnough(f"send {self._amount(units)} from {self.owner}: only {loose} is idle and stands for nothing else", loose)
         if self.on_its_way(transfer).units:
             raise VaultError(f"transfer {transfer} is on its way already")
         self.books.post(booking.send(self.owner, self.asset, transfer, units, at=self.books.time(at), by=by, why=why))
@@ -723,20 +783,26 @@ class CoreVault(_Stateful):
 
     def transferred(self, fact: Transferred, *, by: str = "venue") -> None:
         """Coins came in, or left, as the venue says: a fact. What left without having set out is missing, see `observe_balance`."""
-        units = self.asset(fact.amount).units
-        if units > 0:
-            self._found(units, at=fact.at, by=by, why=fact.key, fact=fact)
-            return
-        left = -units
-        sent = min(left, self.on_its_way(fact.id).units)
+        left = self.asset(fact.amount).units - self._observed.get(fact.id, 0)
+        at, way = fact.at, self.on_its_way(fact.id).units
         records: list[Record] = [fact]
-        if sent:
-            records.append(booking.gone(self.owner, self.asset, fact.id, sent, at=fact.at, by=by, ref=fact.key))
+        if left > 0:
+            records += self._finding(left, at=at, by=by, why=fact.key)
+        elif left < 0:
+            sent = min(-left, way)
+            if sent:
+                records.append(booking.gone(self.owner, self.asset, fact.id, sent, at=at, by=by, ref=fact.key))
+            if way > sent:
+                records.append(booking.send(self.owner, self.asset, fact.id, sent - way, at=at, by=by, why="less left than set out"))
+            if -left > sent:
+                records += self._losing(-left - sent, at=at, by=by, why=fact.key)
         self.books.post(*records)
-        if left > sent:
-            self._lost(left - sent, at=fact.at, by=by, why=fact.key)
+        self.books.facts[fact.key] = fact
+        self._most_brought = max(self._most_brought, self._brought_units())
+        self.forget(fact.id)
 
-    def _found(self, units: int, *, at: int, by: str, why: str, fact: Transferred | None = None) -> None:
+    def _finding(self, units: int, *, at: int, by: str, why: str) -> list[Record]:
+        """What books new coins: they make good what is missing, the rest is idle, and the reserve is filled from it."""
         cures: dict[str, int] = {}
         left = units
         for account, amount in self.books.ledger.accounts(self.owner):
@@ -745,10 +811,13 @@ class CoreVault(_Stateful):
                 left -= cures[account.of]
         brought = self._brought_units() + units
         grows = 0 if self.cap is None else self._growth(min(left, brought - self._most_brought), units)
-        facts = () if fact is None else (fact,)
-        self.books.post(*facts, booking.deposit(self.owner, self.asset, units, cures, grows, at=at, by=by, why=why))
-        self._most_brought = max(self._most_brought, brought)
-        self._fill_reserve_if_short(at=at, by=by)
+        records: list[Record] = [booking.deposit(self.owner, self.asset, units, cures, grows, at=at, by=by, why=why)]
+        if self.reserve_rule is not None:
+            lacks = self.reserve_rule.target(self.total.units + units, self.volatility_ppm) - self.reserve_units()
+            fills = min(max(0, lacks), max(0, self._units(self._idle) + left))
+            if fills:
+                records.append(booking.reserve(self.owner, self.asset, fills, at=at, by=by, why=f"reserve {self.reserve_rule}"))
+        return records
 
     def _brought_units(self) -> int:
         """All that came in from outside since the vault was opened, less all that left."""
@@ -762,12 +831,8 @@ class CoreVault(_Stateful):
         cap = total - kept if self.cap is None else min(self.cap, total - kept)
         return max(0, min(fresh, cap - self.tradeable_units()))
 
-    def _fill_reserve_if_short(self, *, at: int, by: str) -> None:
-        gap = min(self._reserve_gap(), max(0, self._units(self._idle)))
-        if gap:
-            self.books.post(booking.reserve(self.owner, self.asset, gap, at=at, by=by, why=f"reserve {self.reserve_rule}"))
-
-    def _lost(self, units: int, *, at: int, by: str, why: str) -> None:
+    def _losing(self, units: int, *, at: int, by: str, why: str) -> list[Record]:
+        """What books coins that are missing: idle ones go first, then what is set aside, then the reserve."""
         left = units
         idle = min(left, max(0, self._units(self._idle)))
         left -= idle
@@ -787,7 +852,7 @@ class CoreVault(_Stateful):
         if left:
             text = f"the wallet lacks {self._amount(left)} of what is promised to sleeves; no new risk until it is back"
             records.append(Alert(at, Level.CRITICAL, self.owner, "shortfall", text))
-        self.books.post(*records, entry)
+        return [*records, entry]
 
     def cure(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> Amount:
         """Make a shortfall good out of the vault's own idle coins and reserve. Returns what is still missing."""
