@@ -32,6 +32,19 @@ class Books:
     the same journal each time.
     """
 
+    __slots__ = (
+        "_clock",
+        "changes",
+        "desk",
+        "facts",
+        "instruments",
+        "journal",
+        "ledger",
+        "now",
+        "perpetuals",
+        "wallets",
+    )
+
     def __init__(self, journal: Journal | None = None, *, clock: Callable[[], int] | None = None) -> None:
         self.ledger = Ledger()
         self.journal: Journal = Memory() if journal is None else journal

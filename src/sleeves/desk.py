@@ -71,6 +71,30 @@ class Desk:
     health of the account that a vault's sleeves share falls below the levels of `health_alerts`, the lowest as critical.
     """
 
+    __slots__ = (
+        "_bands",
+        "_blotter",
+        "_boards",
+        "_closes",
+        "_collateral",
+        "_flattening",
+        "_ground",
+        "_mark_at",
+        "_netting",
+        "_seats",
+        "_steps",
+        "_tables",
+        "_transfers",
+        "_vaults",
+        "_watchers",
+        "allowance",
+        "books",
+        "faults",
+        "mark_every",
+        "most_leverage_bp",
+        "treasury",
+    )
+
     def __init__(
         self,
         *vaults: CoreVault,
@@ -101,7 +125,8 @@ class Desk:
         self._tables: list[Book] = []
         self._watchers: list[list[Seat]] = []
         self._blotter = Blotter()
-        self._ground = Ground(self._boards, check_collateral(collateral), self.allowance, self._orders_of, self._blotter.left, self.books)
+        self._collateral = check_collateral(collateral)
+        self._ground = Ground(self._boards, self._collateral, self.allowance, self._orders_of, self._blotter.left, self.books)
         for vault in vaults:
             if vault.asset(settle_above).units < 0:
                 raise VaultError(f"settle_above {settle_above} must not be negative")
@@ -109,6 +134,7 @@ class Desk:
         if any(type(one) is not int or not 0 <= one <= 100 for one in levels):
             raise VaultError(f"health_alerts {health_alerts!r} must be whole numbers from 0 to 100")
         self._netting = Netting(vaults, self._seats, self._boards, self._ground, str(settle_above), levels, self)
+        self._bands = self._netting.bands
         self._transfers = Transfers(vaults)
         self._flattening: set[str] = set()
         self._mark_at = 0
@@ -200,8 +226,8 @@ class Desk:
         if now >= self._mark_at:
             self.mark(now)
         commands: list[Command] | None = None
-        if index in self._netting.bands:
-            commands = self._netting.watch(book, now) or None
+        if self._bands:
+            commands = self._look(book, now) or None
         for seat in self._watchers[index]:
             if now < seat.wake:
                 continue
@@ -231,6 +257,14 @@ class Desk:
             if seat.fault is not None:
                 commands = [*(commands or ()), *self.cancel_opening(seat)]
         return NOTHING if commands is None else commands
+
+    def _look(self, book: Book, now: int) -> list[Command]:
+        """A price while contracts are open: of one of them, or of a coin that stands behind them."""
+        if book.index in self._bands:
+            return self._netting.watch(book, now)
+        if book.instrument.contract is None and book.instrument.base.code in self._collateral:
+            return [command for index in list(self._bands) for command in self._netting.watch(self._tables[index], now)]
+        return []
 
     def step(self, event: Event) -> Sequence[Command]:
         """Take in one event; returns the commands to carry out, in order.

@@ -244,6 +244,11 @@ class Matcher:
         """The price goes on to this instant, in straight lines; orders and cancels that arrive on its way meet it there."""
         if self._live:
             self._meet(self._since, self.last)
+        elif self.net is None and self._book is None and self.legs and until >= self.legs[-1][2]:
+            self._since = until  # nothing can happen on the way
+            self._point(until, self.legs[-1][3])
+            self.legs = []
+            return
         while self.legs:
             begin, start, end, there = self.legs[0]
             stop = min(end, until)
