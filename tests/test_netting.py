@@ -672,6 +672,39 @@ def test_a_bankruptcy_pays_the_debtor_whichever_contract_it_names():
     assert h.b.returned == USDC.zero
 
 
+def test_a_bankruptcy_is_booked_once_however_often_it_is_told():
+    h = House()
+    h.trade(h.a, Side.BUY, "90")
+    liquidated(h, "-90", "70")
+    fact = Bankrupted(h.desk.books.now, PERP, USDC("700").units, "b", "v")
+    h.desk.step(fact)
+    h.desk.step(fact)
+    assert h.a.balance == -USDC("1000")
+
+
+def test_a_liquidation_cancels_what_would_open_again():
+    h = House(total="6000", allocate="1000")
+    h.trade(h.a, Side.BUY, "50")
+    more = h.wish(h.a, Side.BUY, "10", limit=PERP.price("90"))
+    assert CancelOrder(more.order) in liquidated(h, "-20", "95")
+    assert h.a.position(PERP) == SOL("30")
+
+
+def test_coins_that_left_unasked_cancel_orders_that_would_open():
+    h = House()
+    order = h.wish(h.a, Side.BUY, "10", limit=PERP.price("90"))
+    assert h.desk.step(Transferred(h.desk.books.now, -USDC("300"), "stranger", "v")) == [CancelOrder(order.order)]
+
+
+def test_a_withdrawal_that_was_not_sent_is_not_waited_for():
+    h = House(total="2500")
+    with pytest.raises(NotEnough):
+        h.desk.withdraw(h.vault, "501", by="ann")
+    (transfer,) = h.desk.withdraw(h.vault, "400", by="ann")
+    h.desk.step(TransferRefused(h.desk.books.now, "main-transfer-1", "no"))
+    assert h.vault.in_transit == (USDC.zero if transfer.id == "main-transfer-1" else USDC("400"))
+
+
 def test_a_bankruptcy_that_no_sleeve_owes_is_said_and_not_booked():
     h = House()
     h.trade(h.a, Side.BUY, "10")

@@ -327,8 +327,12 @@ class Perps(RuleBasedStateMachine):
         if hasattr(self, "desk"):
             proof = self.desk.check(deep=True)
             assert proof.holds, str(proof)
-            for sleeve in self.sleeves:
-                assert self.desk.explain(sleeve).exact or sleeve.position(MARKET).units
+            self.desk.mark(self.desk.books.now + 1)
+            for sleeve, fold in zip(self.sleeves, self.folds, strict=True):
+                waterfall = self.desk.explain(sleeve)
+                assert waterfall.exact
+                assert waterfall.end == sleeve.equity(self.desk.marks())
+                assert (fold.balance, fold.funding) == (sleeve.balance.units, sleeve.funding.units)
 
 
 RUNS = int(os.environ.get("SLEEVES_LAW_RUNS", "500"))

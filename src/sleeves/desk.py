@@ -269,8 +269,9 @@ class Desk:
     def step(self, event: Event) -> Sequence[Command]:
         """Take in one event; returns the commands to carry out, in order.
 
-        Facts may come twice, late or in any order: each is booked once, and coins and net profit end the same. What
-        was realized and swept on the way follows the order in which they were told, as average cost does. Raises
+        Facts may come twice, late or in any order: each is booked once, and coins and net profit end the same. A fact
+        about contracts that nobody is found for is told as an alert and tried again after the next fill. What was
+        realized and swept on the way follows the order in which they were told, as average cost does. Raises
         `TypeError` for what is no event.
         """
         if type(event) is Quote:
