@@ -336,6 +336,26 @@ def test_an_order_by_hand_passes_the_same_gates():
         h.desk.order(h.a, Place(PERP, Side.BUY, SOL("1").units), by="ann")
 
 
+def test_what_is_asked_of_the_wrong_kind_says_which_kind_it_wants():
+    h = House()
+    place = Place(PERP, Side.BUY, 10**7)
+    for wrong, what in (
+        (lambda: h.desk.close("a", PERP, by="ann"), "no sleeve with an engine"),
+        (lambda: h.desk.close(h.a, "SOL-PERP", by="ann"), "in an Instrument"),
+        (lambda: h.desk.what_if(place, h.vault), "a Place and a Sleeve"),
+        (lambda: h.desk.what_if(h.a, h.a), "a Place and a Sleeve"),
+        (lambda: h.desk.exposure(h.a), "no core vault"),
+        (lambda: h.desk.withdraw(h.a, "1", by="ann"), "no core vault"),
+        (lambda: h.desk.deposit(h.a, "1"), "no core vault"),
+        (lambda: h.desk.withdraw(h.vault, "0", by="ann"), "must be positive"),
+        (lambda: h.desk.withdraw(h.vault, "-1", by="ann"), "must be positive"),
+    ):
+        with pytest.raises(VaultError, match=what):
+            wrong()
+    with pytest.raises(InvalidMarket, match="no perpetual"):
+        h.desk.settle("SOL-PERP")
+
+
 def test_only_a_perpetual_is_settled():
     h = House()
     assert h.desk.settle(PERP) == [SettlePnl(PERP)]
@@ -1183,8 +1203,15 @@ def test_the_inventory_shows_margin_and_what_is_unsettled():
     h = House()
     h.trade(h.a, Side.BUY, "10")
     h.pays("-0.1%")
-    places = {x.place: x.amount for x in h.desk.inventory().holdings if x.sleeve == "a"}
-    assert places == {"free": USDC("900"), "margin": USDC("100"), "unsettled": USDC("1")}
+    h.quote("101")
+    held = [x for x in h.desk.inventory().holdings if x.sleeve == "a"]
+    assert {x.place: x.value for x in held} == {
+        "free": USDC("900"),
+        "margin": USDC("100"),
+        "unsettled": USDC("1"),
+        "unrealized SOL-PERP": USDC("10"),
+    }
+    assert sum(x.value.units for x in held) == h.a.equity(h.desk.marks()).units
 
 
 def test_orders_know_that_they_are_netted_when_read_back():

@@ -217,7 +217,7 @@ class Desk:
     def quote(self, index: int, now: int, bid: int, ask: int) -> Sequence[Command]:
         """A price, by scalars: the hot path. `replay` calls this, and so does `step` for a `Quote`."""
         book = self._tables[index]
-        book.before = book.at
+        book.before = book.at or now
         book.at = now
         book.bid = bid
         book.ask = ask
@@ -557,8 +557,10 @@ class Desk:
         Raises `VaultError` when the sleeve has no engine here, `WrongStatus` while it is killed.
         """
         seat = self._seat(sleeve)
-        if not isinstance(place, Place) or not isinstance(by, str) or not by.strip():
-            raise VaultError(f"an order by hand is a Place by somebody, not {place!r} by {by!r}")
+        if not isinstance(place, Place):
+            raise VaultError(f"an order by hand is a Place, not {place!r}")
+        if not isinstance(by, str) or not by.strip():
+            raise VaultError(f"an order by hand is by somebody, not by {by!r}")
         if sleeve.own_status is Status.HALTED:
             raise WrongStatus(f"sleeve {sleeve.name} is halted: revive it")
         now = self.books.time(at)
@@ -578,25 +580,30 @@ class Desk:
         What is then unsettled of contracts is settled. Raises what `order` raises, and `NotEnough` when there is nothing
         to close.
         """
-        seat, qty = self._seat(sleeve), sleeve.position_units(instrument)
+        seat = self._seat(sleeve)
+        if not isinstance(instrument, Instrument):
+            raise VaultError(f"a position is in an Instrument, not in {instrument!r}")
+        qty = sleeve.position_units(instrument)
         side = Side.BUY if qty < 0 else Side.SELL
         ordered = [o for o in seat.open_orders.values() if o.place.side is side and o.place.instrument == instrument]
         left = abs(qty) - sum(map(self._blotter.left, ordered))
         left = instrument.round_qty(left) if left > 0 else 0
         if not left:
             position = sleeve.position(instrument)
-            raise NotEnough(f"{sleeve.name} has {position} of {instrument}, and nothing of it left to close", position)
+            closing = ", ".join(order.id for order in ordered)
+            what = f"nothing of it left to close: {closing} does already" if closing and qty else "nothing of it to close"
+            raise NotEnough(f"{sleeve.name} has {position} of {instrument}, and {what}", position)
         return self.order(sleeve, Place(instrument, side, left, reduce_only=True, why="close"), by=by, at=at)
 
     def settle(self, instrument: Instrument) -> Sequence[Command]:
         """Have the venue settle what is unsettled of a perpetual. Raises `InvalidMarket` for what is none."""
-        if instrument.contract is None:
+        if not isinstance(instrument, Instrument) or instrument.contract is None:
             raise InvalidMarket(f"{instrument} is no perpetual: nothing of it is ever unsettled")
         return [SettlePnl(instrument)]
 
     def deposit(self, vault: CoreVault, amount: AmountLike, *, venue: str = "") -> Sequence[Command]:
         """Bring coins into the account of a vault's wallet. The books change when the venue says that they came."""
-        self._sleeves(vault)
+        self._check_vault(vault)
         return [self._transfers.deposit(vault, amount, venue)]
 
     def withdraw(
@@ -612,10 +619,10 @@ class Desk:
     ) -> Sequence[Command]:
         """Take idle coins out of the account of a vault's wallet; they are on their way until the venue says that they left.
 
-        Raises `NotEnough` beyond the idle coins, and `VaultError` when the account's health would fall below
+        Raises `NotEnough` beyond the idle coins that stand for nothing else, and `VaultError` when the account's health would fall below
         `least_health`, or is not known because a contract has no price.
         """
-        self._sleeves(vault)
+        self._check_vault(vault)
         joints = [self._ground.joint(one) for one in self._vaults if one.wallet == vault.wallet]
         return [self._transfers.withdraw(vault, amount, joints, venue, least_health, by=by, why=why, at=at)]
 
@@ -739,6 +746,11 @@ class Desk:
                 cancels.append(CancelOrder(order))
         return cancels
 
+    def _check_vault(self, vault: CoreVault) -> None:
+        if not isinstance(vault, CoreVault):
+            raise VaultError(f"{vault!r} is no core vault")
+        self._sleeves(vault)
+
     def _sleeves(self, target: Sleeve | CoreVault) -> list[Sleeve]:
         """The sleeve, or the vault's sleeves. Raises `VaultError` for what is not of this desk."""
         if isinstance(target, CoreVault) and any(target is vault for vault in self._vaults):
@@ -773,9 +785,9 @@ class Desk:
         return commands
 
     def _seat(self, sleeve: Sleeve) -> Seat:
-        seat = self._seats.get(sleeve.name)
+        seat = self._seats.get(sleeve.name) if isinstance(sleeve, Sleeve) else None
         if seat is None or seat.sleeve is not sleeve:
-            raise VaultError(f"sleeve {sleeve.name} has no engine at this desk")
+            raise VaultError(f"{sleeve!r} is no sleeve with an engine at this desk")
         return seat
 
     # -- asking ------------------------------------------------------------------------------------------------------
@@ -808,7 +820,7 @@ class Desk:
 
         Raises `VaultError` while a contract has no price.
         """
-        self._sleeves(vault)
+        self._check_vault(vault)
         return self._ground.footing(vault)
 
     def what_if(self, place: Place, sleeve: Sleeve) -> WhatIf:
@@ -816,6 +828,8 @@ class Desk:
 
         Nothing is ordered and no gate is asked. Raises `VaultError` while its instrument, or a contract, has no price.
         """
+        if not isinstance(sleeve, Sleeve) or not isinstance(place, Place):
+            raise VaultError(f"what_if is asked of a Place and a Sleeve, not of {place!r} and {sleeve!r}")
         self._sleeves(sleeve)
         return self._ground.what_if(sleeve, place)
 

@@ -100,7 +100,7 @@ def quote(place: Place, view: View, vault: EngineVault) -> Refusal | None:
 
 @frozen
 class PriceAge:
-    """The instrument's price must have been seen within `age_ns`."""
+    """The instrument's price must have been seen within `age_ns`, or within twice the step of its feed, see `Book.stale`."""
 
     age_ns: int = MINUTE
 
@@ -108,9 +108,9 @@ class PriceAge:
         book = view.book_of(place.instrument)
         if book is None:
             return refuse("price_age", "no_price", place, view, vault)
-        age = view.now - book.at
-        if 0 <= age <= self.age_ns:
+        if not book.stale(view.now, self.age_ns):
             return None
+        age = view.now - book.at
         return refuse("price_age", "stale_price", place, view, vault, age_s=age / SECOND, limit_s=self.age_ns / SECOND)
 
 

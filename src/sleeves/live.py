@@ -84,7 +84,8 @@ async def _carry(desk: Desk, commands: Sequence[Command], heard_from: Venue | No
     while waiting:
         command = waiting.pop(0)
         named = _venue_of(command)
-        venue = by_name.get(named, heard_from if not named or len(by_name) == 1 else None)
+        alone = len(by_name) == 1 and not isinstance(command, Transfer)
+        venue = by_name.get(named, heard_from if not named or alone else None)
         event = await _send(desk, command, venue)
         if event is not None:
             waiting.extend(desk.step(event))

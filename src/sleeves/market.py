@@ -216,6 +216,8 @@ class Instrument:
         """A price in price units that need not lie on the tick, such as an oracle's: text is rounded half-even to a unit."""
         if type(price) is int and price > 0:
             return price
+        if isinstance(price, float):
+            raise InvalidMarket(f"price {price!r} of {self.symbol} is a float: write it as text, '{price!r}'")
         try:
             exact = Decimal(price) if isinstance(price, (str, Decimal)) else Decimal("NaN")
         except ArithmeticError:
@@ -337,7 +339,10 @@ class Book:
         return self.bid > 0
 
     def stale(self, now: int, age_ns: int = MINUTE) -> bool:
-        """Whether its price is older than this, and than twice the step between its last two prices; or from the future."""
+        """Whether its price is older than this, and than twice the step between its last two prices; or from the future.
+
+        So a feed of bars is as fresh as its bars are long.
+        """
         age = now - self.at
         return age < 0 or (age > age_ns and age > 2 * (self.at - self.before))
 
@@ -407,7 +412,7 @@ class FundingRate:
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.instrument, Instrument) or self.instrument.contract is None:
-            raise InvalidMarket(f"funding is paid on a perpetual, not on {self.instrument!r}")
+            raise InvalidMarket(f"funding is paid on a perpetual, not on {self.instrument}")
         for name, value, least in (("at", self.at, 0), ("price", self.price, 1), ("every", self.every, 1)):
             if type(value) is not int or value < least:
                 raise InvalidMarket(f"funding of {self.instrument}: {name} {value!r} must be a whole number, at least {least}")

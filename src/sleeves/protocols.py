@@ -92,7 +92,10 @@ class View(Protocol):
         """This sleeve's open orders, oldest first."""
 
     def affordable(self, instrument: Instrument, money: int | Amount | None = None) -> int:
-        """The most base units that a buy at market can be for, with its allowances, from free money or a part of it.
+        """The most base units that an order at market can be for, with its allowances, from free money or a part of it.
+
+        Of contracts that is as much as the money is margin for, with the default terms some nine times its worth.
+        `instrument.affordable(money, price)` is what it is worth once.
 
         The part in units of the vault's asset, or as an amount: `USD("500")`.
         """

@@ -22,9 +22,9 @@ from .fold import SleeveFold
 from .ledger import INTERNAL, Entry, EntryKind, Role
 from .market import DAY, Instrument
 from .money import Amount, Asset, Rounding, divide
-from .orders import Fill, Position
+from .orders import Fill, OrderStatus, Position
 from .proof import Proof
-from .records import Alert, Marked, Opened, Record, Refusal
+from .records import Alert, Marked, Opened, OrderUpdate, Record, Refusal
 from .risk import drawdown, returns, sharpe, sortino
 from .vault import Sleeve
 
@@ -97,6 +97,8 @@ class SleeveStory:
     """The number of samples before the first mark: pictures begin there."""
     trades: list[Trade] = field(factory=list)
     refusals: dict[str, int] = field(factory=dict)
+    lost: dict[str, int] = field(factory=dict)
+    """Orders that the venue rejected, or canceled unasked, by reason."""
     swept: list[tuple[int, int]] = field(factory=list)
     """(at, units) of each sweep."""
     fills: int = 0
@@ -149,6 +151,10 @@ def fold(records: Iterable[Record]) -> Story:
         elif isinstance(record, Refusal):
             refusals = story.sleeves[record.sleeve].refusals
             refusals[record.reason] = refusals.get(record.reason, 0) + record.times
+        elif isinstance(record, OrderUpdate):
+            if record.status in (OrderStatus.CANCELED, OrderStatus.REJECTED) and record.reason != "requested":
+                lost = story.sleeves[record.order_id.rpartition("-")[0]].lost
+                lost[f"{record.status}: {record.reason}"] = lost.get(f"{record.status}: {record.reason}", 0) + 1
         elif isinstance(record, Opened):
             _opened(story, record)
         elif isinstance(record, Alert):
@@ -454,6 +460,8 @@ class Report:
         played = [tape.instrument.symbol for tape in self.tapes]
         for tape in self.tapes:
             rare = [f"{len(tape.funding)} funding rates"] * bool(tape.funding) + [f"{len(tape.depths)} books"] * bool(tape.depths)
+            if tape.outside:
+                lines.append(f"data: {tape.outside} funding rates or books of {tape.instrument.symbol} lie outside of the tape, left out")
             lines.append(" with ".join([f"data: {len(tape):,} rows of {tape.instrument.symbol} from {tape.name}", *rare]))
             lines += [f"data: {line}" for line in str(tape.repairs).splitlines() if line]
         if self.rules is not None:
@@ -467,9 +475,11 @@ class Report:
         for name, sleeve in self.story.sleeves.items():
             if sleeve.idle:
                 lines.append(f"{name}: idle, {sleeve.idle}")
-            elif played and sleeve.watches and not set(sleeve.watches) & set(played):
-                lines.append(f"{name}: its engine watches {' and '.join(sleeve.watches)}, which this tape does not have")
+            missing = [symbol for symbol in sleeve.watches if symbol not in played]
+            if played and missing and not sleeve.idle:
+                lines.append(f"{name}: its engine watches {' and '.join(missing)}, which no tape of this run has")
             lines += [f"{name}: refused {times}x for {reason}" for reason, times in sorted(sleeve.refusals.items())]
+            lines += [f"{name}: {times} orders {reason}" for reason, times in sorted(sleeve.lost.items())]
         lines += [f"alert {alert.code} ({alert.subject}): {alert.text}" for alert in self.story.alerts]
         return lines
 

@@ -52,6 +52,9 @@ class Transfers:
         coins = vault.asset(amount)
         if type(least_health) is not int or not 0 <= least_health <= 100:
             raise VaultError(f"least_health {least_health!r} must be a whole number from 0 to 100")
+        if coins.units <= 0:
+            raise VaultError(f"withdraw {coins}: the amount must be positive")
+        vault.check_sendable(coins)
         for joint in joints:
             if joint is None:
                 raise VaultError(f"withdraw {coins}: a contract or collateral has no fresh price, so its health is not known")

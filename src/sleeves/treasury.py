@@ -28,7 +28,7 @@ class Holding:
     sleeve: str
     engine: str
     place: str
-    """idle, set aside, reserve, suspense, free, held, margin, unsettled or in transit."""
+    """idle, set aside, reserve, suspense, free, held, margin, unsettled, in transit, or unrealized of a contract."""
     amount: Amount
     value: Amount | None
     age_ns: int | None
@@ -161,7 +161,20 @@ class Treasury:
                 continue
             value, age = _value(Amount(units, asset), vault.asset, marks, now)
             found.append(Holding(vault.owner, sleeve, engine, place, Amount(units, asset), value, age))
+        if sleeve:
+            found += _unrealized(vault, sleeve, engine, marks, now)
         return found
+
+
+def _unrealized(vault: CoreVault, sleeve: str, engine: str, marks: Mapping[str, Mark], now: int) -> list[Holding]:
+    """What each open contract has won or lost at its mark: a contract is no coin, and worth what it has made."""
+    found = []
+    for market in vault.sleeves[sleeve].contracts():
+        part, mark = vault.sleeves[sleeve].slice(market), marks.get(market.symbol)
+        made = None if mark is None else part.unrealized(mark)
+        place, age = f"unrealized {market.symbol}", None if mark is None else now - mark.at
+        found.append(Holding(vault.owner, sleeve, engine, place, vault.asset.zero if made is None else made, made, age))
+    return found
 
 
 def _value(amount: Amount, unit: Asset, marks: Mapping[str, Mark], now: int) -> tuple[Amount | None, int | None]:

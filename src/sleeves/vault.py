@@ -758,6 +758,13 @@ class CoreVault(_Stateful):
 
         Raises `NotEnough` beyond the idle coins that are set aside for no sleeve, `VaultError` for an id in use.
         """
+        units = self.check_sendable(amount)
+        if self.on_its_way(transfer).units:
+            raise VaultError(f"transfer {transfer} is on its way already")
+        self.books.post(booking.send(self.owner, self.asset, transfer, units, at=self.books.time(at), by=by, why=why))
+
+    def check_sendable(self, amount: AmountLike) -> int:
+        """The units of an amount that may be sent. Raises what `send` raises of it."""
         units, idle = self.asset(amount).units, max(0, self._units(self._idle) - self._reserve_gap() - self.owed_units())
         if units <= 0:
             raise VaultError(f"send {self.asset(amount)}: the amount must be positive")
@@ -766,9 +773,7 @@ class CoreVault(_Stateful):
         if units > idle:
             loose = self._amount(idle)
             raise NotEnough(f"send {self._amount(units)} from {self.owner}: only {loose} is idle and stands for nothing else", loose)
-        if self.on_its_way(transfer).units:
-            raise VaultError(f"transfer {transfer} is on its way already")
-        self.books.post(booking.send(self.owner, self.asset, transfer, units, at=self.books.time(at), by=by, why=why))
+        return units
 
     def on_its_way(self, transfer: str) -> Amount:
         """What set out under this id and has neither left nor come back."""

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from sleeves import FLASH, SOL, USDC, CoreVault, Desk, Instrument, Place, Side
-from sleeves.errors import VaultError
+from sleeves.errors import BadTape, InvalidAmount, InvalidMarket, VaultError
 from sleeves.live import carry, trade
 from sleeves.market import HOUR, FundingRate, Kind
 from sleeves.records import Alert, Refusal
@@ -26,6 +26,16 @@ class Human:
 
     def decide(self, memory, view):
         return None
+
+
+class InAndOut(Human):
+    def begin(self):
+        return [0]
+
+    def decide(self, memory, view):
+        memory[0] += 1
+        side = Side.BUY if memory[0] % 4 == 1 else Side.SELL if memory[0] % 4 == 3 else None
+        return None if side is None else [Place(PERP, side, PERP.qty("5"))]
 
 
 class Story(VirtualDriver):
@@ -193,6 +203,98 @@ def test_a_replay_begins_without_contracts_that_its_venue_does_not_know():
         replay(desk, later, rules=RULES)
 
 
+def flat(market, count=4, **kwargs):
+    prices = ["100"] * count
+    return Tape.from_columns(market, ts=[3600 * i for i in range(count)], open=prices, high=prices, low=prices, close=prices, **kwargs)
+
+
+def test_funding_beyond_the_tape_is_left_out_and_counted():
+    rates = [FundingRate.of(PERP, "0.01%", price="100", at=hour * HOUR) for hour in range(1000)]
+    tape = flat(PERP).with_funding(rates)
+    assert [rate.at // HOUR for rate in tape.funding] == [1, 2, 3, 4]
+    assert tape.outside == 996
+    vault = CoreVault(USDC, total="1000", tradeable="1000")
+    desk = Desk(vault)
+    desk.assign(InAndOut(), to=vault.sleeve("flash", FLASH, allocate="1000"))
+    notes = replay(desk, tape, bounds=False, progress=False).notes()
+    assert "data: 996 funding rates or books of SOL-PERP lie outside of the tape, left out" in notes
+
+
+def test_funding_in_seconds_is_taken_for_a_mistake():
+    rates = [FundingRate.of(PERP, "0.01%", price="100", at=1_700_000_000 + 3600 * i) for i in range(3)]
+    prices = ["100"] * 4
+    ts = [1_700_000_000 + 3600 * i for i in range(4)]
+    tape = Tape.from_columns(PERP, ts=ts, open=prices, high=prices, low=prices, close=prices)
+    with pytest.raises(BadTape, match="none of the funding rates"):
+        tape.with_funding(rates)
+    with pytest.raises(BadTape, match="funding is FundingRates"):
+        tape.with_funding([0.0001])
+    with pytest.raises(BadTape, match="books are Depths"):
+        tape.with_depth([None])
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_order_of_tapes_decides_nothing_for_the_age_of_prices(flip):
+    """Bars of an hour: at the instant of one market's close the other's price is an hour old, which is fresh for such a feed."""
+    spot = Instrument("SOL/USDC", base=SOL, quote=USDC, tick="0.01", lot="0.01")
+
+    class Hedge(Human):
+        watches = (spot,)
+
+        def begin(self):
+            return []
+
+        def decide(self, memory, view):
+            memory.append(True)
+            if len(memory) != 3:  # from the third price on the pace of both feeds is known
+                return None
+            return [Place(spot, Side.BUY, spot.qty("1")), Place(PERP, Side.SELL, PERP.qty("1"))]
+
+    vault = CoreVault(USDC, total="1000", tradeable="1000")
+    sleeve = vault.sleeve("hedge", FLASH, allocate="1000")
+    desk = Desk(vault)
+    desk.assign(Hedge(), to=sleeve)
+    tapes = [flat(spot, 6), flat(PERP, 6)]
+    report = replay(desk, tapes[::-1] if flip else tapes, rules=Rules(Fees(0, 0)), bounds=False, progress=False)
+    assert not report.story.sleeves["hedge"].refusals
+    assert (sleeve.position(spot), sleeve.position(PERP)) == (SOL("1"), -SOL("1"))
+
+
+def test_a_transfer_to_a_venue_that_is_not_there_is_refused_also_where_there_is_one_only():
+    vault = CoreVault(USDC, total="1000", tradeable="1000")
+    desk = Desk(vault)
+    venue = VirtualDriver(flat(PERP), {"USDC": USDC("1000")}, RULES)
+    anyio.run(carry, desk, desk.withdraw(vault, "5", by="ann", venue="nowhere"), venue)
+    assert vault.in_transit == USDC.zero
+    assert venue.exchange.balances() == {"USDC": USDC("1000")}
+
+
+def test_orders_that_the_venue_canceled_and_markets_that_no_tape_has_are_in_the_notes():
+    class Lost(InAndOut):
+        watches = (PERP, Instrument("X-PERP", base=SOL, quote=USDC, kind=Kind.PERP))
+
+    vault = CoreVault(USDC, total="1000", tradeable="1000")
+    desk = Desk(vault)
+    desk.assign(Lost(), to=vault.sleeve("flash", FLASH, allocate="1000"))
+    prices = ["100", "120", "100", "80"]
+    tape = Tape.from_columns(PERP, ts=[3600 * i for i in range(4)], open=prices, high=prices, low=prices, close=prices)
+    notes = replay(desk, tape, bounds=False, progress=False).notes()
+    assert "flash: its engine watches X-PERP, which no tape of this run has" in notes
+    assert "flash: 1 orders canceled: the price 120 is beyond what the hold covers" in notes
+
+
+@pytest.mark.parametrize("balances", [{"USDC": "100"}, {USDC: USDC("100")}, {"USD": USDC("100")}])
+def test_balances_are_amounts_by_the_code_of_their_asset(balances):
+    with pytest.raises(InvalidMarket, match="Amounts by the code of their asset"):
+        VirtualDriver(flat(PERP), balances)
+
+
+@pytest.mark.parametrize("wrong", [{"pool": "x"}, {"collateral": {"SOL": "80%"}}])
+def test_rules_of_the_wrong_kind_are_refused_at_once(wrong):
+    with pytest.raises(InvalidAmount):
+        Rules.of(**wrong)
+
+
 @pytest.mark.parametrize("tapes", [[], [None], ["tape"]])
 def test_a_replay_needs_tapes(tapes):
     with pytest.raises(VaultError, match="replay runs a Desk over a Tape"):
@@ -208,16 +310,6 @@ def test_an_exchange_needs_different_tapes_and_rules_for_those_only():
 
 
 # -- bounds ------------------------------------------------------------------------------------------------------------------
-
-
-class InAndOut(Human):
-    def begin(self):
-        return [0]
-
-    def decide(self, memory, view):
-        memory[0] += 1
-        side = Side.BUY if memory[0] % 4 == 1 else Side.SELL if memory[0] % 4 == 3 else None
-        return None if side is None else [Place(PERP, side, PERP.qty("5"))]
 
 
 def bounded(**kwargs):

@@ -106,6 +106,8 @@ def tapes(draw: st.DrawFn, market: Instrument, rows: int | None = None) -> Tape:
             column.append(Decimal(value).scaleb(-2))
         volume.append(traded)
     tape = Tape.from_columns(market, ts=[START + 3600 * i for i in range(len(steps))], volume=volume, **columns)
+    if len(steps) < 2:
+        return tape
     if market.contract is not None:
         rates = draw(st.lists(st.integers(-3_000_000, 3_000_000), max_size=len(steps)))
         at = [(START + 1800 * (i + 1)) * SECOND for i in range(len(rates))]

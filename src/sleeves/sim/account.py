@@ -65,6 +65,9 @@ class Account:
         self.rules = rules
         self.name = name
         self.outbox: deque[Event] = deque()
+        for code, amount in [*balances.items(), *(wallet or {}).items()]:
+            if not isinstance(amount, Amount) or amount.asset.code != code:
+                raise InvalidMarket(f"balances are Amounts by the code of their asset, not {amount!r} by {code!r}")
         self.coins: dict[str, int] = {code: amount.units for code, amount in balances.items()}
         self.assets: dict[str, Asset] = {code: amount.asset for code, amount in balances.items()}
         self.held: dict[str, int] = dict.fromkeys(self.coins, 0)

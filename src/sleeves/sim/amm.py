@@ -188,7 +188,9 @@ class _TwoSided:
 
 @frozen(order=False)
 class ConstantProduct(_TwoSided):
-    """Two reserves whose product no swap lowers. The fee is taken from what goes in and stays in the pool.
+    """Two reserves, in smallest units (`SOL("10000").units`), whose product no swap lowers.
+
+    The fee is taken from what goes in and stays in the pool.
 
         fee = ceil(paid * fee_ppm / 10^6)      net = paid - fee      got = floor(net * reserve_out / (reserve_in + net))
 

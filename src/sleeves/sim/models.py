@@ -280,6 +280,10 @@ class Rules:
             raise InvalidAmount(f"liquidation buffer {self.liquidation_buffer_bp!r} bp must be whole, and not negative")
         if type(self.least_health) is not int or not 0 <= self.least_health <= 100:
             raise InvalidAmount(f"least health {self.least_health!r} must be a whole number from 0 to 100")
+        if not all(isinstance(asset, Asset) and isinstance(weights, Weights) for asset, weights in self.collateral):
+            raise InvalidAmount(f"collateral is Weights by Asset, not {self.collateral!r}")
+        if self.pool is not None and not hasattr(self.pool, "at_price"):
+            raise InvalidAmount(f"a pool is a ConstantProduct, a Concentrated, a Stable or another Pool, not {self.pool!r}")
         kinds = isinstance(self.maker, Maker) and isinstance(self.settles, Settles) and isinstance(self.latency, Latency)
         if not kinds or not isinstance(self.slippage, (Slippage, SquareRoot)) or not isinstance(self.fees, Fees):
             raise InvalidAmount(f"{self!r}: fees, slippage, latency, maker and settles are of their own types")

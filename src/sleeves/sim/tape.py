@@ -165,20 +165,42 @@ class Tape:
     """Funding that falls due along the tape, in order of time: of perpetuals only."""
     depths: tuple[Depth, ...] = ()
     """Books that were shown along the tape, in order of time."""
+    outside: int = 0
+    """Funding rates and books that were given and lie outside of the tape: they are left out."""
 
     def with_funding(self, rates: Iterable[FundingRate]) -> Tape:
-        """The tape with these funding rates, which are sorted. Raises `BadTape` for another instrument's, or two at once."""
-        rates = tuple(sorted(rates, key=lambda rate: rate.at))
+        """The tape with these funding rates, sorted, as far as they fall due after it begins and until it ends.
+
+        Raises `BadTape` for another instrument's, two at once, or when none of them falls due along the tape.
+        """
+        given = tuple(rates)
+        if not all(isinstance(rate, FundingRate) for rate in given):
+            raise BadTape(f"funding is FundingRates, not {next(rate for rate in given if not isinstance(rate, FundingRate))!r}")
+        rates = tuple(sorted(given, key=lambda rate: rate.at))
         if any(rate.instrument != self.instrument for rate in rates):
             raise BadTape(f"funding of another instrument than {self.instrument}")
         _once([rate.at for rate in rates], "funding rates")
-        return evolve(self, funding=rates)
+        along = tuple(rate for rate in rates if self.at[0] < rate.at <= self.at[-1] + self.interval)
+        self._check_along(along, rates, "funding rates")
+        return evolve(self, funding=along, outside=self.outside + len(rates) - len(along))
 
     def with_depth(self, depths: Iterable[Depth]) -> Tape:
-        """The tape with these books, which are sorted. Raises `BadTape` for two at one instant."""
-        depths = tuple(sorted(depths, key=lambda depth: depth.at))
+        """The tape with these books, sorted, as far as they are shown along it. Raises `BadTape` as `with_funding` does."""
+        given = tuple(depths)
+        if not all(isinstance(depth, Depth) for depth in given):
+            raise BadTape(f"books are Depths, not {next(depth for depth in given if not isinstance(depth, Depth))!r}")
+        depths = tuple(sorted(given, key=lambda depth: depth.at))
         _once([depth.at for depth in depths], "books")
-        return evolve(self, depths=depths)
+        along = tuple(depth for depth in depths if self.at[0] <= depth.at <= self.at[-1] + self.interval)
+        self._check_along(along, depths, "books")
+        return evolve(self, depths=along, outside=self.outside + len(depths) - len(along))
+
+    def _check_along(self, along: Sequence[object], given: Sequence[FundingRate | Depth], what: str) -> None:
+        if given and not along:
+            times = f"{given[0].at} to {given[-1].at} ns"
+            raise BadTape(
+                f"none of the {what}, {times}, lies along {self.name}, {self.at[0]} to {self.at[-1] + self.interval} ns since 1970"
+            )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], instrument: Instrument, *, interval: int | None = None, repair: bool = False) -> Tape:
