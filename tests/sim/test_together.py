@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sleeves import BTC, SOL, USDC, USDT, Instrument, Place, Side
 from sleeves.errors import VaultError
 from sleeves.facts import Bankrupted, FundingPaid, Liquidated
 from sleeves.margin import Weights
-from sleeves.market import HOUR, MINUTE, SECOND, FundingRate, Kind, Perpetual
+from sleeves.market import HOUR, MINUTE, SECOND, FundingRate, Kind
 from sleeves.orders import Canceled, Fill, Order, Rejected, SubmitOrder
 from sleeves.sim import ConstantProduct, Depth, Exchange, FeeIn, Fees, Latency, Maker, Matcher, Rules, Slippage, Tape
 
@@ -80,15 +80,24 @@ def test_an_order_that_rests_far_away_does_not_make_a_liquidation_miss_its_tick(
     assert prices[0][0] == 8_421
 
 
-def test_a_contract_opened_later_counts_in_the_price_that_breaks_the_first_one():
-    """A alone would be carried to 78.94; with B open to where both need what is left."""
+@pytest.mark.parametrize(
+    ("a", "b", "low", "larger", "price"),
+    [
+        ("40", "50", 8_552, B, 10_000),  # 1,000 - 40 d = 5% of 40 (100 - d) + 250: 550 = 38 d
+        ("50", "40", 8_842, A, 8_842),  # 1,000 - 50 d = 5% of 50 (100 - d) + 200: 550 = 47.5 d
+    ],
+)
+def test_a_contract_opened_later_counts_in_the_price_that_breaks_the_first_one(a, b, low, larger, price):
+    """A alone would be carried further; with B open to where both need what is left. The larger is closed first."""
     venue = Venue([tape(A, [10_000, 10_000, 10_000, (10_000, 10_000, 7_000, 7_000)]), tape(B, [10_000] * 4)], 1_000)
-    venue.run((0, venue.order(A, Side.BUY, "40")), (3_600, venue.order(B, Side.BUY, "50")))
+    venue.run((0, venue.order(A, Side.BUY, a)), (3_600, venue.order(B, Side.BUY, b)))
     first = venue.of(Liquidated)[0]
-    # 1,000 - 40 d = 5% of 40 (100 - d) + 250: 550 = 38 d
-    assert first.at > 3 * HOUR
-    assert 8_552 <= next(e.price for e in venue.of(Liquidated, A)) <= 8_553
-    assert first.instrument in (A, B)
+    # the bar goes from 100 to 70 in its second quarter: the price of A at the instant that broke the account
+    quarter = HOUR // 4
+    there = 10_000 - 3_000 * (first.at - 3 * HOUR - quarter) // quarter
+    assert low <= there <= low + 1
+    assert first.instrument == larger
+    assert first.price == price
 
 
 def test_coins_bought_with_cash_move_the_price_that_breaks_contracts():
@@ -147,8 +156,13 @@ def walk(market, moves):
 
 
 @settings(max_examples=100, deadline=None)
-@given(walks, walks, st.tuples(st.integers(-95, 95), st.integers(-95, 95)), st.booleans())
-def test_the_order_of_tapes_decides_nothing(one, other, sizes, collateral):
+@given(walks, walks, st.tuples(st.integers(-95, 95), st.integers(-95, 95)))
+@example(  # the price of either is past what the account bears at one instant: the larger is closed, not the first
+    one=[(0, 0, 0), (0, 0, -69), (-1, 0, -900), (-1, 0, -900)],
+    other=[(-1, 0, 0), (-2, 0, -347), (-1, 0, -897), (0, 4, -832)],
+    sizes=(95, 95),
+)
+def test_the_order_of_tapes_decides_nothing(one, other, sizes):
     """Two contracts and a cash account: whichever tape is named first, the same money is there in the end."""
     length = min(len(one), len(other))
     results = []
@@ -163,7 +177,6 @@ def test_the_order_of_tapes_decides_nothing(one, other, sizes, collateral):
         for net in account.nets.values():
             assert not (net.base and account.broken(USDC)), "an account is left broken"
     assert results[0] == results[1]
-    assert collateral in (True, False)
 
 
 # -- time --------------------------------------------------------------------------------------------------------------------
@@ -297,4 +310,15 @@ def test_a_report_names_the_fee_of_a_pool_and_not_one_that_is_not_charged():
     lines = Rules(pool=ConstantProduct(10**12, 10**12, 3_000), latency=Latency()).describe()
     assert lines[0] == "fees: those of the pool"
     assert "0.3%" in lines[1]
-    assert Perpetual
+
+
+def test_funding_of_one_instant_breaks_the_account_the_same_way_whichever_tape_is_first():
+    """Both are due at 1:30, and that of A alone is too much: 2,000 - 13% of 9,000 is less than 5% of 18,500."""
+    at, closed = HOUR + HOUR // 2, []
+    for order in ((A, 130_000_000), (B, 70_000_000)), ((B, 70_000_000), (A, 130_000_000)):
+        tapes = [tape(m, [10_000] * 3).with_funding([FundingRate(m, at, ppb, 10_000, HOUR)]) for m, ppb in order]
+        venue = Venue(tapes, 2_000)
+        venue.run(*((0, venue.order(m, Side.BUY, qty)) for m, qty in ((A, "90"), (B, "95"))))
+        closed.append([(e.instrument.symbol, e.at, e.change, e.price) for e in venue.of(Liquidated)])
+    assert closed[0] == closed[1]
+    assert closed[0][0][:2] == ("B-PERP", at)

@@ -184,11 +184,9 @@ class Account:
         if place.qty + ordered <= against:
             return ""
         net.price = net.price or price
-        before = net.orders.get(order.id)
         net.orders[order.id] = (place.qty, 0) if sign > 0 else (0, place.qty)
         account = self.margin(place.instrument.quote)
-        if before is None:
-            del net.orders[order.id]
+        del net.orders[order.id]
         most = self.rules.most_leverage_bp
         own = max(place.limit or 0, place.stop or 0)
         # an order that fills above the market is worth more then, and what is short already has lost
@@ -248,21 +246,24 @@ class Account:
         return liquidatable(self.margin(quote))
 
     def liquidate(self, market: Instrument, at: int) -> None:
-        """Close contracts by force at the latest prices, this instrument's first, until the account stands again.
+        """Close contracts by force at the latest prices, the largest first, until the account stands again.
+
+        The largest by value; of equal ones, by symbol. So neither the order of markets nor which of them moved decides.
 
         The venue has canceled the account's orders of contracts before. Each part is the least number of lots that
         brings the collateral back to the requirement and the target's buffer, or all.
         """
-        others = [net for net in self.nets.values() if net.market.quote == market.quote and net.market is not market]
-        others.sort(key=lambda net: -abs(net.base) * net.price * net.market.ratio[0] // net.market.ratio[1])
-        for net in (self.nets[market.symbol], *others):
-            if net.base and net.price and self.broken(market.quote):
+        held = [net for net in self.nets.values() if net.market.quote == market.quote and net.base and net.price]
+        held.sort(key=lambda net: (-net.market.cost(net.price, abs(net.base), Rounding.CEIL), net.market.symbol))
+        for net in held:
+            if self.broken(market.quote):
                 self._close_by_force(net, at)
         account = self.margin(market.quote)
         lost = -equity(account)
         if lost > 0 and not any(net.base for net in self.nets.values() if net.market.quote == market.quote):
-            self.nets[market.symbol].money += lost
-            self.outbox.append(Bankrupted(at, market, lost, self._number(), self.name))
+            largest = held[0] if held else self.nets[market.symbol]
+            largest.money += lost
+            self.outbox.append(Bankrupted(at, largest.market, lost, self._number(), self.name))
         for net in self.nets.values():
             if net.market.quote == market.quote:
                 self.after_trade(net.market, at)

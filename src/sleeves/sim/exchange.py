@@ -165,9 +165,9 @@ class Exchange:
                     row.now = None
                     yield Step(number, now, self.markets[number].last)
             while special is not None and special[0] == now:
-                self._rare_at(special[2], special[3])
+                self._rare_at(special[3], special[4])
                 if self.outbox:
-                    yield Step(special[2], now, 0)
+                    yield Step(special[3], now, 0)
                 special = next(rare, None)
             begun = [number for number, row in enumerate(rows) if row.begins(now)]
             if begun:
@@ -321,12 +321,13 @@ def _worse(market: Matcher, ends: tuple[int, int]) -> int:
     return max(ends) if market.net is not None and market.net.base < 0 else min(ends)
 
 
-def _rare(number: int, tape: Tape) -> Iterator[tuple[int, int, int, Any]]:
-    """A tape's books and funding at their instants; at one instant in this order."""
-    depths = ((depth.at, 1, number, depth) for depth in tape.depths)
-    rates = ((rate.at, 2, number, rate) for rate in tape.funding)
+def _rare(number: int, tape: Tape) -> Iterator[tuple[int, int, str, int, Any]]:
+    """A tape's books and funding at their instants; at one instant in this order, and then by symbol."""
+    symbol = tape.instrument.symbol
+    depths = ((depth.at, 1, symbol, number, depth) for depth in tape.depths)
+    rates = ((rate.at, 2, symbol, number, rate) for rate in tape.funding)
     return heapq.merge(depths, rates, key=_order)
 
 
-def _order(step: tuple[int, int, int, Any]) -> tuple[int, int, int]:
+def _order(step: tuple[int, int, str, int, Any]) -> tuple[int, int, str]:
     return step[:3]
