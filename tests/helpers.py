@@ -18,7 +18,8 @@ class Puppet:
     name = "puppet"
     every = 0
 
-    def __init__(self, market=BTCUSD):
+    def __init__(self, market=BTCUSD, name=None):
+        self.name = name or self.name
         self.market = market
         self.watches = (market,)
         self.wishes = []

@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from helpers import Puppet
 from sleeves import BTC, FLASH, QUIET, USD, Cancel, CoreVault, Desk, Instrument, Place, ProfitPolicy, Side
 from sleeves.errors import NotEnough, VaultError
 from sleeves.fold import SleeveFold
@@ -25,24 +26,6 @@ MARKET = Instrument("BTC/USD", base=BTC, quote=USD, tick="0.01", lot="0.0001", m
 NAMES = ("quiet", "flash", "mixed")
 
 
-class Puppet:
-    """An engine that wishes what it is told to."""
-
-    every = 0
-    watches = (MARKET,)
-
-    def __init__(self, name):
-        self.name = f"puppet-{name}"
-        self.wishes = []
-
-    def begin(self):
-        return None
-
-    def decide(self, memory, view):
-        wishes, self.wishes = self.wishes, []
-        return wishes
-
-
 class Books(RuleBasedStateMachine):
     @initialize(reserve=st.sampled_from([None, "5%", "20%"]), cap=st.sampled_from([None, "15000", "16000"]))
     def open(self, reserve, cap):
@@ -50,7 +33,7 @@ class Books(RuleBasedStateMachine):
         policies = (QUIET, FLASH, ProfitPolicy.above_high_water("50%").at_least("1").at_most("100"))
         self.sleeves = [self.vault.sleeve(n, p, allocate="3000") for n, p in zip(NAMES, policies, strict=True)]
         self.desk = Desk(self.vault)
-        self.engines = [Puppet(n) for n in NAMES]
+        self.engines = [Puppet(MARKET, f"puppet-{n}") for n in NAMES]
         for engine, sleeve in zip(self.engines, self.sleeves, strict=True):
             self.desk.assign(engine, to=sleeve)
         self.index = self.desk.index(MARKET)

@@ -1087,7 +1087,14 @@ def test_collateral_is_weights_by_asset(wrong):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"most_leverage": "0.99"}, {"most_leverage": "nan"}, {"health_alerts": (101,)}, {"health_alerts": ("50",)}]
+    "wrong",
+    [
+        {"most_leverage": "0.99"},
+        {"most_leverage": "nan"},
+        {"most_leverage": USDC("10")},
+        {"health_alerts": (101,)},
+        {"health_alerts": ("50",)},
+    ],
 )
 def test_a_desk_that_cannot_be_is_refused(wrong):
     from sleeves.errors import SleevesError

@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from helpers import Puppet
 from sleeves import FLASH, QUIET, SOL, USDC, Cancel, CoreVault, Desk, Instrument, Place, ProfitPolicy, Side
 from sleeves.errors import VaultError
 from sleeves.facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
@@ -26,22 +27,6 @@ MARKET = Instrument("SOL-PERP", base=SOL, quote=USDC, tick="0.01", lot="0.01", k
 NAMES = ("quiet", "flash", "mixed")
 
 
-class Puppet:
-    every = 0
-    watches = (MARKET,)
-
-    def __init__(self, name):
-        self.name = f"puppet-{name}"
-        self.wishes = []
-
-    def begin(self):
-        return None
-
-    def decide(self, memory, view):
-        wishes, self.wishes = self.wishes, []
-        return wishes
-
-
 class Perps(RuleBasedStateMachine):
     @initialize(reserve=st.sampled_from([None, "10%"]), leverage=st.sampled_from([3, 10]))
     def open(self, reserve, leverage):
@@ -49,7 +34,7 @@ class Perps(RuleBasedStateMachine):
         policies = (QUIET, FLASH, ProfitPolicy.above_high_water("50%"))
         self.sleeves = [self.vault.sleeve(n, p, allocate="3000") for n, p in zip(NAMES, policies, strict=True)]
         self.desk = Desk(self.vault, most_leverage=leverage)
-        self.engines = [Puppet(n) for n in NAMES]
+        self.engines = [Puppet(MARKET, f"puppet-{n}") for n in NAMES]
         for engine, sleeve in zip(self.engines, self.sleeves, strict=True):
             self.desk.assign(engine, to=sleeve)
         self.index = self.desk.index(MARKET)

@@ -24,6 +24,7 @@ pytest.importorskip("plotly")
 
 from plotly.offline import get_plotlyjs
 
+from helpers import Puppet
 from sleeves import plots
 
 MARKET = Instrument("BTC/USD", base=BTC, quote=USD, tick="0.01", lot="0.0001")
@@ -32,24 +33,6 @@ SLEEVE_COLUMNS = {"balance": ["balance", "equity"], "profit": ["realized", "unre
 
 
 # -- runs to draw ------------------------------------------------------------------------------------------------------
-
-
-class Puppet:
-    """An engine that wishes what it is told to."""
-
-    every = 0
-    watches = (MARKET,)
-
-    def __init__(self, name):
-        self.name = name
-        self.wishes = []
-
-    def begin(self):
-        return None
-
-    def decide(self, memory, view):
-        wishes, self.wishes = self.wishes, []
-        return wishes
 
 
 def fill(order, now, price):
@@ -63,7 +46,7 @@ def run(trades=True):
     vault = CoreVault(USD, total="20000", tradeable="15000")
     sleeves = [vault.sleeve("quiet", QUIET, allocate="5000"), vault.sleeve("flash", FLASH, allocate="4000")]
     desk = Desk(vault)
-    quiet, flash = engines = [Puppet("slow"), Puppet("quick")]
+    quiet, flash = engines = [Puppet(MARKET, "slow"), Puppet(MARKET, "quick")]
     for engine, sleeve in zip(engines, sleeves, strict=True):
         desk.assign(engine, to=sleeve)
     index, qty = desk.index(MARKET), MARKET.qty("0.1")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from attrs import evolve
@@ -101,7 +102,7 @@ class Desk:
         allowance: Allowance | None = None,
         mark_every: int = HOUR,
         collateral: Mapping[Asset, Weights] | None = None,
-        most_leverage: AmountLike = 10,
+        most_leverage: str | int | Decimal = 10,
         settle_above: AmountLike = 1,
         health_alerts: tuple[int, ...] = (50, 20),
     ) -> None:
@@ -116,7 +117,7 @@ class Desk:
         self.books.desk = True
         self.allowance = Allowance() if allowance is None else allowance
         self.mark_every = mark_every
-        self.most_leverage_bp = parse_units(most_leverage if not isinstance(most_leverage, Amount) else "0", 4, "most_leverage")
+        self.most_leverage_bp = parse_units(most_leverage, 4, "most_leverage")
         if self.most_leverage_bp < BP:
             raise VaultError(f"most_leverage {most_leverage} must be at least 1")
         self.faults: list[tuple[str, Exception]] = []

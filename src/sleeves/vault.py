@@ -462,9 +462,12 @@ class CoreVault(_Stateful):
         """What sleeves that are overdrawn lack: others count on coins that idle ones have to stand for."""
         return sum(max(0, -sleeve.free_units()) for sleeve in self._sleeves.values())
 
-    def remaining_units(self) -> int:
+    def remaining_units(self, own: Sleeve | None = None) -> int:
+        """Units that may still be allocated: to the sleeve `own`, what it owes itself does not stand in its way."""
         promised = self.allocated_units() + self.earmarked_units()
         spare = self._units(self._idle) - self._reserve_gap() - self.owed_units()
+        if own is not None:
+            spare += max(0, -own.free_units())
         return max(0, min(self.tradeable_units() - promised, spare))
 
     def _reserve_gap(self) -> int:
@@ -591,10 +594,7 @@ class CoreVault(_Stateful):
             raise VaultError(f"allocate {self._amount(units)} to {name}: the amount must be positive; use reclaim to take back")
         if units and self.short():
             raise VaultError(f"nothing can be allocated to {name} while {-self.suspense} is missing in suspense")
-        own = self._sleeves.get(name)
-        promised = self.allocated_units() + self.earmarked_units()
-        spare = self._units(self._idle) - self._reserve_gap() - self.owed_units() + (0 if own is None else max(0, -own.free_units()))
-        most = self._amount(max(0, min(self.tradeable_units() - promised, spare)))
+        most = self._amount(self.remaining_units(self._sleeves.get(name)))
         if units > most.units:
             raise NotEnough(f"allocate {self._amount(units)} to {name}: only {most} remains to allocate", most)
 

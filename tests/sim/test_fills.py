@@ -12,7 +12,7 @@ from sleeves import BTC, SOL, USD, USDC, Instrument, Place, Side
 from sleeves.errors import BadTape, InvalidAmount
 from sleeves.market import MINUTE, SECOND, FundingRate, Kind
 from sleeves.money import PPM, Rounding
-from sleeves.orders import Accepted, Canceled, Fill, Liquidity, Order, Rejected, TimeInForce
+from sleeves.orders import Canceled, Fill, Liquidity, Order, Rejected, TimeInForce
 from sleeves.sim import (
     Concentrated,
     ConstantProduct,
@@ -178,13 +178,12 @@ def test_seeing_late_and_arriving_late_add_up():
 @law
 @given(st.tuples(*[st.integers(9_000, 11_000)] * 4), st.integers(0, 70), st.sampled_from(Side))
 def test_an_order_that_arrives_within_a_bar_meets_a_price_of_that_bar(bar, wait, side):
-    a, b, c, d = bar
+    a, _, _, d = bar
     m = Market(Rules(Fees(0, 0), Slippage.none(), latency=Latency(wait * SECOND)))
     m.order(side, "1")
     for fill in fills(m.row(a, max(bar), min(bar), d)):
         assert min(bar) <= fill.price <= max(bar)
         assert fill.at == wait * SECOND <= 60 * SECOND
-        assert b and c
 
 
 @pytest.mark.parametrize(("wait", "kind"), [(24, "Fill"), (23, "Fill"), (22, "Canceled"), (1, "Canceled")])
@@ -452,4 +451,3 @@ def test_accepted_comes_before_what_follows():
     m = Market(Rules())
     m.order(Side.BUY, "1", limit=10_100)
     assert kinds(m.row(10_000)) == ["Accepted", "Fill"]
-    assert isinstance(Accepted("a", 0), Accepted)
