@@ -212,7 +212,7 @@ def test_these_runs_are_worth_running():
     """What the laws above are drawn from does happen: fills, funding, settlements, liquidations, fences."""
     seen: dict[type | str, int] = {}
 
-    @settings(max_examples=150, deadline=None, database=None)
+    @settings(max_examples=600, deadline=None, database=None, derandomize=True)
     @given(tape=tapes(PERP, 12), one=engines(PERP), other=engines(PERP))
     def run(tape, one, other):
         desk = desk_of(one, other)
