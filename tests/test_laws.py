@@ -19,8 +19,10 @@ from sleeves.fold import SleeveFold
 from sleeves.ledger import Entry, EntryKind
 from sleeves.market import SECOND
 from sleeves.money import Amount, Rounding
-from sleeves.orders import Accepted, Canceled, CancelOrder, Fill, Liquidity, Rejected, SubmitOrder
+from sleeves.orders import Accepted, Canceled, CancelOrder, Fill, Liquidity, Rejected, SubmitOrder, Unanswered
+from sleeves.state import State
 from sleeves.status import Status
+from standing import assert_stands, reopened
 
 MARKET = Instrument("BTC/USD", base=BTC, quote=USD, tick="0.01", lot="0.0001", min_notional="1")
 NAMES = ("quiet", "flash", "mixed")
@@ -54,6 +56,7 @@ class Books(RuleBasedStateMachine):
         self.flow_seen = {(name, kind): 0 for name in NAMES for kind in EntryKind}
         for name in NAMES:
             self.flow_seen[name, EntryKind.ALLOCATE] = USD("3000").units
+        self.state = State()
         self.quote()
 
     # -- the market and the engines ----------------------------------------------------------------------------------
@@ -181,7 +184,10 @@ class Books(RuleBasedStateMachine):
     def venue_repeats_itself(self, pick):
         """What was told before changes nothing: not a unit, not a record."""
         written = len(self.vault.books.journal)
-        self.tell(pick.choice(self.told))
+        event = pick.choice(self.told)
+        if isinstance(event, Accepted) and event.order_id in self.live:
+            return  # the answer to an order that was lost since: it says something new
+        self.tell(event)
         assert len(self.vault.books.journal) == written
 
     @rule(who=st.integers(0, 2), part=st.integers(1, 60))
@@ -295,7 +301,35 @@ class Books(RuleBasedStateMachine):
         except VaultError:
             pass
 
+    @precondition(lambda self: self.live)
+    @rule(pick=st.randoms(use_true_random=False))
+    def an_answer_is_lost(self, pick):
+        """The venue has the order and we do not know it: what it holds stays held."""
+        order_id = pick.choice(sorted(self.live))
+        held = [sleeve.held for sleeve in self.sleeves]
+        self.carry(self.desk.step(Unanswered(order_id, self.now, "no answer")))
+        assert held == [sleeve.held for sleeve in self.sleeves]
+
+    @rule(snapshot=st.booleans())
+    def the_process_is_killed(self, snapshot):
+        """Nothing survives but the journal's lines. The venue goes on telling, late and twice as ever."""
+        self.desk = reopened(self.desk, snapshot=snapshot)
+        self.vault = self.desk.treasury.vaults[0]
+        self.sleeves = [self.vault.sleeves[name] for name in NAMES]
+        assert not self.desk.quote(self.index, self.now, self.price, self.price + 1)
+        self.carry(self.desk.recovered(at=self.now))
+        self.quote()
+
     # -- the laws ----------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def the_journal_says_where_the_desk_stands(self):
+        """Killed now, it would come back as it is."""
+        if not hasattr(self, "desk"):
+            return
+        for record in self.desk.books.journal.after(self.state.count):
+            self.state.apply(record)
+        assert_stands(self.desk, self.state)
 
     @invariant()
     def the_books_hold(self):

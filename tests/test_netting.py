@@ -17,7 +17,7 @@ from sleeves.margin import Weights
 from sleeves.market import SECOND, FundingRate, Kind, Perpetual
 from sleeves.money import Rounding
 from sleeves.orders import Canceled, CancelOrder, Fill, Liquidity, Position, Rejected, SettlePnl, SubmitOrder, Transfer
-from sleeves.records import Alert, Placed, Refusal
+from sleeves.records import Alert, Placed, Quarantined, Refusal
 from sleeves.status import Status
 
 PERP = Instrument("SOL-PERP", base=SOL, quote=USDC, tick="0.01", lot="0.01", kind=Kind.PERP)
@@ -434,8 +434,10 @@ def test_a_fact_that_belongs_to_nobody_is_said_and_not_booked(fact):
     h = House()
     written = len(h.desk.books.journal)
     h.desk.step(fact)
-    assert [type(r) for r in list(h.desk.books.journal)[written:]] == [Alert]
+    assert [type(r) for r in list(h.desk.books.journal)[written:]] == [Quarantined, Alert]
     assert h.alerts()[0].code == "fact_unattributed"
+    h.desk.step(fact)
+    assert len(h.desk.books.journal) == written + 2, "told again, it is said once"
 
 
 # -- settlement --------------------------------------------------------------------------------------------------------------

@@ -97,6 +97,12 @@ def test_a_side_has_a_sign():
 
 ALLOWED = {
     (S.SUBMITTED, S.OPEN),
+    (S.SUBMITTED, S.UNKNOWN),
+    (S.OPEN, S.UNKNOWN),
+    (S.UNKNOWN, S.OPEN),
+    (S.UNKNOWN, S.FILLED),
+    (S.UNKNOWN, S.CANCELED),
+    (S.UNKNOWN, S.REJECTED),
     (S.SUBMITTED, S.FILLED),
     (S.SUBMITTED, S.CANCELED),
     (S.SUBMITTED, S.REJECTED),
@@ -124,7 +130,7 @@ def test_filled_is_the_end():
 
 def test_the_table_speaks_of_every_status():
     assert set(ORDER_TRANSITIONS) == set(S)
-    assert {s for s in S if not s.done} == {S.SUBMITTED, S.OPEN}
+    assert {s for s in S if not s.done} == {S.SUBMITTED, S.UNKNOWN, S.OPEN}
 
 
 @pytest.mark.parametrize("status", [s for s in S if s is not S.FILLED])

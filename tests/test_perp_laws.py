@@ -21,7 +21,9 @@ from sleeves.fold import SleeveFold
 from sleeves.ledger import Entry, EntryKind
 from sleeves.market import SECOND, FundingRate, Kind
 from sleeves.money import Amount, Rounding
-from sleeves.orders import Canceled, CancelOrder, Fill, Liquidity, Position, Rejected, SettlePnl, SubmitOrder, Transfer
+from sleeves.orders import Canceled, CancelOrder, Fill, Liquidity, Position, Rejected, SettlePnl, SubmitOrder, Transfer, Unanswered
+from sleeves.state import State
+from standing import assert_stands, reopened
 
 MARKET = Instrument("SOL-PERP", base=SOL, quote=USDC, tick="0.01", lot="0.01", kind=Kind.PERP)
 NAMES = ("quiet", "flash", "mixed")
@@ -33,6 +35,7 @@ class Perps(RuleBasedStateMachine):
         self.vault = CoreVault(USDC, total="20000", tradeable="12000", reserve=reserve, cap="18000")
         policies = (QUIET, FLASH, ProfitPolicy.above_high_water("50%"))
         self.sleeves = [self.vault.sleeve(n, p, allocate="3000") for n, p in zip(NAMES, policies, strict=True)]
+        self.leverage = leverage
         self.desk = Desk(self.vault, most_leverage=leverage)
         self.engines = [Puppet(MARKET, f"puppet-{n}") for n in NAMES]
         for engine, sleeve in zip(self.engines, self.sleeves, strict=True):
@@ -47,6 +50,7 @@ class Perps(RuleBasedStateMachine):
         self.told: list = []
         self.facts = 0
         self.folds, self.read = [SleeveFold(name, USDC) for name in NAMES], 0
+        self.state = State()
         self.quote()
 
     def number(self):
@@ -262,7 +266,35 @@ class Perps(RuleBasedStateMachine):
         except VaultError:
             pass
 
+    @precondition(lambda self: self.live)
+    @rule(pick=st.randoms(use_true_random=False))
+    def an_answer_is_lost(self, pick):
+        """The venue has the order and we do not know it: what it holds stays held."""
+        order_id = pick.choice(sorted(self.live))
+        held = [sleeve.held for sleeve in self.sleeves]
+        self.carry(self.desk.step(Unanswered(order_id, self.now, "no answer")))
+        assert held == [sleeve.held for sleeve in self.sleeves]
+
+    @rule(snapshot=st.booleans())
+    def the_process_is_killed(self, snapshot):
+        """Nothing survives but the journal's lines. The venue goes on telling, late and twice as ever."""
+        self.desk = reopened(self.desk, snapshot=snapshot, most_leverage=self.leverage)
+        self.vault = self.desk.treasury.vaults[0]
+        self.sleeves = [self.vault.sleeves[name] for name in NAMES]
+        assert not self.desk.quote(self.index, self.now, self.price, self.price + 1)
+        self.carry(self.desk.recovered(at=self.now))
+        self.quote()
+
     # -- the laws ----------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def the_journal_says_where_the_desk_stands(self):
+        """Killed now, it would come back as it is."""
+        if not hasattr(self, "desk"):
+            return
+        for record in self.desk.books.journal.after(self.state.count):
+            self.state.apply(record)
+        assert_stands(self.desk, self.state)
 
     @invariant()
     def the_books_hold(self):

@@ -329,7 +329,13 @@ def test_a_fixed_part_is_between_nothing_and_all(part):
 
 @pytest.mark.parametrize(
     ("reserve", "text"),
-    [(Reserve.fixed("10%"), "10%"), (Reserve.fixed("0.0001%"), "0.0001%"), (Reserve.fixed("12.3456%"), "12.3456%"), (FLEX, "5% to 20%")],
+    [
+        (Reserve.fixed("10%"), "10%"),
+        (Reserve.fixed("0.0001%"), "0.0001%"),
+        (Reserve.fixed("12.3456%"), "12.3456%"),
+        (FLEX, "5% to 20% as volatility goes from 40% to 120%"),
+    ],
 )
 def test_a_reserve_says_its_part(reserve, text):
     assert str(reserve) == text
+    assert Reserve.parse(text) == reserve

@@ -41,7 +41,8 @@ class Blotter:
 
     def add(self, working: Working) -> None:
         self._orders[working.order.id] = working
-        working.seat.open_orders[working.order.id] = working.order
+        if not working.status.done:
+            working.seat.open_orders[working.order.id] = working.order
 
     def get(self, order_id: str) -> Working | None:
         return self._orders.get(order_id)

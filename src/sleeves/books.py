@@ -11,29 +11,35 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .errors import JournalError, VaultError
-from .facts import AccountFact
 from .journal import Journal, Memory
 from .ledger import COIN_ROLES, Entry, EntryKind, Ledger, Role
 from .market import Instrument
 from .money import Asset
-from .orders import Fill
-from .records import Opened, Record
+from .records import Fact, Opened, Quarantined, Record, Residual
+from .state import State
 
 __all__ = ["Books"]
 
 _ORDERS = frozenset({EntryKind.HOLD, EntryKind.RELEASE})
+SNAPSHOT_EVERY = 25_000
+"""Records between two snapshots of a journal that outlives the process."""
 
 
 class Books:
     """What a user assembles first when several vaults share one account; a single `CoreVault` makes its own.
 
-    `journal` is where records are kept (in memory by default). `clock` gives the time in nanoseconds for commands that
-    name none; without it a command happens at the latest time that the books have seen, so that a simulated run writes
-    the same journal each time.
+    `journal` is where records are kept (in memory by default). One that holds records already is folded, and the books
+    stand where they stood: `Treasury.reopen` then has the vaults, and `recover` the desk. `clock` gives the time in
+    nanoseconds for commands that name none; without it a command happens at the latest time that the books have seen, so
+    that a simulated run writes the same journal each time.
+
+    Raises `JournalError` for a journal that cannot be trusted.
     """
 
     __slots__ = (
         "_clock",
+        "_reopened",
+        "_saved",
         "changes",
         "desk",
         "facts",
@@ -42,15 +48,21 @@ class Books:
         "ledger",
         "now",
         "perpetuals",
+        "quarantine",
+        "residuals",
+        "state",
         "wallets",
     )
 
     def __init__(self, journal: Journal | None = None, *, clock: Callable[[], int] | None = None) -> None:
         self.ledger = Ledger()
         self.journal: Journal = Memory() if journal is None else journal
-        if len(self.journal):
-            raise JournalError(f"this journal holds {len(self.journal)} records: opening books again from one is not built yet")
-        self.facts: dict[str, Fill | AccountFact] = {}
+        self.facts: dict[str, Fact] = {}
+        """What was booked since the books were opened; `fact` also looks further back."""
+        self.quarantine: dict[str, list[Fact]] = {}
+        """By key: facts that were told and are not booked."""
+        self.residuals: dict[str, Residual] = {}
+        """What stands in SUSPENSE and was not adopted yet, by id."""
         self.wallets: dict[str, str] = {}
         self.instruments: dict[str, Instrument] = {}
         self.perpetuals = False
@@ -60,7 +72,42 @@ class Books:
         self.now = 0
         self.desk = False
         """Whether a desk trades on these books."""
+        self.state: State | None = None
+        """The fold of the journal, kept up for one that outlives the process or was not empty; snapshots are made of it."""
         self._clock = clock
+        self._saved = 0
+        self._reopened = len(self.journal) > 0
+        if self._reopened:
+            self._reopen()
+        elif not isinstance(self.journal, Memory):
+            self.state = State()
+
+    def _reopen(self) -> None:
+        """Stand where the journal's records lead."""
+        snapshot = self.journal.load()
+        since = None if snapshot is None else State.load(snapshot[1])
+        if snapshot is not None and (since is None or since.count != snapshot[0]):
+            raise JournalError(f"the snapshot at record {snapshot[0]} is of another one")
+        self._saved = 0 if since is None else since.count
+        state = self.state = State.fold(self.journal.after(self._saved), since)
+        if state.count != len(self.journal):
+            raise JournalError(f"{state.count} records could be read of a journal of {len(self.journal)}")
+        # the state goes on as the fold of what is written, the ledger as what is booked: they must never be one object
+        self.ledger = Ledger.load(state.ledger.dump())
+        self.instruments = dict(state.instruments)
+        self.perpetuals = any(market.contract is not None for market in self.instruments.values())
+        self.wallets = {owner: vault.wallet for owner, vault in state.vaults.items()}
+        self.wallets |= {name: self.wallets[sleeve.vault] for name, sleeve in state.sleeves.items()}
+        self.quarantine = {key: list(facts) for key, facts in state.quarantine.items()}
+        self.residuals = dict(state.residuals)
+        self.now = state.now
+        self.changes = 1
+        self._snapshot_if_due()
+
+    @property
+    def reopened(self) -> bool:
+        """Whether these books went on from records that were there when they were opened."""
+        return self._reopened
 
     def time(self, at: int | None = None) -> int:
         """The time of a record: the one given, or the clock's, or the latest seen.
@@ -89,6 +136,8 @@ class Books:
             self.journal.append(*records)
             ledger.apply(entries[0], touched)
             self.changes += entries[0].kind not in _ORDERS
+            if self.state is not None:
+                self._remember(records)
             return
         applied: list[Entry] = []
         try:
@@ -101,10 +150,58 @@ class Books:
                 ledger.apply(entry.reverse())
             raise
         self.changes += any(entry.kind not in _ORDERS for entry in entries)
+        if self.state is not None:
+            self._remember(records)
 
     def record(self, *records: Record) -> None:
         """Journal records that move no money."""
         self.journal.append(*records)
+        if self.state is not None:
+            self._remember(records)
+
+    def _remember(self, records: tuple[Record, ...]) -> None:
+        assert self.state is not None
+        for record in records:
+            self.state.apply(record)
+        self._snapshot_if_due()
+
+    def _snapshot_if_due(self) -> None:
+        if self.state is not None and self.state.count - self._saved >= SNAPSHOT_EVERY:
+            self.snapshot()
+
+    def snapshot(self) -> None:
+        """Keep what all records until now amount to, so that the next opening reads only those behind it."""
+        state = State.fold(self.journal) if self.state is None else self.state
+        self.journal.save(state.dump())
+        self._saved = state.count
+
+    # -- facts -----------------------------------------------------------------------------------------------------------
+
+    def fact(self, key: str) -> Fact | None:
+        """What was booked under a key, however long ago; None for what never was."""
+        known = self.facts.get(key)
+        if known is None and self._reopened:
+            found = self.journal.find(key)
+            known = found if isinstance(found, Fact) else None
+        return known
+
+    def set_aside(self, fact: Fact, why: str, *records: Record) -> bool:
+        """Journal a fact that cannot be booked, with the records that say so; False when it is known here already."""
+        waiting = self.quarantine.get(fact.key, [])
+        if fact in waiting:
+            return False
+        self.record(Quarantined(self.now, fact, why), *records)
+        self.quarantine.setdefault(fact.key, []).append(fact)
+        return True
+
+    def booked(self, fact: Fact) -> None:
+        """Remember that a fact is booked: told again, it changes nothing."""
+        self.facts[fact.key] = fact
+        waiting = self.quarantine.get(fact.key) if self.quarantine else None
+        if waiting and fact in waiting:
+            waiting.remove(fact)
+            if not waiting:
+                del self.quarantine[fact.key]
 
     def claim(self, name: str, wallet: str, *records: Record) -> None:
         """Take a name for an owner of accounts whose coins lie in this wallet, and post the records that open it.
@@ -112,7 +209,8 @@ class Books:
         Raises `VaultError` when the name is taken, and what `post` raises; the name is free again then.
         """
         if name in self.wallets:
-            raise VaultError(f"the name {name!r} is taken in these books")
+            hint = "; the journal has it already: Treasury.reopen(books) gives it as it stood" if self._reopened else ""
+            raise VaultError(f"the name {name!r} is taken in these books{hint}")
         self.post(*records)
         self.wallets[name] = wallet
 

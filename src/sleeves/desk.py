@@ -29,6 +29,7 @@ from .money import PPM, Amount, AmountLike, Asset, Rounding, divide, parse_units
 from .netting import FENCE, Netting
 from .netting import missing as short_of
 from .orders import (
+    ORDER_TRANSITIONS,
     Accepted,
     Cancel,
     Canceled,
@@ -37,6 +38,7 @@ from .orders import (
     Event,
     Fill,
     Order,
+    OrderReport,
     OrderStatus,
     Place,
     Position,
@@ -44,16 +46,19 @@ from .orders import (
     SettlePnl,
     Side,
     SubmitOrder,
+    Unanswered,
 )
 from .proof import Proof, prove
 from .protocols import Engine, Gate
-from .records import Alert, Changed, Level, Marked, Opened, OrderUpdate, Placed, Record, Refusal
+from .records import Alert, Changed, Level, Marked, Opened, OrderUpdate, Placed, Policy, Record, Recovered, Refusal
 from .risk import realized_volatility
 from .seat import NEVER, Seat, SeatView
-from .status import Move, Status, next_status
+from .sleeve import OWNER, Sleeve
+from .state import OpenOrder, State
+from .status import Move, Status
 from .transfers import Transfers
 from .treasury import Inventory, Treasury
-from .vault import Backing, CoreVault, EngineVault, Sleeve, Virtual
+from .vault import Backing, CoreVault, EngineVault, Virtual
 
 __all__ = ["Desk"]
 
@@ -93,6 +98,7 @@ class Desk:
         "faults",
         "mark_every",
         "most_leverage_bp",
+        "recovering",
         "treasury",
     )
 
@@ -152,7 +158,20 @@ class Desk:
             Bankrupted: self._netting.bankrupted,
             Transferred: self._transferred,
             TransferRefused: self._transfer_refused,
+            Unanswered: self._unanswered,
+            OrderReport: self._reported,
         }
+        self.recovering = self.books.reopened
+        """Whether it was opened on a journal with records and `recover` is not through: engines are not asked, nothing is ordered."""
+        if self.books.state is not None:
+            self._remember(self.books.state)
+
+    def _remember(self, state: State) -> None:
+        """Stand where the journal's records lead; seats follow as engines are assigned."""
+        self._mark_at = state.marked - state.marked % self.mark_every + self.mark_every if state.marked else 0
+        for _, prices in state.closes:
+            self._note_closes(prices)
+        self._netting.remember(state)
 
     # -- setting up --------------------------------------------------------------------------------------------------
 
@@ -196,17 +215,57 @@ class Desk:
         view = SeatView(to, self._boards, self.allowance, self._tables[indexes[0]], self._ground, self._blotter.left, self.most_leverage_bp)
         seat = Seat(engine, vault, (*CORE, *gates), view)
         to.losing = view.lost
-        next_status(to.own_status, Move.START, f"sleeve {to.name}")
         at = self.books.time()
         watches = " ".join(market.symbol for market in engine.watches)
         terms = {"sleeve": to.name, "engine": _describe(engine), "watches": watches, "backing": repr(backing), "idle": reason}
         self.books.record(Opened(at, by, "engine", engine.name, terms))
         self._seats[to.name] = seat
-        to.move(Move.START, by=by, at=at)
+        if to.own_status is Status.STAND_BY:
+            to.move(Move.START, by=by, at=at)
+        if self.books.state is not None:
+            self._remember_seat(seat, self.books.state)
         if not reason:
             for i in indexes:
                 self._watchers[i].append(seat)
         return vault
+
+    def _remember_seat(self, seat: Seat, state: State) -> None:
+        """What the sleeve's last engine had under way: its orders, their number, and what its gates and the desk watch."""
+        known, view = state.sleeves[seat.sleeve.name], seat.view
+        seat.counter, seat.flatten_by, view._last_exit = known.counter, known.flatten_by, known.last_exit
+        if known.watched is not None:
+            view._day, view._day_pnl, view._peak = known.watched
+        for market in seat.sleeve.positions():
+            self.index(market)
+        for one in state.orders.values():
+            if one.order.sleeve == seat.sleeve.name:
+                self.index(one.order.place.instrument)
+                self._blotter.add(_working(one, seat))
+                if seat.flatten_by and one.by == seat.flatten_by:
+                    self._flattening.add(one.order.id)
+        if self.recovering:
+            seat.wake = NEVER
+
+    def _find(self, order_id: str) -> Working | None:
+        """The order of an id, however long ago it was done."""
+        working = self._blotter.get(order_id)
+        if working is not None or not self.books.reopened:
+            return working
+        past: OpenOrder | None = None
+        for record in self.books.journal.order(order_id):
+            if isinstance(record, Placed):
+                past = OpenOrder(record.order, record.by, record.closes)
+            elif past is not None and isinstance(record, Fill):
+                past.filled += record.qty
+                past.status = OrderStatus.FILLED if past.filled >= past.order.place.qty else past.status
+            elif past is not None and isinstance(record, OrderUpdate):
+                past.status = record.status
+        seat = None if past is None else self._seats.get(past.order.sleeve)
+        if past is None or seat is None:
+            return None
+        working = _working(past, seat)
+        self._blotter.add(working)
+        return working
 
     @property
     def engines(self) -> Mapping[str, EngineVault]:
@@ -290,14 +349,18 @@ class Desk:
         self.books.time(now)
         self._mark_at = now - now % self.mark_every + self.mark_every
         prices = {symbol: (book.mid, book.at) for symbol, book in self._boards.items() if book.bid}
-        for seat in self._seats.values():
+        watched: dict[str, tuple[int, int, int]] = {}
+        for name, seat in self._seats.items():
             if seat.repeats:
                 self._flush(seat, now)
             if len(seat.gates) > len(CORE):
                 seat.view.now = now
                 seat.view.observe()
+                seen = seat.view.watched()
+                if seen is not None:
+                    watched[name] = seen
         if prices:
-            self.books.record(Marked(now, prices))
+            self.books.record(Marked(now, prices, watched))
             self._flex(prices, now)
 
     def _flex(self, prices: Mapping[str, tuple[int, int]], now: int) -> None:
@@ -305,8 +368,7 @@ class Desk:
         flexing = [v for v in self._vaults if v.reserve_rule is not None and v.reserve_rule.flexes]
         if not flexing:
             return
-        for symbol, (price, _) in prices.items():
-            self._closes.setdefault(symbol, deque(maxlen=7 * DAY // self.mark_every + 1)).append(float(price))
+        self._note_closes({symbol: price for symbol, (price, _) in prices.items()})
         if now % DAY >= self.mark_every:
             return
         for vault in flexing:
@@ -318,6 +380,10 @@ class Desk:
             ]
             if known:
                 vault.flex_reserve(round(max(known) * PPM), at=now)
+
+    def _note_closes(self, prices: Mapping[str, int]) -> None:
+        for symbol, price in prices.items():
+            self._closes.setdefault(symbol, deque(maxlen=7 * DAY // self.mark_every + 1)).append(float(price))
 
     # -- wishes ------------------------------------------------------------------------------------------------------
 
@@ -347,6 +413,8 @@ class Desk:
 
     def _judge(self, seat: Seat, place: Place) -> Refusal | None:
         view, vault = seat.view, seat.vault
+        if self.recovering:
+            return refuse("status", "recovering", place, view, vault)
         if seat.flatten_by:
             return refuse("status", "status", place, view, vault, status="being closed by " + seat.flatten_by)
         for gate in seat.gates:
@@ -374,7 +442,7 @@ class Desk:
         order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst, netted)
         closes = not opens(place, seat.view)
         holds = [booking.hold(sleeve, order.id, asset, units, at=now, by=by)] if units else []
-        self.books.post(Placed(now, order, by), *holds)
+        self.books.post(Placed(now, order, by, closes), *holds)
         self._blotter.add(Working(order, seat, asset, closes))
         return SubmitOrder(order)
 
@@ -412,16 +480,16 @@ class Desk:
     # -- facts -------------------------------------------------------------------------------------------------------
 
     def _filled(self, fill: Fill) -> Sequence[Command]:
-        known = self.books.facts.get(fill.key)
+        known = self.books.fact(fill.key)
         if known is not None:
             if known != fill:
                 text = f"{fill.key} came again with other content and was not booked: {fill}"
-                self.alert(fill.at, Level.CRITICAL, fill.order_id, "fill_conflict", text)
+                self.books.set_aside(fill, "conflict", Alert(fill.at, Level.CRITICAL, fill.order_id, "fill_conflict", text))
             return NOTHING
-        working = self._blotter.get(fill.order_id)
+        working = self._find(fill.order_id)
         if working is None or not _same_trade(working.order.place, fill):
             text = f"{fill.key} belongs to no order of this desk and was not booked: {fill}"
-            self.alert(fill.at, Level.CRITICAL, fill.order_id, "fill_unattributed", text)
+            self.books.set_aside(fill, "unattributed", Alert(fill.at, Level.CRITICAL, fill.order_id, "fill_unattributed", text))
             return NOTHING
         owned = working.seat.sleeve.position_units(fill.instrument)
         overdrawn = self._book(working, fill, owned)
@@ -453,7 +521,7 @@ class Desk:
             text = f"{fill.key} left {missing} free: no new risk until this is cleared"
             records.append(Alert(fill.at, Level.CRITICAL, sleeve.name, "overdrawn", text))
             sleeve.move(Move.BREACH, by="desk", why=f"overdrawn by {fill.key}", at=fill.at, after=records)
-        self.books.facts[fill.key] = fill
+        self.books.booked(fill)
         working.filled = filled
         if market.contract is not None:
             self._netting.moved(market, fill.at, sleeve.name, fill.side.sign * fill.qty)
@@ -498,10 +566,27 @@ class Desk:
 
     def _accepted(self, event: Accepted) -> Sequence[Command]:
         working = self._blotter.get(event.order_id)
-        if working is not None and working.status is OrderStatus.SUBMITTED:
+        if working is not None and working.status in (OrderStatus.SUBMITTED, OrderStatus.UNKNOWN):
             self.books.record(OrderUpdate(event.at, event.order_id, OrderStatus.OPEN, event.venue_id))
             self._blotter.move(working, OrderStatus.OPEN)
         return NOTHING
+
+    def _unanswered(self, event: Unanswered) -> Sequence[Command]:
+        """Whether the venue has the order is not known: what it holds stays held until the venue tells."""
+        working = self._blotter.get(event.order_id)
+        if working is not None and OrderStatus.UNKNOWN in ORDER_TRANSITIONS[working.status]:
+            self.books.record(OrderUpdate(event.at, event.order_id, OrderStatus.UNKNOWN, event.reason))
+            self._blotter.move(working, OrderStatus.UNKNOWN)
+        return NOTHING
+
+    def _reported(self, report: OrderReport) -> Sequence[Command]:
+        """The venue was asked and has answered. An order is taken for done only when its fills are booked: they come apart."""
+        if report.status is OrderStatus.OPEN:
+            return self._accepted(Accepted(report.order_id, report.at, report.venue_id))
+        working = self._blotter.get(report.order_id)
+        if working is None or working.status.done or report.filled > working.filled or report.status is OrderStatus.FILLED:
+            return NOTHING
+        return self._off(report.order_id, report.at, report.status, report.reason)
 
     def _canceled(self, event: Canceled) -> Sequence[Command]:
         return self._off(event.order_id, event.at, OrderStatus.CANCELED, event.reason)
@@ -545,6 +630,61 @@ class Desk:
         if vault is not None:
             self.alert(event.at, Level.WARNING, vault.owner, "transfer_refused", f"{event.id}: {event.reason}")
         return NOTHING
+
+    # -- after a restart ---------------------------------------------------------------------------------------------
+
+    def recovered(
+        self, *, policy: Policy = Policy.RESUME, found: Mapping[str, str] | None = None, by: str = "recover", at: int | None = None
+    ) -> Sequence[Command]:
+        """What the venue had to tell is booked: from here on the desk works again. `recover` calls this at its end.
+
+        What follows from facts that were booked just before the end (a sweep, coins that were set aside, a flattening) is
+        made up for. Returns the commands to carry out now. Raises `WrongStatus` when nothing had to be recovered.
+        """
+        if not self.recovering:
+            raise WrongStatus("this desk was not opened on a journal with records, or is recovered already")
+        at = self.books.time(at)
+        self.books.record(Recovered(at, by, policy, found or {}))
+        self.recovering = False
+        commands: list[Command] = []
+        for seat in self._seats.values():
+            if seat.sleeve.own_status is not Status.HALTED:
+                seat.wake = 0
+            commands += self._make_up(seat, at)
+            if policy is Policy.FLATTEN:
+                commands += self.kill(seat.sleeve, flatten=True, by=by, why="recovered", at=at)
+            elif policy is Policy.HOLD and seat.sleeve.own_status is Status.ACTIVE:
+                commands += self.pause(seat.sleeve, by=by, why="recovered", at=at)
+        self._netting.look_again()
+        return commands
+
+    def _make_up(self, seat: Seat, at: int) -> list[Command]:
+        """What should have followed from what is booked; nothing where it has."""
+        sleeve = seat.sleeve
+        commands: list[Command] = []
+        if sleeve.is_flat():
+            sleeve.vault.sweep(sleeve, ref="recovery", at=at)
+            sleeve.vault.land(sleeve, at=at)
+        for market in self.books.instruments.values():
+            if market.contract is not None and market.quote == sleeve.asset:
+                commands += self._netting.settle_if_closed(sleeve, market)
+        if seat.flatten_by:
+            others = [order for order in seat.open_orders.values() if order.id not in self._flattening]
+            return [*commands, *map(CancelOrder, others)] if seat.open_orders else [*commands, *self.flatten(seat, at)]
+        return [*commands, *self.cancel_opening(seat)] if sleeve.own_status is Status.CLOSE_ONLY else commands
+
+    def give_up(self, order_id: str, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
+        """A human says that an order whose fate is unknown never reached the venue: what it holds is free again.
+
+        A fill that comes all the same is booked. Raises `VaultError` when it is no order of unknown fate, or no reason is
+        given.
+        """
+        working = self._blotter.get(order_id)
+        if working is None or working.status is not OrderStatus.UNKNOWN:
+            raise VaultError(f"order {order_id!r} is not of unknown fate: only the venue says what became of it")
+        if not isinstance(by, str) or not by.strip() or not why:
+            raise VaultError(f"giving up order {order_id} needs a name and a reason")
+        return self._off(order_id, self.books.time(at), OrderStatus.CANCELED, f"given up by {by}: {why}")
 
     # -- a human's commands ------------------------------------------------------------------------------------------
 
@@ -602,10 +742,12 @@ class Desk:
             raise InvalidMarket(f"{instrument} is no perpetual: nothing of it is ever unsettled")
         return [SettlePnl(instrument)]
 
-    def deposit(self, vault: CoreVault, amount: AmountLike, *, venue: str = "") -> Sequence[Command]:
+    def deposit(
+        self, vault: CoreVault, amount: AmountLike, *, venue: str = "", by: str = OWNER, at: int | None = None
+    ) -> Sequence[Command]:
         """Bring coins into the account of a vault's wallet. The books change when the venue says that they came."""
         self._check_vault(vault)
-        return [self._transfers.deposit(vault, amount, venue)]
+        return [self._transfers.deposit(vault, amount, venue, by=by, at=at)]
 
     def withdraw(
         self,
@@ -648,7 +790,7 @@ class Desk:
             seat = self._seats.get(sleeve.name)
             if seat is not None:
                 seat.wake = NEVER
-                seat.flatten_by, seat.flatten_tries = by if flatten else "", {}
+                self.close_by(seat, by if flatten else "", at)
                 commands += self.cancel_all(sleeve) or (self.flatten(seat, at) if flatten else NOTHING)
         return commands
 
@@ -679,7 +821,7 @@ class Desk:
                 alerts.append(Alert(at, Level.WARNING, sleeve.name, "residual", text))
             sleeve.move(Move.REVIVE, by=by, why=why, at=at, after=alerts)
             if seat is not None:
-                self._begin(seat, memories[sleeve.name])
+                self._begin(seat, memories[sleeve.name], at)
                 commands += self.cancel_all(sleeve)
         if isinstance(target, CoreVault):
             target.move(Move.REVIVE, by=by, why=why, at=at)
@@ -695,14 +837,22 @@ class Desk:
             raise WrongStatus(f"sleeve {sleeve.name} is halted: revive it")
         memory = seat.engine.begin()
         before = "running" if seat.fault is None else "stopped"
-        self.books.record(Changed(self.books.time(at), by, sleeve.name, "engine", before, "restarted", why))
-        self._begin(seat, memory)
+        at = self.books.time(at)
+        self.books.record(Changed(at, by, sleeve.name, "engine", before, "restarted", why))
+        self._begin(seat, memory, at)
 
-    @staticmethod
-    def _begin(seat: Seat, memory: object) -> None:
+    def _begin(self, seat: Seat, memory: object, at: int) -> None:
         if seat.fault is not None:
             seat.vault.idle_reason = ""
-        seat.memory, seat.wake, seat.flatten_by, seat.fault = memory, 0, "", None
+        self.close_by(seat, "", at)
+        seat.memory, seat.wake, seat.fault = memory, NEVER if self.recovering else 0, None
+
+    def close_by(self, seat: Seat, by: str, at: int) -> None:
+        """Somebody has a seat's positions closed from here on; nobody any more, when `by` is empty."""
+        seat.flatten_tries = {}
+        if seat.flatten_by != by:
+            self.books.record(Changed(at, by or "desk", seat.sleeve.name, "flatten", seat.flatten_by, by))
+            seat.flatten_by = by
 
     def pause(self, target: Sleeve | CoreVault, *, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
         """Pause a sleeve or a vault. Returns cancels of its buys that rest at the venue, but for those that only close.
@@ -762,7 +912,7 @@ class Desk:
 
     def flatten(self, seat: Seat, now: int) -> Sequence[Command]:
         """Close what is left at market once no order is open; say what cannot be closed."""
-        if seat.open_orders:
+        if seat.open_orders or self.recovering:
             return NOTHING
         by, sleeve = seat.flatten_by, seat.sleeve
         commands: list[Command] = []
@@ -782,7 +932,8 @@ class Desk:
                 seat.flatten_tries[market.symbol] = FLATTEN_TRIES + 1
                 self.alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} cannot be closed")
         if by == FENCE and not commands and not seat.open_orders:
-            seat.flatten_by, seat.fence_after = "", now + MINUTE
+            self.close_by(seat, "", now)
+            seat.fence_after = now + MINUTE
         return commands
 
     def _seat(self, sleeve: Sleeve) -> Seat:
@@ -844,6 +995,15 @@ class Desk:
             if name in vault.sleeves:
                 return explain(self.books.journal, name, vault.asset, since, until)
         raise VaultError(f"no sleeve {name!r} at this desk")
+
+
+def _working(one: OpenOrder, seat: Seat) -> Working:
+    """An order as the blotter keeps it, from what the journal remembers of it."""
+    market = one.order.place.instrument
+    asset = market.base if market.contract is None and one.order.place.side is Side.SELL else market.quote
+    working = Working(one.order, seat, asset, one.closes)
+    working.filled, working.status = one.filled, one.status
+    return working
 
 
 def _check_engine(engine: Engine[Any]) -> None:

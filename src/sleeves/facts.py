@@ -8,13 +8,25 @@ This module knows nothing of sleeves.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from attrs import field, frozen
 
 from .errors import InvalidMarket
 from .market import FundingRate, Instrument
 from .money import Amount
 
-__all__ = ["AccountFact", "Bankrupted", "FundingPaid", "Liquidated", "Settled", "TransferRefused", "Transferred"]
+__all__ = [
+    "AccountFact",
+    "Bankrupted",
+    "CashFlow",
+    "FlowKind",
+    "FundingPaid",
+    "Liquidated",
+    "Settled",
+    "TransferRefused",
+    "Transferred",
+]
 
 
 def _check(fact: object, at: object, words: tuple[object, ...], units: tuple[object, ...]) -> None:
@@ -156,6 +168,48 @@ class TransferRefused:
 
     def __attrs_post_init__(self) -> None:
         _check(self, self.at, (self.id, self.reason), ())
+
+
+class FlowKind(StrEnum):
+    """Why a venue's own ledger says that coins came or went."""
+
+    TRADE = "trade"
+    FEE = "fee"
+    DEPOSIT = "deposit"
+    WITHDRAWAL = "withdrawal"
+    FUNDING = "funding"
+    SETTLEMENT = "settlement"
+    LIQUIDATION = "liquidation"
+    REWARD = "reward"
+    """Staking, an airdrop, a rebate program: coins that nobody paid for."""
+    EARN = "earn"
+    """To or from a wallet of the venue's own that lends or stakes coins out."""
+    DUST = "dust"
+    """The venue turned small rests into another coin."""
+    OTHER = "other"
+
+
+@frozen(order=False)
+class CashFlow:
+    """One line of the venue's own ledger: coins that came into the account (above zero) or left it.
+
+    `ref` is what the line follows from: the trade id of a fill, the id of a transfer. Lines explain what the books cannot:
+    they are compared, and never booked as profit.
+    """
+
+    at: int
+    amount: Amount
+    kind: FlowKind
+    id: str
+    ref: str = ""
+    venue: str = ""
+    key: str = field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.amount, Amount) or not isinstance(self.kind, FlowKind):
+            raise InvalidMarket(f"cash flow {self.id!r} of {self.amount!r}, {self.kind!r}: need an Amount and a FlowKind")
+        _check(self, self.at, (self.id, self.ref, self.venue), ())
+        object.__setattr__(self, "key", key(self.venue, "flow", self.amount.asset.code, self.id))
 
 
 AccountFact = FundingPaid | Settled | Liquidated | Bankrupted | Transferred

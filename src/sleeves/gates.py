@@ -7,7 +7,7 @@ refusal ends it. They fail closed: one that raises, or lacks what it needs to kn
 handed to `Desk.assign(..., gates=...)`.
 
     gate       reason codes                                            guards
-    status     status, shortfall, tradeable                            nothing new while paused, stopped or not backed
+    status     status, shortfall, tradeable, recovering                nothing new while paused, stopped or not backed
     quote      quote_asset                                             a vault trades only what is quoted in its asset
     price_age  no_price, stale_price                                   no decision on an old price
     size       lot, tick, min_qty, min_notional, no_price              what the venue would refuse anyway

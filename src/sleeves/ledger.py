@@ -15,9 +15,9 @@ This module does not know what a vault, an order or a price is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from attrs import evolve, frozen
 
@@ -346,6 +346,26 @@ class Ledger:
         Raises `Unbalanced`, `IsolationBreach`, `Overdraft` (commands only), `AssetMismatch` (an asset's scale changed).
         """
         self.apply(entry, self.check(entry))
+
+    def dump(self) -> dict[str, list[list[Any]]]:
+        """All that it holds as plain lists, units as text; `load` makes the same ledger of it."""
+        return {
+            "assets": [[asset.code, asset.scale] for asset in self._assets.values()],
+            "cells": [[*account, code, str(units)] for (account, code), units in self._cells.items()],
+            "flows": [[owner, kind.value, code, str(units)] for (owner, kind, code), units in self._flows.items()],
+        }
+
+    @classmethod
+    def load(cls, dumped: Mapping[str, Iterable[Sequence[Any]]]) -> Ledger:
+        """Read back what `dump` wrote. Raises `ValueError` or `LookupError` for what it cannot have written."""
+        ledger = cls()
+        ledger._assets = {code: Asset(code, scale) for code, scale in dumped["assets"]}
+        for owner, role, of, code, units in dumped["cells"]:
+            cell = (Account(owner, Role(role), of), code)
+            ledger._cells[cell] = int(units)
+            ledger._owned.setdefault(owner, {})[cell] = None
+        ledger._flows = {(owner, EntryKind(kind), code): int(units) for owner, kind, code, units in dumped["flows"]}
+        return ledger
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

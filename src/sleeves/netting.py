@@ -23,17 +23,16 @@ from .ledger import Entry, Role
 from .margin import Check, health_bp, standing
 from .market import Book, Instrument
 from .money import Amount, decimal_text
-from .orders import Command, SettlePnl
+from .orders import Command, Fill, SettlePnl
 from .records import Alert, Level, Record
 from .seat import Seat
+from .state import MOST_MOVES, State
 from .status import Move, Status
 from .vault import CoreVault, Sleeve, move_together
 
 __all__ = ["FENCE", "Hands", "Netting", "missing"]
 
 NOTHING: tuple[Command, ...] = ()
-MOST_MOVES = 4_096
-"""Changes of slices that are remembered per instrument, for funding that is told late."""
 NEVER_HIGH = 1 << 200
 ALWAYS = (NEVER_HIGH, 0)
 """A band that no price lies in."""
@@ -51,6 +50,8 @@ class Hands(Protocol):
     def cancel_opening(self, seat: Seat) -> Sequence[Command]: ...
 
     def flatten(self, seat: Seat, now: int) -> Sequence[Command]: ...
+
+    def close_by(self, seat: Seat, by: str, at: int) -> None: ...
 
 
 def missing(books: Books, entry: Entry) -> Amount | None:
@@ -91,32 +92,38 @@ class Netting:
         """By vault: how many of those levels its account's health is below."""
         self._measured: dict[int, int] = {}
         """By index: the state of the books at which its band was worked out."""
-        self._parked: dict[str, AccountFact] = {}
-        """Facts that nobody could be found for when they were told, by key."""
         self._moves: dict[str, deque[tuple[int, str, int]]] = {}
         """By symbol: the latest changes of slices, (at, sleeve, base units), for facts about an instant that is past."""
 
     def known(self, fact: AccountFact) -> bool:
         """Whether a fact was booked before; says so when it came again with other content."""
-        known = self.books.facts.get(fact.key)
+        known = self.books.fact(fact.key)
         if known is not None and known != fact:
             text = f"{fact.key} came again with other content and was not booked: {fact}"
-            self._hands.alert(fact.at, Level.CRITICAL, fact.venue or "venue", "fact_conflict", text)
+            self.books.set_aside(fact, "conflict", Alert(fact.at, Level.CRITICAL, fact.venue or "venue", "fact_conflict", text))
         return known is not None
 
     def unattributed(self, fact: AccountFact, why: str) -> Sequence[Command]:
-        if fact.key not in self._parked:
-            text = f"{fact.key} {why} and was not booked yet: {fact}"
-            self._hands.alert(fact.at, Level.CRITICAL, fact.venue or "venue", "fact_unattributed", text)
-            if not isinstance(fact, Transferred):
-                self._parked[fact.key] = fact
+        """Nobody is found for a fact: it is kept, told to a human, and tried again after the next fill."""
+        text = f"{fact.key} {why} and was not booked yet: {fact}"
+        self.books.set_aside(fact, why, Alert(fact.at, Level.CRITICAL, fact.venue or "venue", "fact_unattributed", text))
         return NOTHING
+
+    def remember(self, state: State) -> None:
+        """Stand where the journal's records lead."""
+        self._moves = {symbol: deque(moves, maxlen=MOST_MOVES) for symbol, moves in state.moves.items()}
+
+    def look_again(self) -> None:
+        """Look at every contract that somebody has with the next price of it."""
+        for market in {market for vault in self._vaults for sleeve in vault.sleeves.values() for market in sleeve.contracts()}:
+            if market.symbol in self._boards:
+                self.bands[self._boards[market.symbol].index] = ALWAYS
 
     def retry(self, market: Instrument) -> list[Command]:
         """After a fill: book what was told before the fill that it follows from."""
         commands: list[Command] = []
-        for key, fact in list(self._parked.items()):
-            if isinstance(fact, Transferred) or fact.instrument != market:
+        for fact in [fact for facts in self.books.quarantine.values() for fact in facts]:
+            if isinstance(fact, (Fill, Transferred)) or fact.instrument != market or self.books.fact(fact.key) is not None:
                 continue
             if isinstance(fact, FundingPaid):
                 commands += self.funded(fact)
@@ -126,8 +133,6 @@ class Netting:
                 commands += self.liquidated(fact)
             else:
                 commands += self.bankrupted(fact)
-            if key in self.books.facts:
-                del self._parked[key]
         return commands
 
     def _owners(self, market: Instrument) -> list[Sleeve]:
@@ -202,7 +207,7 @@ class Netting:
                 self.books.record(alert)
             else:
                 sleeve.move(Move.BREACH, by="desk", why="ring_fence", at=now, after=(alert,))
-            seat.flatten_by, seat.flatten_tries = FENCE, {}
+            self._hands.close_by(seat, FENCE, now)
             commands += self._hands.cancel_all(sleeve) or self._hands.flatten(seat, now)
         return commands
 
@@ -365,7 +370,7 @@ class Netting:
                 moves[name] = (self._sleeve(name), Move.BREACH, f"overdrawn by {fact.key}")
         able = [move for move in moves.values() if move[0].own_status is not Status.HALTED]
         move_together(self.books, [*records, *alerts], able, by="desk", at=fact.at)
-        self.books.facts[fact.key] = fact
+        self.books.booked(fact)
 
     def settle_if_closed(self, sleeve: Sleeve, market: Instrument) -> list[Command]:
         """Have the venue settle when a slice was closed and left more unsettled than is worth leaving."""

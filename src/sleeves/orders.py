@@ -31,6 +31,7 @@ __all__ = [
     "Intent",
     "Liquidity",
     "Order",
+    "OrderReport",
     "OrderStatus",
     "Place",
     "Position",
@@ -40,6 +41,7 @@ __all__ = [
     "SubmitOrder",
     "TimeInForce",
     "Transfer",
+    "Unanswered",
 ]
 
 
@@ -67,6 +69,8 @@ class Liquidity(StrEnum):
 class OrderStatus(StrEnum):
     SUBMITTED = "submitted"
     """Held, journaled, and handed to the shell. The venue has not answered."""
+    UNKNOWN = "unknown"
+    """It was sent and the answer is lost, or the venue does not find it. It may be filled: what it holds stays held."""
     OPEN = "open"
     """The venue has it."""
     FILLED = "filled"
@@ -75,7 +79,7 @@ class OrderStatus(StrEnum):
 
     @property
     def done(self) -> bool:
-        return self is not OrderStatus.SUBMITTED and self is not OrderStatus.OPEN
+        return self is OrderStatus.FILLED or self is OrderStatus.CANCELED or self is OrderStatus.REJECTED
 
 
 # -- wishes ----------------------------------------------------------------------------------------------------------
@@ -237,8 +241,9 @@ class Accepted:
 class Fill:
     """A trade that has happened. `cost` is the exact money that changed hands, as the venue booked it, fee apart.
 
-    `fee` may be negative (a rebate) and in any asset. `trade_id` is the venue's own; `key` is what makes the same fill
-    the same fill however often it is told.
+    `fee` may be negative (a rebate) and in any asset. `trade_id` is the venue's own. `account` names the account where a
+    venue has several under one name, `leg` the part where it tells one trade of one order as two (a position that turns).
+    `key` is what makes the same fill the same fill however often it is told: venue, market, trade, order, account, leg.
     """
 
     order_id: str
@@ -252,10 +257,12 @@ class Fill:
     liquidity: Liquidity
     trade_id: str
     venue: str = ""
+    account: str = ""
+    leg: str = ""
     key: str = field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        _check_words(self, self.at, self.order_id, self.trade_id, self.venue)
+        _check_words(self, self.at, self.order_id, self.trade_id, self.venue, self.account, self.leg)
         kinds = isinstance(self.instrument, Instrument) and isinstance(self.side, Side) and isinstance(self.liquidity, Liquidity)
         if not kinds or not isinstance(self.fee, Amount):
             what = f"fill {self.trade_id!r} of {self.instrument}: side {self.side!r}, fee {self.fee!r}, {self.liquidity!r}"
@@ -265,8 +272,9 @@ class Fill:
             what = f"fill {self.trade_id!r} of {self.instrument}: quantity {self.qty}, price {self.price}, cost {self.cost}"
             raise InvalidMarket(f"{what}: need whole numbers of units, quantity > 0, price > 0, cost >= 0")
         key = f"{self.venue}|{self.instrument.symbol}|{self.trade_id}|{self.order_id}"
-        if key.count("|") != 3:
-            parts = (self.venue, self.instrument.symbol, self.trade_id, self.order_id)
+        if key.count("|") != 3 or self.account or self.leg:
+            more = (self.account, self.leg) if self.account or self.leg else ()
+            parts = (self.venue, self.instrument.symbol, self.trade_id, self.order_id, *more)
             key = "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in parts)
         object.__setattr__(self, "key", key)
 
@@ -295,6 +303,41 @@ class Rejected:
         _check_words(self, self.at, self.order_id, self.reason)
 
 
+@frozen(order=False)
+class Unanswered:
+    """The shell sent an order and the answer is lost. Whatever it was sent for stays set aside until the venue tells."""
+
+    order_id: str
+    at: int
+    reason: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        _check_words(self, self.at, self.order_id, self.reason)
+
+
+@frozen(order=False)
+class OrderReport:
+    """What a venue says of one order when it is asked: evidence. `filled` are base units; FILLED, CANCELED and REJECTED are final.
+
+    A final report is no fill: the fills come by `Custody.history`, and are taken in before the order is taken for done.
+    """
+
+    order_id: str
+    at: int
+    status: OrderStatus
+    filled: int = 0
+    reason: str = ""
+    venue_id: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        _check_words(self, self.at, self.order_id, self.reason, self.venue_id)
+        known = self.status is OrderStatus.OPEN or (isinstance(self.status, OrderStatus) and self.status.done)
+        if not known or type(self.filled) is not int or self.filled < 0:
+            raise InvalidMarket(
+                f"report of {self.order_id!r}: {self.status!r}, filled {self.filled!r}: need open or a final status, units >= 0"
+            )
+
+
 def _check_words(event: object, at: object, *words: object) -> None:
     """What a venue says can be written down: its time in whole nanoseconds, its ids and reasons in text."""
     if type(at) is int:
@@ -306,11 +349,13 @@ def _check_words(event: object, at: object, *words: object) -> None:
     raise InvalidMarket(f"{type(event).__name__} at {at!r} with {words!r}: need whole nanoseconds and text")
 
 
-Event = Quote | Accepted | Fill | Canceled | Rejected | AccountFact | TransferRefused
+Event = Quote | Accepted | Fill | Canceled | Rejected | Unanswered | OrderReport | AccountFact | TransferRefused
 
+_FINAL = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED})
 ORDER_TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
-    OrderStatus.SUBMITTED: frozenset({OrderStatus.OPEN, OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED}),
-    OrderStatus.OPEN: frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED}),
+    OrderStatus.SUBMITTED: _FINAL | {OrderStatus.OPEN, OrderStatus.UNKNOWN},
+    OrderStatus.UNKNOWN: _FINAL | {OrderStatus.OPEN},
+    OrderStatus.OPEN: _FINAL | {OrderStatus.UNKNOWN},
     OrderStatus.FILLED: frozenset(),
     OrderStatus.CANCELED: frozenset({OrderStatus.FILLED}),
     OrderStatus.REJECTED: frozenset({OrderStatus.FILLED}),

@@ -5,12 +5,13 @@ Pure arithmetic on integers. Nothing here knows a ledger or a vault.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from attrs import evolve, frozen
 
 from .errors import InvalidAmount
-from .money import PPM, Amount, AmountLike, Asset, Fraction, Rounding, divide, ppm
+from .money import PPM, Amount, AmountLike, Asset, Fraction, Rounding, decimal_text, divide, ppm
 
 __all__ = ["FLASH", "QUIET", "ProfitPolicy", "Reserve", "Sweep"]
 
@@ -61,6 +62,17 @@ class ProfitPolicy:
     def above_high_water(cls, share: Fraction) -> ProfitPolicy:
         """Return a share of each new high of the profit, and keep and compound the rest."""
         return cls.sweep_on_close().share(share)
+
+    def terms(self) -> dict[str, str]:
+        """All that defines it, as text; `from_terms` reads it back."""
+        terms = {"policy": self.name, "share_ppm": str(self.share_ppm), "high_water": str(self.high_water)}
+        return terms | {"least": str(self.least), "most": str(self.most)}
+
+    @classmethod
+    def from_terms(cls, terms: Mapping[str, str]) -> ProfitPolicy:
+        """Read back what `terms` wrote; other keys are passed over."""
+        least, most = (None if terms[name] == "None" else terms[name] for name in ("least", "most"))
+        return cls(terms["policy"], int(terms["share_ppm"]), terms["high_water"] == "True", least, most)
 
     def share(self, share: Fraction) -> ProfitPolicy:
         """Sweep this share of new profit ("50%"), and keep the rest above a high-water mark."""
@@ -159,5 +171,18 @@ class Reserve:
         return divide(max(0, total) * self.part(volatility_ppm), PPM, Rounding.CEIL)
 
     def __str__(self) -> str:
-        low, high = f"{self.low_ppm / 10_000:g}%", f"{self.high_ppm / 10_000:g}%"
-        return low if low == high else f"{low} to {high}"
+        low, high = _percent(self.low_ppm), _percent(self.high_ppm)
+        return low if low == high else f"{low} to {high} as volatility goes from {_percent(self.calm_ppm)} to {_percent(self.wild_ppm)}"
+
+    @classmethod
+    def parse(cls, text: str) -> Reserve:
+        """Read back what `str` wrote. Raises `InvalidAmount` for anything else."""
+        parts = [ppm(word, "reserve") for word in text.split() if word.endswith("%")]
+        found = cls.fixed(text) if len(parts) == 1 else cls(*parts) if len(parts) == 4 else None
+        if found is None or str(found) != text:
+            raise InvalidAmount(f"{text!r} is no reserve")
+        return found
+
+
+def _percent(parts: int) -> str:
+    return f"{decimal_text(parts, 4)}%"

@@ -14,11 +14,34 @@ from enum import StrEnum
 from attrs import field, frozen
 
 from .errors import LedgerError
-from .facts import AccountFact
+from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Transferred
 from .ledger import Entry
-from .orders import Fill, Order, OrderStatus
+from .money import Amount
+from .orders import Fill, Order, OrderStatus, Transfer
 
-__all__ = ["Alert", "Changed", "Level", "Marked", "Opened", "OrderUpdate", "Placed", "Record", "Refusal"]
+__all__ = [
+    "Alert",
+    "Asked",
+    "Cause",
+    "Changed",
+    "Fact",
+    "Level",
+    "Marked",
+    "Opened",
+    "OrderUpdate",
+    "Placed",
+    "Policy",
+    "Quarantined",
+    "Reconciled",
+    "Record",
+    "Recovered",
+    "Refusal",
+    "Residual",
+    "key_of",
+]
+
+Fact = Fill | AccountFact
+"""What has happened at a venue and is booked once, by its key."""
 
 
 def _words(given: Mapping[str, str]) -> dict[str, str]:
@@ -32,6 +55,14 @@ def _check_author(record: Opened | Changed) -> None:
 
 
 def _prices(given: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    return dict(given)
+
+
+def _watched(given: Mapping[str, tuple[int, int, int]]) -> dict[str, tuple[int, int, int]]:
+    return dict(given)
+
+
+def _pairs(given: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
     return dict(given)
 
 
@@ -75,6 +106,8 @@ class Placed:
     order: Order
     by: str = ""
     """Who ordered it: an engine, a human, or the desk."""
+    closes: bool = False
+    """Whether it took no new risk when it was ordered."""
 
 
 @frozen(order=False)
@@ -127,10 +160,138 @@ class Alert:
 
 @frozen(order=False)
 class Marked:
-    """The prices, by symbol in price units, at which holdings are valued from here on, and when each was seen."""
+    """The prices, by symbol in price units, at which holdings are valued from here on, and when each was seen.
+
+    `watched` are, by sleeve whose gates look at its profit, (day, profit at its start, highest profit) in units of its
+    vault's asset, so that a loss of today is known after a restart.
+    """
 
     at: int
     prices: Mapping[str, tuple[int, int]] = field(factory=dict, converter=_prices, hash=False)
+    watched: Mapping[str, tuple[int, int, int]] = field(factory=dict, converter=_watched, hash=False)
 
 
-Record = Opened | Changed | Entry | Placed | OrderUpdate | Fill | AccountFact | Refusal | Alert | Marked
+@frozen(order=False)
+class Asked:
+    """A transfer was asked for. Journaled before it leaves the house, so that its id is never used twice."""
+
+    at: int
+    by: str
+    vault: str
+    transfer: Transfer
+
+
+@frozen(order=False)
+class Quarantined:
+    """A fact that is told and not booked: nobody is found for it, or it came before with other content."""
+
+    at: int
+    fact: Fact
+    why: str
+
+
+class Cause(StrEnum):
+    """Why the venue holds more, or less, of an asset than the books say."""
+
+    MANUAL_TRADE = "manual_trade"
+    """A fill of an order that is none of ours: somebody traded by hand, or another program did."""
+    DEPOSIT = "deposit"
+    WITHDRAWAL = "withdrawal"
+    REWARD = "reward"
+    """An airdrop, a staking reward: coins that nobody paid for."""
+    EARN = "earn"
+    """Moved to, or from, a wallet of the venue that lends or stakes coins out."""
+    FEE = "fee"
+    """A fee in a coin that its sleeve does not have."""
+    DUST = "dust"
+    FUNDING = "funding"
+    SETTLEMENT = "settlement"
+    LIQUIDATION = "liquidation"
+    UNKNOWN = "unknown"
+
+
+@frozen(order=False)
+class Residual:
+    """What a venue holds beyond the books (below zero: lacks), under its cause: it stands in SUSPENSE until somebody adopts it.
+
+    `ref` is the fact or the line of the venue's own ledger that explains it, if one does.
+    """
+
+    at: int
+    id: str
+    vault: str
+    amount: Amount
+    cause: Cause
+    ref: str = ""
+    note: str = ""
+
+    @property
+    def of(self) -> str:
+        """Which SUSPENSE account of the vault it stands in."""
+        return f"{self.cause}:{self.id}"
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.amount} {self.cause}" + (f" ({self.note})" if self.note else "")
+
+
+@frozen(order=False)
+class Reconciled:
+    """The books were held against the venue: by asset code, what it says it holds and what the books then say, in text."""
+
+    at: int
+    by: str
+    wallet: str
+    holdings: Mapping[str, tuple[str, str]] = field(factory=dict, converter=_pairs, hash=False)
+
+
+class Policy(StrEnum):
+    """What sleeves do once a desk is recovered."""
+
+    RESUME = "resume"
+    """Each goes on as its status says."""
+    HOLD = "hold"
+    """Those that were active are paused until a human resumes them."""
+    FLATTEN = "flatten"
+    """All are killed and their positions sold."""
+
+
+@frozen(order=False)
+class Recovered:
+    """A desk was opened again on this journal, and what was found when it was."""
+
+    at: int
+    by: str
+    policy: Policy
+    found: Mapping[str, str] = field(factory=dict, converter=_words, hash=False)
+
+
+Record = (
+    Opened
+    | Changed
+    | Entry
+    | Placed
+    | OrderUpdate
+    | Fact
+    | Refusal
+    | Alert
+    | Marked
+    | Asked
+    | Quarantined
+    | Residual
+    | Reconciled
+    | Recovered
+)
+
+
+_KEYED = frozenset({Fill, FundingPaid, Settled, Liquidated, Bankrupted, Transferred})
+
+
+def key_of(record: Record) -> str | None:
+    """What no other record of a journal may bear: the key of a fact, the id of an order or a transfer; None for the rest."""
+    if type(record) in _KEYED:
+        return record.key  # type: ignore[union-attr]
+    if isinstance(record, Placed):
+        return f"order|{record.order.id}"
+    if isinstance(record, Asked):
+        return f"transfer|{record.transfer.id}"
+    return f"residual|{record.id}" if isinstance(record, Residual) else None

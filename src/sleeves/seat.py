@@ -141,6 +141,10 @@ class SeatView:
         if day != self._day:
             self._day, self._day_pnl = day, pnl
 
+    def watched(self) -> tuple[int, int, int] | None:
+        """(day, profit at its start, highest profit), once all are known."""
+        return None if self._day_pnl is None or self._peak is None else (self._day, self._day_pnl, self._peak)
+
     def day_pnl(self) -> int | None:
         self.observe()
         pnl = self.pnl()

@@ -14,6 +14,7 @@ from .facts import Transferred, TransferRefused
 from .margin import MarginAccount, health_bp
 from .money import Amount, AmountLike, decimal_text
 from .orders import Transfer
+from .records import Asked
 from .vault import CoreVault
 
 __all__ = ["Transfers"]
@@ -26,13 +27,20 @@ class Transfers:
         self._vaults = vaults
         self._asked: dict[str, CoreVault] = {}
         self._counter = 0
+        state = vaults[0].books.state
+        if state is not None:
+            owners = {vault.owner: vault for vault in vaults}
+            self._asked = {name: owners[owner] for name, owner in state.asked.items() if owner in owners}
+            self._counter = state.transfers
 
-    def deposit(self, vault: CoreVault, amount: AmountLike, venue: str) -> Transfer:
+    def deposit(self, vault: CoreVault, amount: AmountLike, venue: str, *, by: str, at: int | None) -> Transfer:
         """Raises `VaultError` for an amount that is not positive."""
         coins = vault.asset(amount)
         if coins.units <= 0:
             raise VaultError(f"deposit {coins}: the amount must be positive")
-        transfer = self._ask(vault, coins, venue)
+        transfer = self._next(vault, coins, venue)
+        vault.books.record(Asked(vault.books.time(at), by, vault.owner, transfer))
+        self._ask(vault, transfer)
         vault.expect(transfer.id, coins.units)
         return transfer
 
@@ -62,19 +70,18 @@ class Transfers:
             if joint.contracts and after < least_health * 100:
                 now = decimal_text(health_bp(joint), 2)
                 raise VaultError(f"withdraw {coins}: health would go from {now} to {decimal_text(after, 2)}, below {least_health}")
-        transfer = self._ask(vault, -coins, venue)
-        try:
-            vault.send(coins, transfer.id, by=by, why=why, at=at)
-        except BaseException:
-            del self._asked[transfer.id]
-            raise
+        transfer = self._next(vault, -coins, venue)
+        at = vault.books.time(at)
+        vault.send(coins, transfer.id, by=by, why=why, at=at, after=[Asked(at, by, vault.owner, transfer)])
+        self._ask(vault, transfer)
         return transfer
 
-    def _ask(self, vault: CoreVault, amount: Amount, venue: str) -> Transfer:
-        transfer = Transfer(f"{vault.wallet}-transfer-{self._counter + 1}", amount, venue)
+    def _next(self, vault: CoreVault, amount: Amount, venue: str) -> Transfer:
+        return Transfer(f"{vault.wallet}-transfer-{self._counter + 1}", amount, venue)
+
+    def _ask(self, vault: CoreVault, transfer: Transfer) -> None:
         self._counter += 1
         self._asked[transfer.id] = vault
-        return transfer
 
     def done(self, fact: Transferred) -> CoreVault | None:
         """Book what came or left, and say in which vault; None when it belongs to no one vault here."""
@@ -90,7 +97,6 @@ class Transfers:
         """What set out stays: say in which vault; None when nobody here asked for it."""
         vault = self._asked.get(event.id)
         if vault is not None:
-            vault.take_back(event.id, why=event.reason, at=event.at)
-            vault.forget(event.id)
+            vault.refused(event.id, why=event.reason, at=event.at)
             del self._asked[event.id]
         return vault

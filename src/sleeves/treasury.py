@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
+from .books import Books
 from .errors import VaultError
 from .ledger import Role
 from .market import SECOND, Mark
@@ -127,6 +128,17 @@ class Treasury:
         if any(vault.books is not vaults[0].books for vault in vaults):
             raise VaultError("these vaults keep different books: make one Books() and hand it to each CoreVault(..., books=books)")
         self.vaults = vaults
+
+    @classmethod
+    def reopen(cls, books: Books) -> Treasury:
+        """The vaults of books that were opened on a journal with records: all sleeves stand as they stood.
+
+        Raises `VaultError` when no vault was ever opened in them.
+        """
+        vaults = CoreVault.reopen(books)
+        if not vaults:
+            raise VaultError("no vault was opened in these books yet: open one, CoreVault(..., books=books)")
+        return cls(*vaults)
 
     def __getitem__(self, asset: str) -> CoreVault:
         """The first vault of an asset, by its code."""

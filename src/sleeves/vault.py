@@ -13,9 +13,7 @@ those is a record in the journal.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
+from collections.abc import Iterable, Mapping
 
 from attrs import frozen
 
@@ -24,24 +22,14 @@ from .books import Books
 from .errors import NotEnough, VaultError
 from .facts import Transferred
 from .ledger import Account, EntryKind, Role
-from .market import Instrument, Mark
-from .money import Amount, AmountLike, Asset, Rounding
-from .policy import ProfitPolicy, Reserve, Sweep
+from .market import Mark
+from .money import Amount, AmountLike, Asset
+from .policy import ProfitPolicy, Reserve
 from .records import Alert, Changed, Level, Opened, Record
-from .status import Move, Status, next_status, worse
+from .sleeve import OWNER, Sleeve, Slice, Stateful, move_together, named
+from .status import Move, Status
 
-__all__ = ["Backing", "CoreVault", "EngineVault", "Sleeve", "Slice", "SubAccount", "Virtual"]
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-OWNER = "owner"
-"""Who acts when a command names nobody: the owner of the books."""
-
-
-def _named(name: object, what: str) -> str:
-    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
-        shown = repr(name) if len(repr(name)) <= 60 else repr(name)[:60] + "..."
-        raise VaultError(f"{what} name {shown} must be 1 to 32 of a-z 0-9 _ - and start with a letter or digit")
-    return name
+__all__ = ["Backing", "CoreVault", "EngineVault", "Sleeve", "Slice", "SubAccount", "Virtual", "move_together"]
 
 
 def _reserve_rule(reserve: str | Reserve | None) -> Reserve | None:
@@ -50,331 +38,7 @@ def _reserve_rule(reserve: str | Reserve | None) -> Reserve | None:
     return Reserve.fixed(reserve) if isinstance(reserve, str) else reserve
 
 
-class _Stateful:
-    """What the status table moves: a sleeve, or a vault. `_subject` is its name in the journal."""
-
-    def __init__(self, books: Books, kind: str, subject: str, status: Status) -> None:
-        self.books = books
-        self._kind = kind
-        self._subject = subject
-        self._status = status
-
-    def move(self, move: Move, *, by: str, why: str = "", at: int | None = None, after: Iterable[Record] = ()) -> Status:
-        """Make a move of the status table. Raises `WrongStatus` when the table does not have it.
-
-        `after` are the records that led to it: they are posted with the move, all of it or nothing.
-        """
-        to, change = self.try_move(move, by=by, why=why, at=at)
-        self.books.post(*after, *([change] if to is not self._status else ()))
-        self._status = to
-        return to
-
-    def try_move(self, move: Move, *, by: str, why: str = "", at: int | None = None) -> tuple[Status, Changed]:
-        """Where a move would lead, and the record of it. Raises what `move` raises; changes nothing."""
-        to = next_status(self._status, move, f"{self._kind} {self._subject}")
-        return to, Changed(self.books.time(at), by, self._subject, "status", self._status, to, why)
-
-
-@frozen(order=False)
-class Slice:
-    """A sleeve's part of a position, on a venue that may net it with the parts of others."""
-
-    instrument: Instrument
-    qty: Amount
-    cost: Amount
-    """What opening it cost (below zero: brought), at average cost."""
-    margin: Amount
-    unsettled: Amount
-    realized: Amount
-    fees: Amount
-    funding: Amount
-    """Received, net of paid."""
-
-    @property
-    def entry(self) -> Decimal | None:
-        """The average price of the open position; None when there is none."""
-        return abs(self.cost.decimal / self.qty.decimal) if self.qty.units else None
-
-    @property
-    def settled(self) -> Amount:
-        """Of what it made net of fees and funding, the part that the venue has settled to cash."""
-        return self.realized - self.fees + self.funding - self.unsettled
-
-    def unrealized(self, mark: Mark) -> Amount:
-        """The open position at this mark less what it cost, rounded down."""
-        return self.instrument.notional(mark.price, self.qty.units, Rounding.FLOOR) - self.cost
-
-
-_BALANCE = frozenset({Role.FREE, Role.HELD, Role.MARGIN, Role.UNSETTLED, Role.TRADING, Role.CONTRACTS})
-"""What a sleeve's balance is the sum of, in its vault's asset."""
-
-
-def move_together(books: Books, records: Iterable[Record], moves: Iterable[tuple[Sleeve, Move, str]], *, by: str, at: int) -> None:
-    """Post records with moves of several sleeves, (sleeve, move, why): all of it or nothing. Raises what `move` raises."""
-    tried = [(sleeve, *sleeve.try_move(move, by=by, why=why, at=at)) for sleeve, move, why in moves]
-    books.post(*records, *(change for sleeve, to, change in tried if to is not sleeve.own_status))
-    for sleeve, to, _ in tried:
-        sleeve._status = to
-
-
-class Sleeve(_Stateful):
-    """One strategy's own money inside a core vault. Made by `CoreVault.sleeve`; every figure is read from the ledger."""
-
-    def __init__(self, vault: CoreVault, name: str, policy: ProfitPolicy) -> None:
-        super().__init__(vault.books, "sleeve", name, Status.STAND_BY)
-        self.vault = vault
-        self.name = name
-        self.policy = policy
-        self._free = Account(name, Role.FREE)
-        self._pending = Account(vault.owner, Role.IDLE, name)
-        self._trading: dict[str, Account] = {}
-        self.losing: Callable[[], int] | None = None
-        """What its contracts have lost so far, open ones at the latest prices; set by the desk, which knows them."""
-
-    # -- in units, for the desk ---------------------------------------------------------------------------------------
-
-    def free_units(self, asset: Asset | None = None) -> int:
-        return self.vault.books.ledger.units(self._free, asset or self.vault.asset)
-
-    def pending_units(self) -> int:
-        return self.vault.books.ledger.units(self._pending, self.vault.asset)
-
-    def held_units(self, asset: Asset | None = None) -> int:
-        return self.vault.books.ledger.total(self.name, Role.HELD, asset or self.vault.asset)
-
-    def _trading_account(self, instrument: Instrument) -> Account:
-        account = self._trading.get(instrument.symbol)
-        if account is None:
-            account = self._trading[instrument.symbol] = Account(self.name, Role.TRADING, instrument.symbol)
-        return account
-
-    def position_units(self, instrument: Instrument) -> int:
-        """Base units owned through trades in this instrument."""
-        return -self.vault.books.ledger.units(self._trading_account(instrument), instrument.base)
-
-    def open_cost_units(self, instrument: Instrument) -> int:
-        """What the open position cost, in quote units."""
-        return self.vault.books.ledger.units(self._trading_account(instrument), instrument.quote)
-
-    def margin_units(self, instrument: Instrument | None = None) -> int:
-        """Set aside behind contracts: of one instrument, or of all."""
-        if instrument is None:
-            return self.vault.books.ledger.total(self.name, Role.MARGIN, self.vault.asset)
-        return self.vault.books.ledger.units(Account(self.name, Role.MARGIN, instrument.symbol), instrument.quote)
-
-    def unsettled_units(self, instrument: Instrument | None = None) -> int:
-        """What the venue has not settled yet: of one perpetual, or of all."""
-        if instrument is None:
-            return self.vault.books.ledger.total(self.name, Role.UNSETTLED, self.vault.asset)
-        return self.vault.books.ledger.units(Account(self.name, Role.UNSETTLED, instrument.symbol), instrument.quote)
-
-    def unsettled_parts(self) -> tuple[int, int]:
-        """What it is owed by the venue for some contracts, and what it owes for others (below zero): never set off."""
-        code = self.vault.asset.code
-        parts = [u for account, asset, u in self.vault.books.ledger.cells(self.name) if account[1] is Role.UNSETTLED and asset == code]
-        return sum(u for u in parts if u > 0), sum(u for u in parts if u < 0)
-
-    def loose_units(self) -> int:
-        """Free coins less what it owes the venue for losses that are not settled yet, or not even realized; at least 0."""
-        lost = 0 if self.losing is None else self.losing()
-        return max(0, self.free_units() - max(lost, -self.unsettled_parts()[1]))
-
-    def cost_units(self) -> int:
-        """What its open positions cost in coins; contracts cost nothing."""
-        ledger, asset = self.vault.books.ledger, self.vault.asset
-        return ledger.total(self.name, Role.TRADING, asset) + ledger.total(self.name, Role.CONTRACTS, asset)
-
-    def allocation_units(self) -> int:
-        ledger, asset = self.vault.books.ledger, self.vault.asset
-        return ledger.flow(self.name, EntryKind.ALLOCATE, asset) + ledger.flow(self.name, EntryKind.RECLAIM, asset)
-
-    def balance_units(self) -> int:
-        units, code = 0, self.vault.asset.code
-        for account, asset, balance in self.vault.books.ledger.cells(self.name):
-            if asset == code and account[1] in _BALANCE:
-                units += balance
-        return units
-
-    def high_water_units(self) -> int:
-        return self.vault.books.ledger.units(Account(self.name, Role.HIGH_WATER), self.vault.asset)
-
-    def next_sweep(self) -> Sweep:
-        """What its policy would sweep if it were flat now. A gain that the venue has not settled yet is no cash to sweep."""
-        settled = self.balance_units() - self.unsettled_parts()[0]
-        return self.policy.sweep(settled, self.allocation_units(), self.high_water_units(), self.loose_units(), self.vault.asset)
-
-    # -- in amounts, for people ---------------------------------------------------------------------------------------
-
-    def _amount(self, units: int) -> Amount:
-        return Amount(units, self.vault.asset)
-
-    @property
-    def asset(self) -> Asset:
-        return self.vault.asset
-
-    @property
-    def status(self) -> Status:
-        """The stricter of its own status and its vault's."""
-        return worse(self._status, self.vault.status)
-
-    @property
-    def own_status(self) -> Status:
-        """Its own status, whatever its vault's is."""
-        return self._status
-
-    @property
-    def allocation(self) -> Amount:
-        """What the core vault put in, net of what it reclaimed; its own profits and losses do not change it."""
-        return self._amount(self.allocation_units())
-
-    @property
-    def pending(self) -> Amount:
-        """Allocated while a position was open: set aside in the core vault, arrives with the next buy."""
-        return self._amount(self.pending_units())
-
-    @property
-    def free(self) -> Amount:
-        """What it may use for an order now."""
-        return self._amount(self.free_units())
-
-    @property
-    def held(self) -> Amount:
-        """Set aside for its open orders."""
-        return self._amount(self.held_units())
-
-    @property
-    def margin(self) -> Amount:
-        """Set aside behind its open contracts."""
-        return self._amount(self.margin_units())
-
-    @property
-    def unsettled(self) -> Amount:
-        """Profit, fees and funding of contracts that the venue has not settled to cash yet."""
-        return self._amount(self.unsettled_units())
-
-    @property
-    def deployed(self) -> Amount:
-        """What its open positions cost, and what is set aside behind open contracts."""
-        return self._amount(self.cost_units() + self.margin_units())
-
-    @property
-    def balance(self) -> Amount:
-        """Free, held, deployed and unsettled: its money with open positions at cost."""
-        return self._amount(self.balance_units())
-
-    @property
-    def realized(self) -> Amount:
-        """Profit of closed trades, before fees."""
-        return self._amount(-self.vault.books.ledger.total(self.name, Role.PNL, self.asset))
-
-    @property
-    def fees(self) -> Amount:
-        """Fees paid in, or booked at their value in, the vault's asset."""
-        return self._amount(self.vault.books.ledger.total(self.name, Role.FEES, self.asset))
-
-    @property
-    def funding(self) -> Amount:
-        """Funding received, net of funding paid."""
-        return self._amount(-self.vault.books.ledger.total(self.name, Role.FUNDING, self.asset))
-
-    @property
-    def returned(self) -> Amount:
-        """Profit swept back to Tradeable so far."""
-        return self._amount(-self.vault.books.ledger.flow(self.name, EntryKind.SWEEP, self.asset))
-
-    def slice(self, instrument: Instrument) -> Slice:
-        """Its part of a position in this instrument, with what that part has made and paid so far."""
-        units, asset = self.vault.books.ledger.units, instrument.quote
-
-        def of(role: Role) -> Amount:
-            return Amount(units(Account(self.name, role, instrument.symbol), asset), asset)
-
-        cost = Amount(self.open_cost_units(instrument), asset)
-        return Slice(
-            instrument,
-            self.position(instrument),
-            cost,
-            of(Role.MARGIN),
-            of(Role.UNSETTLED),
-            -of(Role.PNL),
-            of(Role.FEES),
-            -of(Role.FUNDING),
-        )
-
-    def position(self, instrument: Instrument) -> Amount:
-        """Base coins owned through trades in this instrument; below zero for contracts sold short."""
-        return Amount(self.position_units(instrument), instrument.base)
-
-    def positions(self) -> dict[Instrument, Amount]:
-        """Every open position, dust included."""
-        return {market: Amount(units, market.base) for market, units in self._positions()}
-
-    def _positions(self) -> list[tuple[Instrument, int]]:
-        books = self.vault.books
-        found = []
-        for (_, role, of), code, units in books.ledger.cells(self.name):
-            if role is Role.TRADING and units:
-                instrument = books.instruments[of]
-                if code == instrument.base.code:
-                    found.append((instrument, -units))
-        return found
-
-    def contracts(self) -> dict[Instrument, int]:
-        """Base units of its open contracts, by instrument."""
-        return {market: units for market, units in self._positions() if market.contract is not None}
-
-    def is_flat(self) -> bool:
-        """No position that could be sold: what is left, if anything, is less than the venue's least order."""
-        return all(abs(units) < max(market.lot_units, market.min_qty_units) for market, units in self._positions())
-
-    def unrealized(self, marks: Iterable[Mark] | Mapping[str, Mark]) -> Amount | None:
-        """Open positions at these marks less what they cost; None ("unknown") when one of them has no mark.
-
-        The value of a position is rounded down.
-        """
-        by_symbol = marks if isinstance(marks, Mapping) else {mark.instrument.symbol: mark for mark in marks}
-        units = 0
-        for market, amount in self.positions().items():
-            mark = by_symbol.get(market.symbol)
-            if mark is None:
-                return None
-            units += market.cost(mark.price, amount.units, Rounding.FLOOR) - self.open_cost_units(market)
-        return self._amount(units)
-
-    def equity(self, marks: Iterable[Mark] | Mapping[str, Mark]) -> Amount | None:
-        """Its balance with open positions at these marks; None ("unknown") when one of them has no mark."""
-        unrealized = self.unrealized(marks)
-        return None if unrealized is None else self.balance + unrealized
-
-    # -- commands -----------------------------------------------------------------------------------------------------
-
-    def pause(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
-        """No new buys; an open position waits for its exit. Buys at the venue stay there: `Desk.pause` cancels them too."""
-        self.move(Move.PAUSE, by=by, why=why, at=at)
-
-    def resume(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
-        """Take a paused sleeve back to work. One that the books stopped needs `clear`."""
-        self.move(Move.RESUME, by=by, why=why, at=at)
-
-    def clear(self, *, by: str, why: str, at: int | None = None) -> None:
-        """A human has looked at what made it close-only, and says by name and reason that it may trade again."""
-        if not why:
-            raise VaultError(f"clearing {self.name} needs a reason")
-        self.check_not_overdrawn()
-        self.move(Move.CLEAR, by=by, why=why, at=at)
-
-    def check_not_overdrawn(self) -> None:
-        """Raise `NotEnough` while an account of this sleeve is below zero: it must be made good before risk is taken."""
-        for account, code, units in self.vault.books.ledger.cells(self.name):
-            if account.role is Role.FREE and units < 0:
-                short = Amount(units, self.vault.books.ledger.asset(code))
-                raise NotEnough(f"{self.name} is overdrawn, {short} free: allocate to it, or buy back, before it is cleared", short)
-
-    def __repr__(self) -> str:
-        return f"Sleeve({self.name!r}, {self.policy.name}, {self.status}, balance {self.balance}, free {self.free})"
-
-
-class CoreVault(_Stateful):
+class CoreVault(Stateful):
     """One asset of one wallet: what is there, what is at risk, and who has it. The only mover of money between sleeves.
 
     `total` is what the wallet holds, `tradeable` what the user puts at risk, `reserve` a part of the total that is
@@ -397,20 +61,8 @@ class CoreVault(_Stateful):
     ) -> None:
         if not isinstance(asset, Asset):
             raise VaultError(f"a core vault is over an Asset such as sleeves.USD, not {asset!r}")
-        self.asset = asset
-        self.wallet = _named(wallet, "wallet")
-        self.owner = f"core:{wallet}:{asset.code}"
-        super().__init__(Books() if books is None else books, "vault", self.owner, Status.ACTIVE)
-        self.reserve_rule = _reserve_rule(reserve)
-        self.cap = None if cap is None else asset(cap).units
-        self.volatility_ppm: int | None = None
-        self._most_brought = 0
-        self._expected: dict[str, int] = {}
-        self._observed: dict[str, int] = {}
-        """By transfer, what a look at the wallet has found of it before it was told."""
-        self._sleeves: dict[str, Sleeve] = {}
-        self._idle = Account(self.owner, Role.IDLE)
-        self._tradeable = Account(self.owner, Role.TRADEABLE)
+        rule = _reserve_rule(reserve)
+        self._begin(asset, named(wallet, "wallet"), Books() if books is None else books, rule, None if cap is None else asset(cap).units)
         units, limit = asset(total).units, asset(tradeable).units
         kept = self.reserve_rule.target(units) if self.reserve_rule else 0
         if units < 0 or limit < 0 or (self.cap is not None and self.cap < limit):
@@ -418,7 +70,7 @@ class CoreVault(_Stateful):
         if limit > units - kept:
             raise VaultError(f"tradeable {asset(tradeable)} exceeds the total {asset(total)} less the reserve {asset.units(kept)}")
         at = self.books.time(at)
-        terms = {"asset": f"{asset.code}:{asset.scale}", "wallet": wallet, "reserve": str(self.reserve_rule or "none"), "cap": str(cap)}
+        terms = {"asset": f"{asset.code}:{asset.scale}", "wallet": wallet, "reserve": str(rule or "none"), "cap": str(self.cap)}
         records: list[Record] = [Opened(at, by, "vault", self.owner, terms)]
         if units:
             records.append(booking.open_vault(self.owner, asset, units, at=at, by=by))
@@ -427,6 +79,38 @@ class CoreVault(_Stateful):
         if limit:
             records.append(booking.tradeable(self.owner, asset, limit, at=at, by=by))
         self.books.claim(self.owner, wallet, *records)
+
+    def _begin(self, asset: Asset, wallet: str, books: Books, reserve: Reserve | None, cap: int | None) -> None:
+        self.asset = asset
+        self.wallet = wallet
+        self.owner = f"core:{wallet}:{asset.code}"
+        super().__init__(books, "vault", self.owner, Status.ACTIVE)
+        self.reserve_rule = reserve
+        self.cap = cap
+        self.volatility_ppm: int | None = None
+        self._most_brought = 0
+        self._expected: dict[str, int] = {}
+        self._observed: dict[str, int] = {}
+        """By transfer, what a look at the wallet has found of it before it was told."""
+        self._sleeves: dict[str, Sleeve] = {}
+        self._idle = Account(self.owner, Role.IDLE)
+        self._tradeable = Account(self.owner, Role.TRADEABLE)
+
+    @classmethod
+    def reopen(cls, books: Books) -> list[CoreVault]:
+        """The vaults of books that were opened on a journal with records, with their sleeves, as they stood."""
+        state = books.state
+        vaults: dict[str, CoreVault] = {}
+        for owner, known in (state.vaults if state is not None else {}).items():
+            vault = vaults[owner] = cls.__new__(cls)
+            vault._begin(known.asset, known.wallet, books, known.reserve, known.cap)
+            vault._status, vault.volatility_ppm, vault._most_brought = known.status, known.volatility_ppm, known.most_brought
+            vault._expected, vault._observed = dict(known.expected), dict(known.observed)
+        for name, one in (state.sleeves if state is not None else {}).items():
+            sleeve = Sleeve(vaults[one.vault], name, one.policy)
+            sleeve._status = one.status
+            vaults[one.vault]._sleeves[name] = sleeve
+        return list(vaults.values())
 
     # -- in units ----------------------------------------------------------------------------------------------------
 
@@ -558,15 +242,14 @@ class CoreVault(_Stateful):
         at: int | None = None,
     ) -> Sleeve:
         """Open a sleeve, and allocate to it. Raises `VaultError` for a bad or taken name, `NotEnough` for the money."""
-        _named(name, "sleeve")
+        named(name, "sleeve")
         if not isinstance(policy, ProfitPolicy):
             raise VaultError(f"the policy of a sleeve is QUIET, FLASH or another ProfitPolicy, not {policy!r}")
         policy.check(self.asset)
         units = self.asset(allocate).units
         self._check_allocatable(units, name)
         at = self.books.time(at)
-        terms = {"vault": self.owner, "policy": policy.name, "share_ppm": str(policy.share_ppm)}
-        terms |= {"high_water": str(policy.high_water), "least": str(policy.least), "most": str(policy.most)}
+        terms = {"vault": self.owner, **policy.terms()}
         records: list[Record] = [Opened(at, by, "sleeve", name, terms)]
         if units:
             records.append(booking.allocate(self.owner, name, self.asset, units, at=at, by=by, why=why))
@@ -689,8 +372,10 @@ class CoreVault(_Stateful):
         rule = self.reserve_rule
         if rule is not None and rule.flexes:
             at = self.books.time(at)
-            self.books.post(*self._reserving(rule, volatility_ppm, at=at, by=by, why=f"volatility {volatility_ppm} ppm"))
-        self.volatility_ppm = volatility_ppm
+            change = Changed(at, by, self.owner, "volatility", str(self.volatility_ppm), str(volatility_ppm))
+            changed = [change] if volatility_ppm != self.volatility_ppm else []
+            self.books.post(*changed, *self._reserving(rule, volatility_ppm, at=at, by=by, why=f"volatility {volatility_ppm} ppm"))
+            self.volatility_ppm = volatility_ppm
 
     def _reserving(self, rule: Reserve | None, volatility_ppm: int | None, *, at: int, by: str, why: str) -> list[Record]:
         """What moves idle coins to or from the reserve as the rule asks, as far as they are there."""
@@ -716,6 +401,9 @@ class CoreVault(_Stateful):
             records += self._finding(change, at=at, by=by, why=why)
         elif change < known:
             records += self._losing(known - change, at=at, by=by, why=why)
+        records += [
+            Changed(at, by, self.owner, f"observed {name}", str(self._observed.get(name, 0)), str(units)) for name, units in matched.items()
+        ]
         self.books.post(*records)
         self._observed |= matched
         self._most_brought = max(self._most_brought, self._brought_units())
@@ -753,15 +441,19 @@ class CoreVault(_Stateful):
         self._expected.pop(transfer, None)
         self._observed.pop(transfer, None)
 
-    def send(self, amount: AmountLike, transfer: str, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
+    def send(
+        self, amount: AmountLike, transfer: str, *, by: str = OWNER, why: str = "", at: int | None = None, after: Iterable[Record] = ()
+    ) -> None:
         """Set idle coins out on their way from the wallet, under the id of the transfer; nobody can be given them now.
+
+        `after` are the records that led to it: they are posted with it, all of it or nothing.
 
         Raises `NotEnough` beyond the idle coins that are set aside for no sleeve, `VaultError` for an id in use.
         """
         units = self.check_sendable(amount)
         if self.on_its_way(transfer).units:
             raise VaultError(f"transfer {transfer} is on its way already")
-        self.books.post(booking.send(self.owner, self.asset, transfer, units, at=self.books.time(at), by=by, why=why))
+        self.books.post(*after, booking.send(self.owner, self.asset, transfer, units, at=self.books.time(at), by=by, why=why))
 
     def check_sendable(self, amount: AmountLike) -> int:
         """The units of an amount that may be sent. Raises what `send` raises of it."""
@@ -779,12 +471,16 @@ class CoreVault(_Stateful):
         """What set out under this id and has neither left nor come back."""
         return self._amount(self._units(Account(self.owner, Role.IN_TRANSIT, transfer)))
 
-    def take_back(self, transfer: str, *, by: str = "venue", why: str = "", at: int | None = None) -> Amount:
-        """What set out under this id stays after all: it is idle again."""
-        units = self.on_its_way(transfer).units
-        if units:
-            self.books.post(booking.send(self.owner, self.asset, transfer, -units, at=self.books.time(at), by=by, why=why))
-        return self._amount(units)
+    def refused(self, transfer: str, *, by: str = "venue", why: str = "", at: int | None = None) -> Amount:
+        """A transfer was refused: what set out under its id stays after all, it is idle again. Returns how much that is."""
+        at = self.books.time(at)
+        way = self.on_its_way(transfer)
+        records: list[Record] = [Changed(at, by, self.owner, f"transfer {transfer}", "asked", "refused", why)]
+        if way.units:
+            records.append(booking.send(self.owner, self.asset, transfer, -way.units, at=at, by=by, why=why))
+        self.books.post(*records)
+        self.forget(transfer)
+        return way
 
     def transferred(self, fact: Transferred, *, by: str = "venue") -> None:
         """Coins came in, or left, as the venue says: a fact. What left without having set out is missing, see `observe_balance`."""
@@ -802,7 +498,7 @@ class CoreVault(_Stateful):
             if -left > sent:
                 records += self._losing(-left - sent, at=at, by=by, why=fact.key)
         self.books.post(*records)
-        self.books.facts[fact.key] = fact
+        self.books.booked(fact)
         self._most_brought = max(self._most_brought, self._brought_units())
         self.forget(fact.id)
 

@@ -1,0 +1,403 @@
+"""All that the books, the vaults and the desk know, as a fold of the journal's records.
+
+What is not here is not needed to go on after a restart, or comes anew with the next price. `dump` writes it as a
+snapshot, `load` reads it back, and a snapshot with the records behind it is the fold of all records: tests hold the fold
+against the living desk after each step.
+
+    state = State.fold(journal)
+
+This module decides nothing: it only remembers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import Factory, define
+
+from .codec import Decoder, canonical, encode
+from .errors import JournalError, SleevesError
+from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred
+from .ledger import Account, Entry, EntryKind, Ledger, Role
+from .market import DAY, Instrument
+from .money import Asset
+from .orders import Fill, Order, OrderStatus, Side
+from .policy import ProfitPolicy, Reserve
+from .records import Asked, Changed, Fact, Marked, Opened, OrderUpdate, Placed, Quarantined, Record, Residual
+from .status import Status
+
+__all__ = ["MOST_MOVES", "OpenOrder", "SleeveState", "State", "VaultState"]
+
+VERSION = 1
+MOST_MOVES = 4_096
+"""Changes of slices that are remembered per instrument, for funding that is told late."""
+CLOSES = 7 * DAY
+"""How far back the prices of marks are kept, for reserves that flex with volatility."""
+
+
+@define
+class VaultState:
+    """A core vault, but for its coins: those are in the ledger."""
+
+    asset: Asset
+    wallet: str
+    reserve: Reserve | None
+    cap: int | None
+    status: Status = Status.ACTIVE
+    volatility_ppm: int | None = None
+    most_brought: int = 0
+    expected: dict[str, int] = Factory(dict)
+    """By transfer that was asked for and is not through: the units that are to come."""
+    observed: dict[str, int] = Factory(dict)
+    """By transfer, what a look at the wallet has found of it before it was told."""
+
+
+@define
+class SleeveState:
+    """A sleeve, but for its money, and the engine that sat there last."""
+
+    vault: str
+    policy: ProfitPolicy
+    status: Status = Status.STAND_BY
+    engine: str = ""
+    counter: int = 0
+    """How many orders it has had."""
+    last_exit: int | None = None
+    flatten_by: str = ""
+    """Who has its positions closed, while they are."""
+    watched: tuple[int, int, int] | None = None
+    """(day, profit at its start, highest profit), see `records.Marked`."""
+
+
+@define
+class OpenOrder:
+    """An order that the venue has, or may have."""
+
+    order: Order
+    by: str
+    closes: bool
+    filled: int = 0
+    status: OrderStatus = OrderStatus.SUBMITTED
+
+
+@define
+class State:
+    """The fold. Public fields are what the living objects are made of when books are opened again."""
+
+    count: int = 0
+    """How many records it stands for."""
+    now: int = 0
+    ledger: Ledger = Factory(Ledger)
+    instruments: dict[str, Instrument] = Factory(dict)
+    vaults: dict[str, VaultState] = Factory(dict)
+    sleeves: dict[str, SleeveState] = Factory(dict)
+    orders: dict[str, OpenOrder] = Factory(dict)
+    asked: dict[str, str] = Factory(dict)
+    """By id of a transfer that is not through: the vault that it is of."""
+    transfers: int = 0
+    moves: dict[str, deque[tuple[int, str, int]]] = Factory(dict)
+    quarantine: dict[str, list[Fact]] = Factory(dict)
+    """By key: facts that were told and are not booked."""
+    residuals: dict[str, Residual] = Factory(dict)
+    """Residuals that still stand in SUSPENSE, by id."""
+    found: int = 0
+    """How many residuals there ever were."""
+    marked: int = 0
+    """When holdings were last valued."""
+    closes: deque[tuple[int, dict[str, int]]] = Factory(deque)
+    """(at, prices by symbol) of the marks of the last week, while a reserve flexes."""
+    last: dict[str, int] = Factory(dict)
+    """By venue: the time of its latest fact."""
+
+    @classmethod
+    def fold(cls, records: Iterable[Record], since: State | None = None) -> State:
+        """What records amount to. Raises `JournalError` with the number of a record that cannot have happened."""
+        state = cls() if since is None else since
+        for record in records:
+            try:
+                state.apply(record)
+            except (SleevesError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+                raise JournalError(f"journal record {state.count + 1} cannot follow from those before it: {error}") from error
+        return state
+
+    def apply(self, record: Record) -> None:
+        """Take in the next record."""
+        apply = _APPLY.get(type(record))
+        if apply is not None:
+            apply(self, record)
+        self.count += 1
+        if record.at > self.now:
+            self.now = record.at
+
+    # -- by kind ---------------------------------------------------------------------------------------------------------
+
+    def _entry(self, entry: Entry) -> None:
+        self.ledger.post(entry)
+        if entry.kind is EntryKind.DEPOSIT:
+            self._most_brought(entry)
+        elif entry.kind is EntryKind.ADJUST and entry.ref in self.residuals:
+            self._drop_if_gone(entry.ref)
+        elif entry.kind in _MOVERS:
+            for account, asset, units in entry.postings:
+                if account.role is Role.CONTRACTS and asset == self.instruments[account.of].base:
+                    self.moves.setdefault(account.of, deque(maxlen=MOST_MOVES)).append((entry.at, account.owner, units))
+
+    def _most_brought(self, entry: Entry) -> None:
+        for owner in {posting.account.owner for posting in entry.postings} & self.vaults.keys():
+            vault = self.vaults[owner]
+            kinds = (EntryKind.DEPOSIT, EntryKind.WITHDRAWAL, EntryKind.SEND)
+            vault.most_brought = max(vault.most_brought, sum(self.ledger.flow(owner, kind, vault.asset) for kind in kinds))
+
+    def _drop_if_gone(self, residual_id: str) -> None:
+        one = self.residuals[residual_id]
+        if not self.ledger.units(Account(one.vault, Role.SUSPENSE, one.of), one.amount.asset):
+            del self.residuals[residual_id]
+
+    def _opened(self, r: Opened) -> None:
+        terms = r.terms
+        if r.what == "instrument":
+            self.instruments[r.name] = Instrument.from_terms(r.name, terms)
+        elif r.what == "vault":
+            code, _, scale = terms["asset"].rpartition(":")
+            reserve = None if terms["reserve"] == "none" else Reserve.parse(terms["reserve"])
+            cap = None if terms["cap"] == "None" else int(terms["cap"])
+            self.vaults[r.name] = VaultState(Asset(code, int(scale)), terms["wallet"], reserve, cap)
+        elif r.what == "sleeve":
+            self.sleeves[r.name] = SleeveState(terms["vault"], ProfitPolicy.from_terms(terms))
+        elif r.what == "engine":
+            self.sleeves[terms["sleeve"]].engine = r.name
+
+    def _changed(self, r: Changed) -> None:
+        if r.what == "status":
+            subject = self.vaults[r.subject] if r.subject in self.vaults else self.sleeves[r.subject]
+            subject.status = Status(r.after)
+        elif r.what == "cap":
+            self.vaults[r.subject].cap = None if r.after == "None" else int(r.after)
+        elif r.what == "reserve":
+            self.vaults[r.subject].reserve = None if r.after == "none" else Reserve.parse(r.after)
+        elif r.what == "volatility":
+            self.vaults[r.subject].volatility_ppm = int(r.after)
+        elif r.what == "flatten":
+            self.sleeves[r.subject].flatten_by = r.after
+        elif r.what.startswith("observed "):
+            self.vaults[r.subject].observed[r.what.removeprefix("observed ")] = int(r.after)
+        elif r.what.startswith("transfer "):
+            self._forget(r.what.removeprefix("transfer "))
+
+    def _placed(self, r: Placed) -> None:
+        order = r.order
+        self.orders[order.id] = OpenOrder(order, r.by, r.closes)
+        sleeve = self.sleeves[order.sleeve]
+        sleeve.counter = max(sleeve.counter, int(order.id.rpartition("-")[2]))
+
+    def _update(self, r: OrderUpdate) -> None:
+        if r.status.done:
+            self.orders.pop(r.order_id, None)
+        elif r.order_id in self.orders:
+            self.orders[r.order_id].status = r.status
+
+    def _fill(self, r: Fill) -> None:
+        self._told(r)
+        sleeve = self.sleeves[r.order_id.rpartition("-")[0]]
+        name, market = r.order_id.rpartition("-")[0], r.instrument
+        owned = -self.ledger.units(Account(name, Role.TRADING, market.symbol), market.base)
+        exits = r.side is Side.SELL if market.contract is None else owned * r.side.sign < 0
+        if exits and (sleeve.last_exit is None or r.at > sleeve.last_exit):
+            sleeve.last_exit = r.at
+        working = self.orders.get(r.order_id)
+        if working is not None:
+            working.filled += r.qty
+            if working.filled >= working.order.place.qty:
+                del self.orders[r.order_id]
+
+    def _told(self, fact: Fact) -> None:
+        self.last[fact.venue] = max(self.last.get(fact.venue, 0), fact.at)
+        waiting = self.quarantine.get(fact.key)
+        if waiting is not None and fact in waiting:
+            waiting.remove(fact)
+            if not waiting:
+                del self.quarantine[fact.key]
+
+    def _transferred(self, r: Transferred) -> None:
+        self._told(r)
+        self._forget(r.id)
+
+    def _forget(self, transfer: str) -> None:
+        self.asked.pop(transfer, None)
+        for vault in self.vaults.values():
+            vault.expected.pop(transfer, None)
+            vault.observed.pop(transfer, None)
+
+    def _asked(self, r: Asked) -> None:
+        self.transfers = max(self.transfers, int(r.transfer.id.rpartition("-")[2]))
+        self.asked[r.transfer.id] = r.vault
+        if r.transfer.amount.units > 0:
+            self.vaults[r.vault].expected[r.transfer.id] = r.transfer.amount.units
+
+    def _quarantined(self, r: Quarantined) -> None:
+        self.quarantine.setdefault(r.fact.key, []).append(r.fact)
+
+    def _residual(self, r: Residual) -> None:
+        self.residuals[r.id] = r
+        self.found = max(self.found, int(r.id[1:]))
+
+    def _marked(self, r: Marked) -> None:
+        self.marked = r.at
+        for name, seen in r.watched.items():
+            self.sleeves[name].watched = seen
+        if any(vault.reserve is not None and vault.reserve.flexes for vault in self.vaults.values()):
+            self.closes.append((r.at, {symbol: price for symbol, (price, _) in r.prices.items()}))
+            while self.closes and self.closes[0][0] < r.at - CLOSES:
+                self.closes.popleft()
+
+    # -- as text ---------------------------------------------------------------------------------------------------------
+
+    def dump(self) -> str:
+        """A snapshot: one text that `load` reads back."""
+        return canonical(
+            {
+                "v": VERSION,
+                "count": self.count,
+                "now": self.now,
+                "ledger": self.ledger.dump(),
+                "instruments": [[symbol, market.terms()] for symbol, market in self.instruments.items()],
+                "vaults": [[owner, _vault(vault)] for owner, vault in self.vaults.items()],
+                "sleeves": [[name, _sleeve(sleeve)] for name, sleeve in self.sleeves.items()],
+                "orders": [
+                    [encode(Placed(one.order.at, one.order, one.by, one.closes)), str(one.filled), one.status.value]
+                    for one in self.orders.values()
+                ],
+                "asked": list(self.asked.items()),
+                "transfers": self.transfers,
+                "moves": [[symbol, [[at, name, str(qty)] for at, name, qty in moves]] for symbol, moves in self.moves.items()],
+                "quarantine": [encode(Quarantined(fact.at, fact, "")) for facts in self.quarantine.values() for fact in facts],
+                "residuals": [encode(one) for one in self.residuals.values()],
+                "found": self.found,
+                "marked": self.marked,
+                "closes": [[at, [[symbol, str(price)] for symbol, price in prices.items()]] for at, prices in self.closes],
+                "last": list(self.last.items()),
+            }
+        )
+
+    @classmethod
+    def load(cls, text: str) -> State:
+        """Read a snapshot back. Raises `JournalError` for one of another version, or that means nothing."""
+        try:
+            body = json.loads(text)
+            if body["v"] != VERSION:
+                raise JournalError(f"a snapshot of version {body['v']!r}, not {VERSION}")
+            return cls._loaded(body)
+        except (SleevesError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise JournalError(f"the snapshot cannot be read: {error}") from error
+
+    @classmethod
+    def _loaded(cls, body: Mapping[str, Any]) -> State:
+        state = cls(count=body["count"], now=body["now"], ledger=Ledger.load(body["ledger"]), transfers=body["transfers"])
+        state.instruments = {symbol: Instrument.from_terms(symbol, terms) for symbol, terms in body["instruments"]}
+        decoder = Decoder(state.instruments)
+        state.vaults = {owner: _vault_of(terms) for owner, terms in body["vaults"]}
+        state.sleeves = {name: _sleeve_of(terms) for name, terms in body["sleeves"]}
+        for line, filled, status in body["orders"]:
+            placed = decoder.read(line, 0)
+            assert isinstance(placed, Placed)
+            state.orders[placed.order.id] = OpenOrder(placed.order, placed.by, placed.closes, int(filled), OrderStatus(status))
+        state.asked = dict(body["asked"])
+        state.moves = {
+            symbol: deque([(at, name, int(qty)) for at, name, qty in moves], maxlen=MOST_MOVES) for symbol, moves in body["moves"]
+        }
+        for line in body["quarantine"]:
+            kept = decoder.read(line, 0)
+            assert isinstance(kept, Quarantined)
+            state.quarantine.setdefault(kept.fact.key, []).append(kept.fact)
+        for line in body["residuals"]:
+            one = decoder.read(line, 0)
+            assert isinstance(one, Residual)
+            state.residuals[one.id] = one
+        state.found, state.marked, state.last = body["found"], body["marked"], dict(body["last"])
+        state.closes = deque((at, {symbol: int(price) for symbol, price in prices}) for at, prices in body["closes"])
+        return state
+
+
+_MOVERS = frozenset({EntryKind.FILL, EntryKind.LIQUIDATION})
+
+_APPLY: Mapping[type, Any] = {
+    Entry: State._entry,
+    Opened: State._opened,
+    Changed: State._changed,
+    Placed: State._placed,
+    OrderUpdate: State._update,
+    Fill: State._fill,
+    FundingPaid: State._told,
+    Settled: State._told,
+    Liquidated: State._told,
+    Bankrupted: State._told,
+    Transferred: State._transferred,
+    Asked: State._asked,
+    Quarantined: State._quarantined,
+    Residual: State._residual,
+    Marked: State._marked,
+}
+
+
+def _units(units: Mapping[str, int]) -> list[list[str]]:
+    return [[name, str(one)] for name, one in units.items()]
+
+
+def _vault(vault: VaultState) -> dict[str, Any]:
+    return {
+        "asset": [vault.asset.code, vault.asset.scale],
+        "wallet": vault.wallet,
+        "reserve": None if vault.reserve is None else str(vault.reserve),
+        "cap": None if vault.cap is None else str(vault.cap),
+        "status": vault.status.value,
+        "volatility_ppm": vault.volatility_ppm,
+        "most_brought": str(vault.most_brought),
+        "expected": _units(vault.expected),
+        "observed": _units(vault.observed),
+    }
+
+
+def _vault_of(terms: Mapping[str, Any]) -> VaultState:
+    reserve, cap = terms["reserve"], terms["cap"]
+    return VaultState(
+        Asset(*terms["asset"]),
+        terms["wallet"],
+        None if reserve is None else Reserve.parse(reserve),
+        None if cap is None else int(cap),
+        Status(terms["status"]),
+        terms["volatility_ppm"],
+        int(terms["most_brought"]),
+        {name: int(units) for name, units in terms["expected"]},
+        {name: int(units) for name, units in terms["observed"]},
+    )
+
+
+def _sleeve(sleeve: SleeveState) -> dict[str, Any]:
+    watched = None if sleeve.watched is None else [sleeve.watched[0], *map(str, sleeve.watched[1:])]
+    return {
+        "vault": sleeve.vault,
+        "policy": sleeve.policy.terms(),
+        "status": sleeve.status.value,
+        "engine": sleeve.engine,
+        "counter": sleeve.counter,
+        "last_exit": sleeve.last_exit,
+        "flatten_by": sleeve.flatten_by,
+        "watched": watched,
+    }
+
+
+def _sleeve_of(terms: Mapping[str, Any]) -> SleeveState:
+    watched = terms["watched"]
+    return SleeveState(
+        terms["vault"],
+        ProfitPolicy.from_terms(terms["policy"]),
+        Status(terms["status"]),
+        terms["engine"],
+        terms["counter"],
+        terms["last_exit"],
+        terms["flatten_by"],
+        None if watched is None else (watched[0], int(watched[1]), int(watched[2])),
+    )
