@@ -7,7 +7,7 @@ failed takes nothing more: it is opened again, and what is there is looked at.
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
@@ -33,7 +33,7 @@ class Row(NamedTuple):
     digest: str
 
 
-class Chained:
+class Chained(ABC):
     """The part of a stored journal that knows no storage. `name` is how errors call it."""
 
     def __init__(self, name: str) -> None:
