@@ -53,6 +53,7 @@ ORDER = [
     "sim.models",
     "sim.account",
     "sim.matcher",
+    "sim.past",
     "sim.exchange",
     "sim.replay",
     "sim.driver",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -13,9 +13,10 @@ from attrs import evolve
 
 from sleeves import BTC, ETH, USD, Amount, Instrument
 from sleeves.errors import VenueUnavailable, VenueUnknown
-from sleeves.facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
+from sleeves.facts import Bankrupted, CashFlow, FlowKind, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
 from sleeves.market import HOUR, SECOND, FundingRate, Kind, Perpetual, Quote
-from sleeves.orders import Accepted, Canceled, Event, Fill, Liquidity, Order, Position, Rejected, Side, Transfer
+from sleeves.orders import Accepted, Canceled, Event, Fill, Liquidity, Order, OrderReport, OrderStatus, Position, Rejected, Side, Transfer
+from sleeves.records import Fact
 from sleeves.sim import ConstantProduct, FeeIn, Fees, Rules, Settles, Slippage, Tape, VirtualDriver
 from sleeves.testing import PROMISES, Feature, Folded, Offer, Script, audit, fold_events, venue_suite
 
@@ -132,7 +133,7 @@ class RejectsAgain(Broken):
         if order.id in self.refused:
             self.exchange.outbox.append(Rejected(order.id, self._now, "still no"))
         await super().submit(order)
-        self.refused.update(event.order_id for event in self.exchange.outbox if isinstance(event, Rejected))
+        self.refused.update(event.order_id for event in self._waiting if isinstance(event, Rejected))
 
 
 class CancelsTwice(Broken):
@@ -186,7 +187,7 @@ class RaisesOnRefusal(Broken):
 
     async def submit(self, order: Order) -> None:
         await super().submit(order)
-        for event in self.exchange.outbox:
+        for event in self._waiting:
             if isinstance(event, Rejected):
                 raise ValueError(event.reason)  # noqa: TRY004 the very fault
 
@@ -345,6 +346,56 @@ def beyond_its_price(fill: Fill) -> Fill:
     return evolve(fill, price=price)
 
 
+class ForgetsFees(Broken):
+    """Its own ledger leaves the fees out."""
+
+    async def cash_flows(self, since: int) -> Sequence[CashFlow]:
+        return [line for line in await super().cash_flows(since) if line.kind is not FlowKind.FEE]
+
+
+class NamesStrangers(Broken):
+    """The lines of its ledger follow from ids of their own."""
+
+    async def cash_flows(self, since: int) -> Sequence[CashFlow]:
+        return [evolve(line, ref="L" + line.id) for line in await super().cash_flows(since)]
+
+
+class OnePage(Broken):
+    """Its history is the latest page."""
+
+    async def history(self, since: int) -> Sequence[Fact]:
+        return (await super().history(since))[-1:]
+
+
+class ForgetsOrders(Broken):
+    """An order that is done is not found."""
+
+    async def look_up(self, order: Order) -> OrderReport | None:
+        report = await super().look_up(order)
+        return None if report is None or report.status.done else report
+
+
+class InventsOrders(Broken):
+    """What is not found is called canceled."""
+
+    async def look_up(self, order: Order) -> OrderReport | None:
+        return await super().look_up(order) or OrderReport(order.id, 0, OrderStatus.CANCELED)
+
+
+class SinceIsAfter(Broken):
+    """Since an instant, without the instant."""
+
+    async def history(self, since: int) -> Sequence[Fact]:
+        return [fact for fact in await super().history(since) if fact.at > since]
+
+
+class NothingIsOpen(Broken):
+    """Lists orders that are done as open."""
+
+    async def open_orders(self) -> Sequence[OrderReport]:
+        return [OrderReport(name, 0, OrderStatus.OPEN) for name in self._past._orders]
+
+
 BREAKS: list[tuple[str, type[VirtualDriver], Instrument, str]] = [
     ("a_taker_pays_its_fee", altered(Fill, lambda fill: evolve(fill, fee=-fill.fee)), SPOT, "has a fee of -"),
     ("a_taker_pays_its_fee", altered(Fill, lambda fill: evolve(fill, fee=fill.fee + fill.fee)), SPOT, "more than 457 ppm"),
@@ -357,6 +408,13 @@ BREAKS: list[tuple[str, type[VirtualDriver], Instrument, str]] = [
     ("an_order_sent_twice_is_one_order", FillsTwiceOnResubmission, SPOT, "was sent four times"),
     ("an_order_sent_twice_is_one_order", RejectsAgain, SPOT, "was Rejected 2 times"),
     ("a_cancel_sent_twice_is_one_cancel", CancelsTwice, SPOT, "was Canceled"),
+    ("history_tells_what_was_told", OnePage, SPOT, "and history() has None"),
+    ("history_begins_where_it_is_asked_to", SinceIsAfter, PERP, "is not what happened since then"),
+    ("an_order_is_found_by_its_id", ForgetsOrders, SPOT, "look_up() did not find it"),
+    ("an_order_is_found_by_its_id", InventsOrders, SPOT, "was never sent, and look_up() found"),
+    ("open_orders_are_those_that_are_open", NothingIsOpen, SPOT, "open_orders() names"),
+    ("cash_flows_sum_to_what_balances_changed_by", ForgetsFees, SPOT, "and balances() says"),
+    ("cash_flows_sum_to_what_balances_changed_by", NamesStrangers, SPOT, "which history() has not"),
     ("a_transfer_sent_twice_is_one_transfer", TransfersTwice, SPOT, "was answered 3 times"),
     ("a_cancel_of_what_is_not_open_is_passed_over", CancelsTwice, SPOT, "was filled, and a cancel was answered"),
     ("an_order_is_canceled_or_filled_and_not_both", CancelsWhatIsFilled, SPOT, "and Canceled"),

@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from .facts import CashFlow
 from .journal import Journal
 from .margin import MarginAccount
 from .market import Book, Instrument
 from .money import Amount
-from .orders import Event, Intent, Order, Place, Position, Transfer
-from .records import Refusal
+from .orders import Event, Intent, Order, OrderReport, Place, Position, Transfer
+from .records import Fact, Refusal
 from .vault import EngineVault
 
 __all__ = ["Broker", "Custody", "Engine", "Feed", "Gate", "Journal", "Venue", "View"]
@@ -167,9 +168,19 @@ class Broker(Protocol):
         `VenueRejected` for an instrument that is not traded there.
         """
 
+    async def look_up(self, order: Order) -> OrderReport | None:
+        """What became of an order, found by its own id; None where the venue does not find it.
+
+        None is no evidence: an order that is still on its way is not found either. What is final in a report is in
+        `history` then, all fills of it. Raises `VenueUnavailable`.
+        """
+
+    async def open_orders(self) -> Sequence[OrderReport]:
+        """Every order of the account that is open, whoever sent it: ours by their own ids. Raises `VenueUnavailable`."""
+
 
 class Custody(Protocol):
-    """Where the money lies."""
+    """Where the money lies, and the venue's own record of how it came there."""
 
     async def balances(self) -> Mapping[str, Amount]:
         """All coins of the account by asset code, held ones included; what contracts have not settled apart.
@@ -179,6 +190,21 @@ class Custody(Protocol):
 
     async def positions(self) -> Mapping[str, Position]:
         """The account's contracts by symbol; none where it has none. Raises `VenueUnavailable`."""
+
+    async def history(self, since: int) -> Sequence[Fact]:
+        """All that happened to the account from an instant on, that instant included, oldest first, whoever ordered it.
+
+        The same facts that `events` tells, with the same keys and content, whether they were told or not; a fill of an
+        order that is none of ours bears the id that the venue knows it by. Never a part: pages are followed to their end,
+        or it raises `VenueUnavailable`.
+        """
+
+    async def cash_flows(self, since: int) -> Sequence[CashFlow]:
+        """The venue's own ledger of the account's coins from an instant on, that instant included, oldest first.
+
+        Their sum is what `balances` has changed by. The `ref` of a line is the `key` of the fact that it follows from,
+        where `history` has that fact. Never a part, like `history`. Raises `VenueUnavailable`.
+        """
 
     async def transfer(self, transfer: Transfer) -> None:
         """Bring coins into the account, or take them out. `Transferred` or `TransferRefused` comes as an event.

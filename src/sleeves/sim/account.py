@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from attrs import evolve
 
 from ..errors import InvalidMarket
-from ..facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
+from ..facts import Bankrupted, CashFlow, FlowKind, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
 from ..margin import Check, Coin, Contract, MarginAccount, Weights, equity, health_bp, liquidatable, max_withdrawable, notional, standing
 from ..market import BP, FundingRate, Instrument
 from ..money import PPM, Amount, Asset, Rounding, decimal_text, divide
@@ -78,6 +78,8 @@ class Account:
         self.nets: dict[str, _Net] = {}
         self.prices: dict[tuple[str, str], tuple[Instrument, int]] = {}
         """By codes of base and quote, the latest price of each spot market, for coins that are collateral."""
+        self.flows: list[CashFlow] = []
+        """Coins that came or left without an order, a contract or a transfer of ours: `credit`."""
         self._facts = 0
         self._transfers: set[str] = set()
 
@@ -300,6 +302,12 @@ class Account:
         )
         after = standing(evolve(account, contracts=contracts), Check.MAINTENANCE, buffer_bp=self.rules.liquidation_buffer_bp)
         return not after.short
+
+    def credit(self, amount: Amount, kind: FlowKind, at: int) -> None:
+        """Coins come, or leave (below zero), for a reason of the world's own: an airdrop, a human with the same account."""
+        self.know(amount.asset)
+        self.coins[amount.asset.code] += amount.units
+        self.flows.append(CashFlow(at, amount, kind, self._number(), venue=self.name))
 
     # -- transfers -----------------------------------------------------------------------------------------------------
 

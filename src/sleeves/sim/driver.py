@@ -7,16 +7,20 @@ same journal as `replay` of the same tapes.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 import anyio.lowlevel
 
+from ..facts import CashFlow, FlowKind
 from ..market import Instrument
 from ..money import Amount
-from ..orders import CancelOrder, Event, Order, Position, SettlePnl, SubmitOrder, Transfer
+from ..orders import CancelOrder, Event, Order, OrderReport, Position, SettlePnl, SubmitOrder, Transfer
+from ..records import Fact
 from .exchange import Exchange, Step
 from .matcher import Matcher
 from .models import Rules
+from .past import Past, flows_of
 from .tape import Tape
 
 __all__ = ["VirtualDriver"]
@@ -42,6 +46,8 @@ class VirtualDriver:
         self.exchange = Exchange(tapes, balances, rules, name=name, wallet=wallet)
         self._now = 0
         self._steps: Iterator[Step] | None = None
+        self._past = Past()
+        self._waiting: deque[Event] = deque()
 
     @property
     def name(self) -> str:
@@ -60,36 +66,66 @@ class VirtualDriver:
     async def events(self) -> AsyncIterator[Event]:
         """The tapes' prices and what became of our orders, to the tapes' end; asked again, what has come since."""
         exchange = self.exchange
-        outbox = exchange.outbox
         if self._steps is None:
             self._steps = exchange.play()
-        while outbox:
-            yield outbox.popleft()
+        while self._waiting:
+            yield self._waiting.popleft()
         for step in self._steps:
             self._now = step.at
-            while outbox:
-                yield outbox.popleft()
+            self._look()
+            while self._waiting:
+                yield self._waiting.popleft()
             if step.price:
                 yield exchange.quote(step)
-            while outbox:
-                yield outbox.popleft()
+            while self._waiting:
+                yield self._waiting.popleft()
             await anyio.lowlevel.checkpoint()
+        while self._waiting:
+            yield self._waiting.popleft()
+
+    def _look(self) -> None:
+        """Take what the exchange has made: it is remembered here, and waits to be told."""
+        outbox = self.exchange.outbox
         while outbox:
-            yield outbox.popleft()
+            event = outbox.popleft()
+            self._past.note(event)
+            self._waiting.append(event)
 
     async def submit(self, order: Order) -> None:
+        self._past.sent(order)
         self.exchange.carry(SubmitOrder(order), self._now)
+        self._look()
 
     async def cancel(self, order: Order) -> None:
         self.exchange.carry(CancelOrder(order), self._now)
+        self._look()
 
     async def settle(self, instrument: Instrument) -> None:
         """Have what is unsettled moved to cash. Raises `VenueRejected` for an instrument that is not traded here."""
         self.exchange.carry(SettlePnl(instrument), self._now)
+        self._look()
 
     async def transfer(self, transfer: Transfer) -> None:
         """Bring coins in from the wallet, or take them out to it: refused beyond what is there, or below health 80."""
         self.exchange.carry(transfer, self._now)
+        self._look()
+
+    async def look_up(self, order: Order) -> OrderReport | None:
+        return self._past.report(order.id, self._now)
+
+    async def open_orders(self) -> Sequence[OrderReport]:
+        return self._past.open_orders(self._now)
+
+    async def history(self, since: int) -> Sequence[Fact]:
+        return [fact for fact in self._past.facts if fact.at >= since]
+
+    async def cash_flows(self, since: int) -> Sequence[CashFlow]:
+        lines = [*flows_of(self._past.facts), *self.exchange.account.flows]
+        return sorted((line for line in lines if line.at >= since), key=lambda line: line.at)
+
+    def credit(self, amount: Amount, kind: FlowKind = FlowKind.OTHER) -> None:
+        """Coins come into the account, or leave it (below zero), behind everybody's back: for tests of what must notice."""
+        self.exchange.account.credit(amount, kind, self._now)
 
     async def balances(self) -> Mapping[str, Amount]:
         return self.exchange.balances()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import frozen
 
 from ..errors import VenueUnavailable, VenueUnknown
-from ..facts import Transferred, TransferRefused
+from ..facts import CashFlow, Transferred, TransferRefused
 from ..market import MINUTE, FundingRate, Instrument, Quote
 from ..money import Amount, Rounding, divide
 from ..orders import (
@@ -24,6 +25,7 @@ from ..orders import (
     Event,
     Fill,
     Order,
+    OrderReport,
     Place,
     Position,
     Rejected,
@@ -33,12 +35,14 @@ from ..orders import (
     Transfer,
 )
 from ..protocols import Venue
+from ..records import Fact
 from .fold import Folded, fold_events
 from .offer import Feature, MakeVenue, Offer
 from .script import BEGIN, Row, Script
 
 __all__ = [
     "PLENTY",
+    "Past",
     "Pause",
     "Played",
     "PromiseBroken",
@@ -115,6 +119,19 @@ class Pause:
     positions: Mapping[str, Position]
 
 
+@frozen(order=False)
+class Past:
+    """What the venue said of the past when a scene was over and it was asked."""
+
+    history: Sequence[Fact]
+    flows: Sequence[CashFlow]
+    open_orders: Sequence[OrderReport]
+    reports: Mapping[str, OrderReport | None]
+    """By id of each order of the scene, sent or not."""
+    since: Mapping[int, tuple[Sequence[Fact], Sequence[CashFlow]]]
+    """History and lines from the instants of some facts on."""
+
+
 class Played:
     """A scene that was played: all that the venue said, and when each order was sent for the first time."""
 
@@ -124,6 +141,7 @@ class Played:
         self.venue = venue
         self.told: list[Event] = []
         self.pauses: list[Pause] = []
+        self.past = Past((), (), (), {}, {})
         self.sent: dict[str, int] = {}
         """Order ids, and how many events had been told when each was sent first."""
         self.cancels: dict[str, int] = {}
@@ -253,6 +271,7 @@ class Stage:
                 due == len(scene.script.rows), f"events() ended before the price of row {due + 1} of {len(scene.script.rows)} was told"
             )
             played.pauses.append(Pause(due, len(played.told), *await self.holds(played)))
+            played.past = await self._past(played)
         finally:
             await aclose(events)
             await aclose(played.venue)
@@ -267,6 +286,20 @@ class Stage:
         balances = await self.wait(played, "balances()", played.venue.balances)
         positions = await self.wait(played, "positions()", played.venue.positions)
         return dict(balances), dict(positions)
+
+    async def _past(self, played: Played) -> Past:
+        venue = played.venue
+        history = await self.wait(played, "history(0)", lambda: venue.history(0))
+        flows = await self.wait(played, "cash_flows(0)", lambda: venue.cash_flows(0))
+        open_ = await self.wait(played, "open_orders()", venue.open_orders)
+        reports = {}
+        for order in played.scene.orders.values():
+            reports[order.id] = await self.wait(played, f"look_up({order.id})", partial(venue.look_up, order))
+        since = {}
+        for at in sorted({fact.at for fact in history})[1:3]:
+            facts = await self.wait(played, f"history({at})", partial(venue.history, at))
+            since[at] = facts, await self.wait(played, f"cash_flows({at})", partial(venue.cash_flows, at))
+        return Past(history, flows, open_, reports, since)
 
     async def _carry(self, played: Played, command: Command) -> None:
         venue = played.venue

@@ -6,6 +6,7 @@ from .answers import ANSWERS
 from .balances import BALANCES
 from .contracts import CONTRACTS
 from .liquidation import LIQUIDATION
+from .memory import MEMORY
 from .once import ONCE
 from .orders import ORDERS
 from .promise import Promise
@@ -28,6 +29,7 @@ PROMISES: tuple[Promise, ...] = (
     *CONTRACTS,
     *TRANSFERS,
     *LIQUIDATION,
+    *MEMORY,
     *WHOLE,
 )
 """Every promise that the suite puts to the test, in its order."""
