@@ -43,6 +43,7 @@ ORDER = [
     "blotter",
     "netting",
     "transfers",
+    "reconcile",
     "desk",
     "plots",
     "report",
@@ -58,6 +59,8 @@ ORDER = [
     "sim.replay",
     "sim.driver",
     "sim",
+    "shell",
+    "recovery",
     "live",
     "testing.script",
     "testing.offer",
@@ -150,7 +153,7 @@ def test_a_module_imports_only_what_stands_before_it(name, path):
 
 @pytest.mark.parametrize(("name", "path"), list(modules()), ids=lambda value: value if isinstance(value, str) else "")
 def test_only_the_shell_does_io(name, path):
-    if name in ("live", "sim.driver", "cli", "__main__") or name.startswith(("venues", "dashboard", "journals")):
+    if name in ("live", "recovery", "sim.driver", "cli", "__main__") or name.startswith(("venues", "dashboard", "journals")):
         return
     found = {target.partition(".")[0] for target in imports(name, path)} & NO_IO
     assert not found, f"{name} must hand these in: {found}"

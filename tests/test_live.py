@@ -249,7 +249,7 @@ def test_an_order_whose_answer_was_lost_keeps_its_money_and_is_not_sent_again(ba
     desk = desk_of(one=Buyer((BITCOIN,), BITCOIN))
     anyio.run(trade, desk, wire, backend=backend)
     assert [order.id for order in wire.sent] == ["one-1"]
-    assert updates(desk) == []
+    assert updates(desk) == [("one-1", "unknown")]
     assert held(desk, "one-1") > USD("200")
     assert desk.check(deep=True).holds
 
@@ -281,7 +281,8 @@ def test_a_cancel_that_fails_leaves_the_order_open_and_its_money_held(backend: s
     wire.cancel_raises["one-1"] = error
     desk = desk_of(one=Buyer((BITCOIN,), BITCOIN, cancels=True))
     anyio.run(trade, desk, wire, backend=backend)
-    assert updates(desk) == [("one-1", "open")]
+    unanswered = [("one-1", "unknown")] if isinstance(error, VenueUnknown) else []
+    assert updates(desk) == [("one-1", "open"), *unanswered]
     assert wire.canceled == ["one-1"] * 3
     assert held(desk, "one-1") > USD("200")
     assert desk.check(deep=True).holds

@@ -27,9 +27,11 @@ __all__ = [
     "Allowance",
     "adjust",
     "allocate",
+    "cover",
     "deposit",
     "earmark",
     "fill",
+    "gain",
     "gone",
     "hold",
     "land",
@@ -38,7 +40,9 @@ __all__ = [
     "release",
     "reserve",
     "send",
+    "suspend",
     "sweep",
+    "take_in",
     "tradeable",
     "withdrawal",
 ]
@@ -171,6 +175,82 @@ def adjust(core: str, asset: Asset, cause: str, idle: int, reserved: int, *, at:
         Posting(Account(core, Role.SUSPENSE, cause), asset, idle + reserved),
         Posting(_idle(core), asset, -idle),
         Posting(Account(core, Role.RESERVED), asset, -reserved),
+    )
+
+
+# -- residuals ----------------------------------------------------------------------------------------------------------
+
+
+def suspend(core: str, asset: Asset, of: str, units: int, *, ref: str, at: int, by: str, why: str) -> Entry:
+    """SUSPENSE:of +units | WORLD -units: the venue holds so much more than the books say (below zero: less)."""
+    held = Account(core, Role.SUSPENSE, of)
+    return _entry(at, EntryKind.ADJUST, by, ref, why, Posting(held, asset, units), Posting(WORLD, asset, -units))
+
+
+def take_in(core: str, to: str, asset: Asset, of: str, units: int, from_reserve: int, *, ref: str, at: int, by: str, why: str) -> Entry:
+    """SUSPENSE:of -units | IDLE +(units + from_reserve) | RESERVED -from_reserve: a core vault adopts a residual."""
+    return _entry(
+        at,
+        EntryKind.ADJUST,
+        by,
+        ref,
+        why,
+        Posting(Account(core, Role.SUSPENSE, of), asset, -units),
+        Posting(_idle(to), asset, units + from_reserve),
+        Posting(Account(to, Role.RESERVED), asset, -from_reserve),
+    )
+
+
+def gain(core: str, sleeve: str, asset: Asset, of: str, units: int, *, ref: str, at: int, by: str, why: str) -> Entry:
+    """SUSPENSE:of -units | WORLD +units | FREE +units | PNL:adopted -units: a sleeve adopts a residual as its profit or loss."""
+    return _entry(
+        at,
+        EntryKind.ADJUST,
+        by,
+        ref,
+        why,
+        Posting(Account(core, Role.SUSPENSE, of), asset, -units),
+        Posting(WORLD, asset, units),
+        Posting(_free(sleeve), asset, units),
+        Posting(Account(sleeve, Role.PNL, "adopted"), asset, -units),
+    )
+
+
+def cover(
+    core: str,
+    to: str,
+    sleeve: str,
+    asset: Asset,
+    of: str,
+    units: int,
+    quote: Asset,
+    value: int,
+    market: str,
+    *,
+    ref: str,
+    at: int,
+    by: str,
+    why: str,
+) -> Entry:
+    """SUSPENSE:of -units | WORLD +units | FREE +units | FEES:market -units, and in the vault's asset, as if the core had sold it:
+
+    FREE -value | FEES:market +value | IDLE +value | WORLD -value. So a fee in a third coin becomes one in the vault's own.
+    """
+    fees = Account(sleeve, Role.FEES, market)
+    return _entry(
+        at,
+        EntryKind.ADJUST,
+        by,
+        ref,
+        why,
+        Posting(Account(core, Role.SUSPENSE, of), asset, -units),
+        Posting(WORLD, asset, units),
+        Posting(_free(sleeve), asset, units),
+        Posting(fees, asset, -units),
+        Posting(_free(sleeve), quote, -value),
+        Posting(fees, quote, value),
+        Posting(_idle(to), quote, value),
+        Posting(WORLD, quote, -value),
     )
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from . import booking
 from .errors import JournalError, VaultError
 from .journal import Journal, Memory
-from .ledger import COIN_ROLES, Entry, EntryKind, Ledger, Role
+from .ledger import COIN_ROLES, Account, Entry, EntryKind, Ledger, Role
 from .market import Instrument
 from .money import Asset
 from .records import Fact, Opened, Quarantined, Record, Residual
@@ -42,15 +43,19 @@ class Books:
         "_saved",
         "changes",
         "desk",
+        "explained",
         "facts",
+        "found",
         "instruments",
         "journal",
         "ledger",
+        "mismatched",
         "now",
         "perpetuals",
         "quarantine",
         "residuals",
         "state",
+        "tolerances",
         "wallets",
     )
 
@@ -63,6 +68,14 @@ class Books:
         """By key: facts that were told and are not booked."""
         self.residuals: dict[str, Residual] = {}
         """What stands in SUSPENSE and was not adopted yet, by id."""
+        self.explained: set[str] = set()
+        """What residuals were named by, standing or adopted: the same line explains nothing twice."""
+        self.found = 0
+        """How many residuals there ever were."""
+        self.tolerances: dict[str, int] = {}
+        """By asset code, how many units may stand in SUSPENSE while new risk is taken; none where nothing is said."""
+        self.mismatched: frozenset[str] = frozenset()
+        """Contracts of which the venue holds something else than the sleeves: no new risk in them."""
         self.wallets: dict[str, str] = {}
         self.instruments: dict[str, Instrument] = {}
         self.perpetuals = False
@@ -100,6 +113,7 @@ class Books:
         self.wallets |= {name: self.wallets[sleeve.vault] for name, sleeve in state.sleeves.items()}
         self.quarantine = {key: list(facts) for key, facts in state.quarantine.items()}
         self.residuals = dict(state.residuals)
+        self.explained, self.found = set(state.explained), state.found
         self.now = state.now
         self.changes = 1
         self._snapshot_if_due()
@@ -136,6 +150,8 @@ class Books:
             self.journal.append(*records)
             ledger.apply(entries[0], touched)
             self.changes += entries[0].kind not in _ORDERS
+            if entries[0].kind is EntryKind.ADJUST:
+                self._follow(records)
             if self.state is not None:
                 self._remember(records)
             return
@@ -150,6 +166,7 @@ class Books:
                 ledger.apply(entry.reverse())
             raise
         self.changes += any(entry.kind not in _ORDERS for entry in entries)
+        self._follow(records)
         if self.state is not None:
             self._remember(records)
 
@@ -158,6 +175,34 @@ class Books:
         self.journal.append(*records)
         if self.state is not None:
             self._remember(records)
+
+    def unexplained(self, wallet: str, asset: Asset) -> int:
+        """Units of an asset that stand in SUSPENSE of a wallet as residuals, whichever way."""
+        units = self.ledger.units
+        standing = [one for one in self.residuals.values() if one.amount.asset == asset and self.wallets[one.vault] == wallet]
+        return sum(abs(units(Account(one.vault, Role.SUSPENSE, one.of), asset)) for one in standing)
+
+    def _follow(self, records: tuple[Record, ...]) -> None:
+        """What residuals there are, after these records."""
+        for record in records:
+            if type(record) is Residual:
+                self.residuals[record.id] = record
+                self.explained.add(record.line)
+                self.found += 1
+            elif type(record) is Entry and record.kind is EntryKind.ADJUST and record.ref in self.residuals:
+                one = self.residuals[record.ref]
+                if not self.ledger.units(Account(one.vault, Role.SUSPENSE, one.of), one.amount.asset):
+                    del self.residuals[record.ref]
+
+    def release(self, key: str, *, at: int, by: str) -> list[Entry]:
+        """What takes residuals out of SUSPENSE that were named by a fact, now that the fact is to be booked."""
+        entries = []
+        for one in self.residuals.values() if self.residuals else ():
+            if one.ref == key:
+                units = self.ledger.units(Account(one.vault, Role.SUSPENSE, one.of), one.amount.asset)
+                why = "its fact is booked"
+                entries.append(booking.suspend(one.vault, one.amount.asset, one.of, -units, ref=one.id, at=at, by=by, why=why))
+        return entries
 
     def _remember(self, records: tuple[Record, ...]) -> None:
         assert self.state is not None

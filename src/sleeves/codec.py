@@ -197,7 +197,7 @@ def _quarantined(r: Quarantined) -> tuple[str, dict[str, Any]]:
 
 def _residual(r: Residual) -> tuple[str, dict[str, Any]]:
     body = {"at": r.at, "id": r.id, "vault": r.vault, "amount": _amount(r.amount)}
-    return "residual", body | {"cause": r.cause.value, "ref": r.ref, "note": r.note}
+    return "residual", body | {"cause": r.cause.value, "ref": r.ref, "line": r.line, "note": r.note}
 
 
 def _asked(r: Asked) -> tuple[str, dict[str, Any]]:
@@ -382,7 +382,7 @@ class Decoder:
         return Quarantined(b["at"], fact, b["why"])
 
     def _residual(self, b: dict[str, Any]) -> Residual:
-        return Residual(b["at"], b["id"], b["vault"], self.amount(b["amount"]), Cause(b["cause"]), b["ref"], b["note"])
+        return Residual(b["at"], b["id"], b["vault"], self.amount(b["amount"]), Cause(b["cause"]), b["ref"], b["line"], b["note"])
 
     def _reconciled(self, b: dict[str, Any]) -> Reconciled:
         holdings = {code: (_text(theirs), _text(ours)) for code, (theirs, ours) in b["holdings"].items()}

@@ -21,7 +21,7 @@ from .booking import Allowance
 from .errors import InvalidMarket, NotEnough, VaultError, WrongStatus
 from .explain import Waterfall, explain
 from .exposure import Footing, Ground, WhatIf, check_collateral
-from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
+from .facts import Bankrupted, CashFlow, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
 from .gates import CORE, opens, refuse
 from .margin import Weights
 from .market import BP, DAY, HOUR, MINUTE, SECOND, Book, Instrument, Mark, Quote
@@ -50,7 +50,8 @@ from .orders import (
 )
 from .proof import Proof, prove
 from .protocols import Engine, Gate
-from .records import Alert, Changed, Level, Marked, Opened, OrderUpdate, Placed, Policy, Record, Recovered, Refusal
+from .reconcile import Discrepancy, Reconciliation, adopt, adoptable, check_legs, compare_positions, reconcile, transfers_in
+from .records import Alert, Changed, Level, Marked, Opened, OrderUpdate, Placed, Policy, Record, Recovered, Refusal, Residual
 from .risk import realized_volatility
 from .seat import NEVER, Seat, SeatView
 from .sleeve import OWNER, Sleeve
@@ -75,6 +76,8 @@ class Desk:
     default), `most_leverage` caps what a sleeve's contracts may be worth, with all open orders filled, in times of its
     equity, and when a slice is closed what is unsettled beyond `settle_above` quote coins is settled. Alerts tell when the
     health of the account that a vault's sleeves share falls below the levels of `health_alerts`, the lowest as critical.
+    `tolerances` say how much of an asset may stand in SUSPENSE, unexplained by the books, while new risk is taken in it:
+    nothing by default.
     """
 
     __slots__ = (
@@ -95,6 +98,7 @@ class Desk:
         "_watchers",
         "allowance",
         "books",
+        "cancels_lost",
         "faults",
         "mark_every",
         "most_leverage_bp",
@@ -111,6 +115,7 @@ class Desk:
         most_leverage: str | int | Decimal = 10,
         settle_above: AmountLike = 1,
         health_alerts: tuple[int, ...] = (50, 20),
+        tolerances: Mapping[Asset, AmountLike] | None = None,
     ) -> None:
         if not vaults:
             raise VaultError("a desk needs at least one core vault")
@@ -127,6 +132,8 @@ class Desk:
         if self.most_leverage_bp < BP:
             raise VaultError(f"most_leverage {most_leverage} must be at least 1")
         self.faults: list[tuple[str, Exception]] = []
+        self.cancels_lost: set[str] = set()
+        """Orders whose cancel was sent and not answered."""
         self._seats: dict[str, Seat] = {}
         self._boards: dict[str, Book] = {}
         self._tables: list[Book] = []
@@ -137,6 +144,7 @@ class Desk:
         for vault in vaults:
             if vault.asset(settle_above).units < 0:
                 raise VaultError(f"settle_above {settle_above} must not be negative")
+        self.books.tolerances = _tolerances(tolerances or {})
         levels = tuple(sorted(health_alerts, reverse=True))
         if any(type(one) is not int or not 0 <= one <= 100 for one in levels):
             raise VaultError(f"health_alerts {health_alerts!r} must be whole numbers from 0 to 100")
@@ -509,7 +517,7 @@ class Desk:
         else:
             margin, free = sleeve.margin_units(market), sleeve.free_units(market.quote)
             entry = contracts.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, margin=margin, free=free, by=by)
-        records: list[Record] = [fill, entry]
+        records: list[Record] = [fill, *self.books.release(fill.key, at=fill.at, by=by), entry]
         filled = working.filled + fill.qty
         if filled > place.qty:
             text = f"{working.order.id} filled {filled} of {place.qty} units"
@@ -672,6 +680,101 @@ class Desk:
             others = [order for order in seat.open_orders.values() if order.id not in self._flattening]
             return [*commands, *map(CancelOrder, others)] if seat.open_orders else [*commands, *self.flatten(seat, at)]
         return [*commands, *self.cancel_opening(seat)] if sleeve.own_status is Status.CLOSE_ONLY else commands
+
+    def reconcile(
+        self,
+        balances: Mapping[str, Amount],
+        flows: Iterable[CashFlow] = (),
+        *,
+        positions: Mapping[str, Position] | None = None,
+        wallet: str | None = None,
+        by: str = "reconcile",
+        at: int | None = None,
+    ) -> tuple[Reconciliation, Sequence[Command]]:
+        """Hold the books against what the venue says it holds, and name every difference; `recovery.reconcile` asks the venue.
+
+        `flows` are lines of the venue's own ledger, `positions` its contracts by symbol. `wallet` may be left out where
+        there is one. Returns what was found, and cancels of orders that take risk which is no longer to be taken. Raises
+        `VaultError` for balances that are none, and for a wallet of no vault here.
+        """
+        wallets = sorted({vault.wallet for vault in self._vaults})
+        if wallet is None and len(wallets) > 1:
+            raise VaultError(f"which wallet is it: {', '.join(wallets)}?")
+        wallet, at, flows = wallets[0] if wallet is None else wallet, self.books.time(at), list(flows)
+        commands: list[Command] = []
+        for fact in transfers_in(self._vaults, wallet, flows):
+            commands += self.step(fact)
+        found = reconcile(self._vaults, wallet, balances, flows, by=by, at=at)
+        if positions is not None:
+            found = evolve(found, contracts=self._compare(positions, at))
+        blocked = [vault for vault in self._vaults if vault.wallet == wallet and (vault.short() or vault.unexplained(vault.asset))]
+        for vault in blocked:
+            commands += self._cancel_opening_of(vault.sleeves.values())
+        return found, commands
+
+    def _compare(self, positions: Mapping[str, Position], at: int) -> tuple[Discrepancy, ...]:
+        """The contracts that do not agree with the venue's; new ones are told."""
+        contracts = compare_positions(self._vaults, positions)
+        for one in contracts:
+            if one.symbol not in self.books.mismatched:
+                self.alert(at, Level.CRITICAL, one.symbol, "position_mismatch", f"{one}: no new risk in it until they agree")
+        self.books.mismatched = frozenset(one.symbol for one in contracts)
+        return contracts
+
+    def adopt(
+        self,
+        what: Residual | Fill | str,
+        to: CoreVault | Sleeve,
+        *,
+        by: str,
+        why: str,
+        value: AmountLike | None = None,
+        at: int | None = None,
+    ) -> Sequence[Command]:
+        """A human says whose a residual is: it leaves SUSPENSE and is booked there. `what` is the residual, its id, or a trade.
+
+        To a core vault: coins of its own asset become idle; what lacks is taken from idle coins and the reserve. To a sleeve:
+        coins of its asset are its profit or loss; a trade that somebody else made is booked as its own, with all its coins;
+        coins that it lacks for a fee stand for that fee, at the `value` that it pays to its core vault for them.
+
+        Raises `VaultError` when it stands nowhere, or belongs elsewhere; `NotEnough` when who adopts a loss cannot bear it.
+        """
+        if not isinstance(by, str) or not by.strip() or not why:
+            raise VaultError("adopting a residual needs a name and a reason")
+        self._sleeves(to)
+        at = self.books.time(at)
+        legs, trade = adoptable(self.books, what)
+        if trade is not None and isinstance(to, Sleeve):
+            return self._adopt_trade(trade, legs, to, by=by, why=why, at=at)
+        for one in legs if trade is None else [leg for leg in legs if leg.id == (what.id if isinstance(what, Residual) else what)]:
+            adopt(self.books, one, to, next(v for v in self._vaults if v.owner == one.vault), value, by=by, why=why, at=at)
+        return NOTHING
+
+    def _adopt_trade(self, trade: Fill, legs: Sequence[Residual], to: Sleeve, *, by: str, why: str, at: int) -> Sequence[Command]:
+        """Book somebody else's trade as a sleeve's own."""
+        market, sells = trade.instrument, trade.side is Side.SELL
+        if market.quote != to.asset:
+            raise VaultError(f"{trade.key} is quoted in {market.quote}: {to.name} is kept in {to.asset}")
+        check_legs(self.books, trade, legs)
+        self.index(market)
+        owned, cost = to.position_units(market), to.open_cost_units(market)
+        if market.contract is None:
+            entry = booking.fill(to.name, trade, held=0, position=owned, open_cost=cost, by=by)
+        else:
+            margin, free = to.margin_units(market), to.free_units(market.quote)
+            entry = contracts.fill(to.name, trade, held=0, position=owned, open_cost=cost, margin=margin, free=free, by=by)
+        lacks = short_of(self.books, entry)
+        if lacks is not None:
+            raise NotEnough(f"{to.name} cannot bear {trade.key}: it would leave {lacks} free", to.free)
+        change = Changed(at, by, to.name, "adopted", "", trade.key, why)
+        self.books.post(change, trade, *self.books.release(trade.key, at=at, by=by), entry)
+        self.books.booked(trade)
+        if market.contract is not None:
+            self._netting.moved(market, trade.at, to.name, trade.side.sign * trade.qty)
+        if owned * trade.side.sign < 0 and to.is_flat() and not (sells and market.contract is None and to.held_units()):
+            to.vault.sweep(to, ref=trade.key, at=at)
+            to.vault.land(to, at=at)
+        return NOTHING
 
     def give_up(self, order_id: str, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
         """A human says that an order whose fate is unknown never reached the venue: what it holds is free again.
@@ -948,6 +1051,29 @@ class Desk:
         """The latest middle price of each instrument, with the time it was seen."""
         return {symbol: Mark(book.instrument, book.at, book.mid) for symbol, book in self._boards.items() if book.bid}
 
+    def status_of(self, order_id: str) -> OrderStatus:
+        """The status of an order of this desk, however long ago it was done. Raises `VaultError` for a stranger's."""
+        working = self._find(order_id)
+        if working is None:
+            raise VaultError(f"{order_id!r} is no order of this desk")
+        return working.status
+
+    def filled(self, order_id: str) -> int:
+        """Base units of an order that are booked as filled; 0 for a stranger's."""
+        working = self._find(order_id)
+        return 0 if working is None else working.filled
+
+    @property
+    def in_doubt(self) -> list[Order]:
+        """Orders whose fate is unknown: what they hold stays held."""
+        return [order for order in self.open_orders() if self.status_of(order.id) is OrderStatus.UNKNOWN]
+
+    def cancel_is_lost(self, order_id: str) -> bool:
+        """Whether a cancel of this order was sent and its answer lost; asked once, it is forgotten."""
+        lost = order_id in self.cancels_lost
+        self.cancels_lost.discard(order_id)
+        return lost
+
     def open_orders(self) -> list[Order]:
         """All orders that the venue has, or may have."""
         return [order for seat in self._seats.values() for order in seat.open_orders.values()]
@@ -995,6 +1121,18 @@ class Desk:
             if name in vault.sleeves:
                 return explain(self.books.journal, name, vault.asset, since, until)
         raise VaultError(f"no sleeve {name!r} at this desk")
+
+
+def _tolerances(given: Mapping[Asset, AmountLike]) -> dict[str, int]:
+    """By asset code, in units. Raises `VaultError` for one below zero, or not of an asset."""
+    tolerances: dict[str, int] = {}
+    for asset, amount in given.items():
+        if not isinstance(asset, Asset):
+            raise VaultError(f"tolerances are by Asset such as sleeves.USD, not by {asset!r}")
+        tolerances[asset.code] = asset(amount).units
+        if tolerances[asset.code] < 0:
+            raise VaultError(f"tolerance {asset(amount)} must not be negative")
+    return tolerances
 
 
 def _working(one: OpenOrder, seat: Seat) -> Working:

@@ -7,7 +7,8 @@ refusal ends it. They fail closed: one that raises, or lacks what it needs to kn
 handed to `Desk.assign(..., gates=...)`.
 
     gate       reason codes                                            guards
-    status     status, shortfall, tradeable, recovering                nothing new while paused, stopped or not backed
+    status     status, shortfall, tradeable, recovering, residual,     nothing new while paused, stopped, not backed or not explained
+               mismatch
     quote      quote_asset                                             a vault trades only what is quoted in its asset
     price_age  no_price, stale_price                                   no decision on an old price
     size       lot, tick, min_qty, min_notional, no_price              what the venue would refuse anyway
@@ -81,6 +82,13 @@ def status(place: Place, view: View, vault: EngineVault) -> Refusal | None:
     core = vault.sleeve.vault
     if core.short():
         return refuse("status", "shortfall", place, view, vault, suspense=core.suspense)
+    if core.books.residuals or core.books.mismatched:
+        market = place.instrument
+        for asset in (market.base, market.quote) if market.contract is None else (market.quote,):
+            if core.unexplained(asset):
+                return refuse("status", "residual", place, view, vault, asset=asset, residual=core.books.unexplained(core.wallet, asset))
+        if market.symbol in core.books.mismatched:
+            return refuse("status", "mismatch", place, view, vault)
     tradeable = core.tradeable_units()
     if tradeable < core.allocated_units() + core.earmarked_units():
         needed = view.hold(place)

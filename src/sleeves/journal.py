@@ -40,6 +40,10 @@ class Journal(Protocol):
     def flush(self) -> None:
         """All that was appended is durable. Raises like `append`."""
 
+    @property
+    def waiting(self) -> int:
+        """How many records are not durable yet; none outside of `group`."""
+
     def find(self, key: str) -> Record | None:
         """The record that bears this key (`records.key_of`), if any."""
 
@@ -81,6 +85,10 @@ class Memory:
 
     def flush(self) -> None:
         """Nothing here outlives the process."""
+
+    @property
+    def waiting(self) -> int:
+        return 0
 
     def find(self, key: str) -> Record | None:
         return find(self._records, key)

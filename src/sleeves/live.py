@@ -1,132 +1,124 @@
 """The async shell around a desk: venues' events in, the desk's commands out.
 
 One task per venue reads its events and carries out at once what the desk answers, so that a venue is never ahead of
-the books. The desk itself knows nothing of tasks.
+the books. Beside them, one task makes the journal durable within milliseconds, one asks after orders whose fate is
+unknown, and one holds the books against the venues. The desk itself knows nothing of tasks.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import anyio
 
 from .desk import Desk
-from .errors import VaultError, VenueRejected, VenueUnavailable, VenueUnknown
-from .facts import TransferRefused
-from .orders import CancelOrder, Command, Event, Rejected, SettlePnl, SubmitOrder, Transfer
+from .errors import VaultError, VenueUnavailable
 from .protocols import Venue
+from .recovery import Chase, reconcile
+from .shell import carry, carry_out, log, named
 
 __all__ = ["carry", "trade"]
 
-log = logging.getLogger("sleeves.live")
-log.addHandler(logging.NullHandler())
+COMMIT_WITHIN = 0.005
+"""The longest that a record which no command waits for is not durable, in seconds."""
 
 
-async def trade(desk: Desk, *venues: Venue) -> None:
+async def trade(desk: Desk, *venues: Venue, patience: float = 60.0, reconcile_every: float | None = 300.0) -> None:
     """Run the desk on these venues until each has no more events, or the surrounding scope is canceled.
 
     With several venues an order goes to the one that its instrument names, or that its price came from when it names
-    none; one that names a stranger is rejected. Raises `VaultError` when two venues bear
-    one name, and what `Feed.events` raises (as a group when several venues raise at once).
+    none; one that names a stranger is rejected. An order whose answer was lost is asked after for `patience` seconds, then
+    told as an alert and asked after once in that time; it is never sent again. Every `reconcile_every` seconds the books
+    are held against the venues; None does without.
+
+    Raises `VaultError` when two venues bear one name, and when the desk was opened on a journal with records and is not
+    recovered; `JournalError` when the journal could not keep something: then nothing more is done; and what
+    `Feed.events` raises (as a group when several venues raise at once).
     """
-    if len({venue.name for venue in venues}) != len(venues) or not venues:
-        raise VaultError("trade needs at least one venue, each with its own name")
-    by_name = {venue.name: venue for venue in venues}
-    heard: set[str] = set()
+    by_name = named(venues, "trade")
+    if desk.recovering:
+        raise VaultError("this desk was opened on a journal with records: await recover(desk, venue) before it trades")
+    watch = _Watch(desk)
     try:
-        async with anyio.create_task_group() as tasks:
-            for venue in venues:
-                tasks.start_soon(_serve, desk, venue, by_name, heard, name=f"sleeves {venue.name}")
+        with desk.books.journal.group():
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(watch.commit, name="sleeves journal")
+                beside.start_soon(watch.chase, by_name, patience, name="sleeves unknown orders")
+                if reconcile_every is not None:
+                    beside.start_soon(_reconcile, desk, venues, reconcile_every, name="sleeves reconciliation")
+                async with anyio.create_task_group() as tasks:
+                    for venue in venues:
+                        tasks.start_soon(_serve, venue, by_name, watch, name=f"sleeves {venue.name}")
+                beside.cancel_scope.cancel()
+            if watch.heard:
+                desk.mark(desk.books.now)
     except BaseExceptionGroup as group:
-        if len(group.exceptions) == 1:
-            only = group.exceptions[0]
-            raise only from only.__cause__
-        raise
-    if heard:
-        desk.mark(desk.books.now)
+        only = _only(group)
+        raise only from only.__cause__
 
 
-async def carry(desk: Desk, commands: Sequence[Command], *venues: Venue) -> None:
-    """Have venues carry out what a human's command to the desk returned, while `trade` runs beside it or between runs.
-
-        await carry(desk, desk.kill(sleeve, flatten=True, by="ann"), venue)
-
-    What becomes of it comes as events, to `trade`. With several venues a command goes to the one that it or its
-    instrument names. Raises `VaultError` when two venues bear one name, `TypeError` for what is no list of commands,
-    such as the `Refusal` of an order that no gate let pass.
-    """
-    by_name = {venue.name: venue for venue in venues}
-    if len(by_name) != len(venues) or not venues:
-        raise VaultError("carry needs at least one venue, each with its own name")
-    if not isinstance(commands, (list, tuple)):
-        raise TypeError(f"{commands!r} is no list of commands to carry out")
-    await _carry(desk, commands, venues[0] if len(venues) == 1 else None, by_name)
+def _only(error: BaseException) -> BaseException:
+    """The one error of a group that holds one; otherwise the group."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
-async def _serve(desk: Desk, venue: Venue, by_name: dict[str, Venue], heard: set[str]) -> None:
-    events = venue.events()
+class _Watch:
+    """What goes on beside the venues: it is told after each event, and sleeps while there is nothing to do."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.heard = False
+        self._unsaved = anyio.Event()
+        self._doubtful = anyio.Event()
+
+    def look(self) -> None:
+        """An event was taken in."""
+        self.heard = True
+        if self.desk.books.journal.waiting:
+            self._unsaved.set()
+        if self.desk.in_doubt:
+            self._doubtful.set()
+
+    async def commit(self) -> None:
+        """Make durable what no command waited for."""
+        while True:
+            await self._unsaved.wait()
+            self._unsaved = anyio.Event()
+            await anyio.sleep(COMMIT_WITHIN)
+            self.desk.books.journal.flush()
+
+    async def chase(self, by_name: Mapping[str, Venue], patience: float) -> None:
+        """Ask after orders whose fate is unknown, at first often."""
+        while True:
+            await self._doubtful.wait()
+            self._doubtful = anyio.Event()
+            chase = Chase(self.desk, by_name, patience)
+            while self.desk.in_doubt:
+                await anyio.sleep(chase.pause)
+                await chase.once()
+                self.look()
+
+
+async def _serve(venue: Venue, by_name: Mapping[str, Venue], watch: _Watch) -> None:
+    desk, events = watch.desk, venue.events()
     try:
         async for event in events:
-            heard.add(venue.name)
             commands = desk.step(event)
             if commands:
-                await _carry(desk, commands, venue, by_name)
+                await carry_out(desk, commands, venue, by_name)
+            watch.look()
     finally:
         if isinstance(events, AsyncGenerator):
             with anyio.move_on_after(5, shield=True):
                 await events.aclose()
 
 
-async def _carry(desk: Desk, commands: Sequence[Command], heard_from: Venue | None, by_name: dict[str, Venue]) -> None:
-    """Carry out commands in order; what the desk answers to a failure is carried out after them."""
-    waiting = list(commands)
-    while waiting:
-        command = waiting.pop(0)
-        named = _venue_of(command)
-        alone = len(by_name) == 1 and not isinstance(command, Transfer)
-        venue = by_name.get(named, heard_from if not named or alone else None)
-        event = await _send(desk, command, venue)
-        if event is not None:
-            waiting.extend(desk.step(event))
-
-
-def _venue_of(command: Command) -> str:
-    if isinstance(command, Transfer):
-        return command.venue
-    return command.instrument.venue if isinstance(command, SettlePnl) else command.order.place.instrument.venue
-
-
-async def _send(desk: Desk, command: Command, venue: Venue | None) -> Event | None:
-    """Have a venue carry a command out. What the desk must know when it did not is returned as an event."""
-    if venue is None:
-        return _undone(desk, command, f"no venue here is named {_venue_of(command)}")
-    try:
-        if isinstance(command, SubmitOrder):
-            await venue.submit(command.order)
-        elif isinstance(command, CancelOrder):
-            await venue.cancel(command.order)
-        elif isinstance(command, SettlePnl):
-            await venue.settle(command.instrument)
-        else:
-            await venue.transfer(command)
-    except VenueRejected as error:
-        log.warning("%s refused: %s", venue.name, error, extra=_about(command, venue))
-        return _undone(desk, command, f"{venue.name}: {error}")
-    except VenueUnavailable as error:
-        log.warning("%s was not reached: %s", venue.name, error, extra=_about(command, venue))
-        return _undone(desk, command, f"{venue.name} was not reached")
-    except VenueUnknown as error:
-        log.warning("%s did not answer: %s; what is held stays held", venue.name, error, extra=_about(command, venue))
-    return None
-
-
-def _about(command: Command, venue: Venue) -> dict[str, str]:
-    order = command.order.id if isinstance(command, (SubmitOrder, CancelOrder)) else ""
-    return {"command": type(command).__name__, "order_id": order, "venue": venue.name}
-
-
-def _undone(desk: Desk, command: Command, reason: str) -> Event | None:
-    if isinstance(command, SubmitOrder):
-        return Rejected(command.order.id, command.order.at, reason)
-    return TransferRefused(desk.books.now, command.id, reason) if isinstance(command, Transfer) else None
+async def _reconcile(desk: Desk, venues: Sequence[Venue], every: float) -> None:
+    while True:
+        await anyio.sleep(every)
+        try:
+            await reconcile(desk, *venues)
+        except VenueUnavailable as error:
+            log.warning("the books could not be held against the venue: %s", error)

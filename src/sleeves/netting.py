@@ -358,7 +358,7 @@ class Netting:
 
     def _post_facts(self, fact: AccountFact, records: Sequence[Record], *, breach: Sequence[Sleeve] = ()) -> None:
         """Post a fact with its entries and what they do to sleeves' status, all of it or nothing."""
-        alerts: list[Record] = []
+        alerts: list[Record] = list(self.books.release(fact.key, at=fact.at, by="desk"))
         moves = {sleeve.name: (sleeve, Move.BREACH, fact.key) for sleeve in breach}
         for record in records:
             short = missing(self.books, record) if isinstance(record, Entry) else None

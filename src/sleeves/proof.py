@@ -15,7 +15,7 @@ from .ledger import FLOW_ROLES, GUARDED_ROLES, Entry, EntryKind, Ledger, Role
 from .money import Amount, Rounding
 from .orders import Fill, Position, Side
 from .status import Status
-from .vault import CoreVault, Sleeve
+from .vault import CoreVault, Sleeve, netted
 
 __all__ = ["Finding", "Proof", "prove"]
 
@@ -181,16 +181,10 @@ def _ownership(sleeve: Sleeve) -> list[str]:
 
 def _netted(vaults: Sequence[CoreVault], positions: Mapping[str, Position]) -> list[str]:
     """The slices of each contract sum to what the venue says it holds: its quantity, and the money side of it."""
-    ours: dict[str, list[int]] = {}
-    for vault in vaults:
-        for sleeve in vault.sleeves.values():
-            for account, code, units in vault.books.ledger.cells(sleeve.name):
-                if account.role is Role.CONTRACTS or account.role is Role.UNSETTLED:
-                    sums = ours.setdefault(account.of, [0, 0])
-                    sums[code == sleeve.asset.code] += units
+    ours = netted(vaults)
     breaches = []
     for symbol in sorted(ours.keys() | positions.keys()):
-        base, money = ours.get(symbol, [0, 0])
+        base, money = ours.get(symbol, (0, 0))
         theirs = positions.get(symbol)
         held, said = (0, 0) if theirs is None else (theirs.qty, theirs.money)
         if base != held:

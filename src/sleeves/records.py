@@ -214,7 +214,7 @@ class Cause(StrEnum):
 class Residual:
     """What a venue holds beyond the books (below zero: lacks), under its cause: it stands in SUSPENSE until somebody adopts it.
 
-    `ref` is the fact or the line of the venue's own ledger that explains it, if one does.
+    `ref` is the key of the fact that waits in quarantine and explains it, `line` that of the line of the venue's own ledger.
     """
 
     at: int
@@ -223,6 +223,7 @@ class Residual:
     amount: Amount
     cause: Cause
     ref: str = ""
+    line: str = ""
     note: str = ""
 
     @property

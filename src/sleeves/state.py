@@ -90,6 +90,8 @@ class State:
     count: int = 0
     """How many records it stands for."""
     now: int = 0
+    begun: int = 0
+    """The time of the first record."""
     ledger: Ledger = Factory(Ledger)
     instruments: dict[str, Instrument] = Factory(dict)
     vaults: dict[str, VaultState] = Factory(dict)
@@ -103,6 +105,8 @@ class State:
     """By key: facts that were told and are not booked."""
     residuals: dict[str, Residual] = Factory(dict)
     """Residuals that still stand in SUSPENSE, by id."""
+    explained: dict[str, None] = Factory(dict)
+    """What residuals were named by, standing or adopted."""
     found: int = 0
     """How many residuals there ever were."""
     marked: int = 0
@@ -128,6 +132,8 @@ class State:
         apply = _APPLY.get(type(record))
         if apply is not None:
             apply(self, record)
+        if not self.count:
+            self.begun = record.at
         self.count += 1
         if record.at > self.now:
             self.now = record.at
@@ -201,8 +207,10 @@ class State:
 
     def _fill(self, r: Fill) -> None:
         self._told(r)
-        sleeve = self.sleeves[r.order_id.rpartition("-")[0]]
         name, market = r.order_id.rpartition("-")[0], r.instrument
+        sleeve = self.sleeves.get(name)
+        if sleeve is None or not sleeve.counter:
+            return  # a trade of somebody else's that was adopted
         owned = -self.ledger.units(Account(name, Role.TRADING, market.symbol), market.base)
         exits = r.side is Side.SELL if market.contract is None else owned * r.side.sign < 0
         if exits and (sleeve.last_exit is None or r.at > sleeve.last_exit):
@@ -242,6 +250,7 @@ class State:
 
     def _residual(self, r: Residual) -> None:
         self.residuals[r.id] = r
+        self.explained[r.line] = None
         self.found = max(self.found, int(r.id[1:]))
 
     def _marked(self, r: Marked) -> None:
@@ -262,6 +271,7 @@ class State:
                 "v": VERSION,
                 "count": self.count,
                 "now": self.now,
+                "begun": self.begun,
                 "ledger": self.ledger.dump(),
                 "instruments": [[symbol, market.terms()] for symbol, market in self.instruments.items()],
                 "vaults": [[owner, _vault(vault)] for owner, vault in self.vaults.items()],
@@ -275,6 +285,7 @@ class State:
                 "moves": [[symbol, [[at, name, str(qty)] for at, name, qty in moves]] for symbol, moves in self.moves.items()],
                 "quarantine": [encode(Quarantined(fact.at, fact, "")) for facts in self.quarantine.values() for fact in facts],
                 "residuals": [encode(one) for one in self.residuals.values()],
+                "explained": list(self.explained),
                 "found": self.found,
                 "marked": self.marked,
                 "closes": [[at, [[symbol, str(price)] for symbol, price in prices.items()]] for at, prices in self.closes],
@@ -295,7 +306,8 @@ class State:
 
     @classmethod
     def _loaded(cls, body: Mapping[str, Any]) -> State:
-        state = cls(count=body["count"], now=body["now"], ledger=Ledger.load(body["ledger"]), transfers=body["transfers"])
+        state = cls(count=body["count"], now=body["now"], begun=body["begun"], ledger=Ledger.load(body["ledger"]))
+        state.transfers = body["transfers"]
         state.instruments = {symbol: Instrument.from_terms(symbol, terms) for symbol, terms in body["instruments"]}
         decoder = Decoder(state.instruments)
         state.vaults = {owner: _vault_of(terms) for owner, terms in body["vaults"]}
@@ -316,6 +328,7 @@ class State:
             one = decoder.read(line, 0)
             assert isinstance(one, Residual)
             state.residuals[one.id] = one
+        state.explained = dict.fromkeys(body["explained"])
         state.found, state.marked, state.last = body["found"], body["marked"], dict(body["last"])
         state.closes = deque((at, {symbol: int(price) for symbol, price in prices}) for at, prices in body["closes"])
         return state

@@ -29,7 +29,11 @@ from .records import Alert, Changed, Level, Opened, Record
 from .sleeve import OWNER, Sleeve, Slice, Stateful, move_together, named
 from .status import Move, Status
 
-__all__ = ["Backing", "CoreVault", "EngineVault", "Sleeve", "Slice", "SubAccount", "Virtual", "move_together"]
+__all__ = ["Backing", "CoreVault", "EngineVault", "Sleeve", "Slice", "SubAccount", "Virtual", "move_together", "netted"]
+
+
+SHORTFALL = "shortfall"
+"""The cause under which coins stand in SUSPENSE that have left the wallet and are promised to sleeves."""
 
 
 def _reserve_rule(reserve: str | Reserve | None) -> Reserve | None:
@@ -149,7 +153,7 @@ class CoreVault(Stateful):
     def remaining_units(self, own: Sleeve | None = None) -> int:
         """Units that may still be allocated: to the sleeve `own`, what it owes itself does not stand in its way."""
         promised = self.allocated_units() + self.earmarked_units()
-        spare = self._units(self._idle) - self._reserve_gap() - self.owed_units()
+        spare = self._units(self._idle) - self._reserve_gap() - self.owed_units() - self.missing_units()
         if own is not None:
             spare += max(0, -own.free_units())
         return max(0, min(self.tradeable_units() - promised, spare))
@@ -161,12 +165,24 @@ class CoreVault(Stateful):
         return max(0, self.reserve_rule.target(self.total.units, self.volatility_ppm) - self.reserve_units())
 
     def short(self) -> bool:
-        """Coins are missing that are promised to sleeves: no new risk until they are back."""
-        code = self.asset.code
+        """Coins are missing that are promised to sleeves: no new risk until they are back, or are fewer than is tolerated."""
+        return self.missing_units() > self.books.tolerances.get(self.asset.code, 0)
+
+    def missing_units(self) -> int:
+        """All that is missing of its asset, whatever else is there too many of."""
+        code, missing = self.asset.code, 0
         for account, asset, units in self.books.ledger.cells(self.owner):
             if units < 0 and account[1] is Role.SUSPENSE and asset == code:
-                return True
-        return False
+                missing -= units
+        return missing
+
+    def unexplained(self, asset: Asset) -> bool:
+        """Whether more of an asset stands in SUSPENSE of this wallet, either way, than is tolerated."""
+        return bool(self.books.residuals) and self.books.unexplained(self.wallet, asset) > self.books.tolerances.get(asset.code, 0)
+
+    def idle_units(self) -> int:
+        """Idle coins that are set aside for nobody; at least 0."""
+        return max(0, self._units(self._idle))
 
     # -- in amounts --------------------------------------------------------------------------------------------------
 
@@ -397,13 +413,11 @@ class CoreVault(Stateful):
         at = self.books.time(at)
         change = units - self.coins.units
         matched, known, records = self._of_transfers(change, at=at, by=by)
+        records += self._seen(matched, at=at, by=by)
         if change > 0:
             records += self._finding(change, at=at, by=by, why=why)
         elif change < known:
             records += self._losing(known - change, at=at, by=by, why=why)
-        records += [
-            Changed(at, by, self.owner, f"observed {name}", str(self._observed.get(name, 0)), str(units)) for name, units in matched.items()
-        ]
         self.books.post(*records)
         self._observed |= matched
         self._most_brought = max(self._most_brought, self._brought_units())
@@ -431,6 +445,26 @@ class CoreVault(Stateful):
                     left += part
                     records.append(booking.gone(self.owner, self.asset, account.of, part, at=at, by=by, ref=account.of))
         return matched, change - left, records
+
+    def _seen(self, matched: Mapping[str, int], *, at: int, by: str) -> list[Record]:
+        was = self._observed.get
+        return [Changed(at, by, self.owner, f"observed {name}", str(was(name, 0)), str(units)) for name, units in matched.items()]
+
+    def of_transfers(self, change: int, *, at: int, by: str) -> tuple[int, list[Record], dict[str, int]]:
+        """What of a change of the wallet belongs to transfers that are asked for and not told yet, and what books it.
+
+        And what was then seen of each: `see` takes it in once all is posted.
+        """
+        matched, known, records = self._of_transfers(change, at=at, by=by)
+        if known > 0:
+            records += self._finding(known, at=at, by=by, why="a transfer that is not told yet")
+        records += self._seen(matched, at=at, by=by)
+        return known, records, matched
+
+    def see(self, matched: Mapping[str, int]) -> None:
+        """So much of each transfer was seen before it was told."""
+        self._observed |= matched
+        self._most_brought = max(self._most_brought, self._brought_units())
 
     def expect(self, transfer: str, units: int) -> None:
         """A deposit was asked for: what is found of it before it is told is not found again when it is."""
@@ -486,7 +520,7 @@ class CoreVault(Stateful):
         """Coins came in, or left, as the venue says: a fact. What left without having set out is missing, see `observe_balance`."""
         left = self.asset(fact.amount).units - self._observed.get(fact.id, 0)
         at, way = fact.at, self.on_its_way(fact.id).units
-        records: list[Record] = [fact]
+        records: list[Record] = [fact, *self.books.release(fact.key, at=at, by=by)]
         if left > 0:
             records += self._finding(left, at=at, by=by, why=fact.key)
         elif left < 0:
@@ -506,10 +540,10 @@ class CoreVault(Stateful):
         """What books new coins: they make good what is missing, the rest is idle, and the reserve is filled from it."""
         cures: dict[str, int] = {}
         left = units
-        for account, amount in self.books.ledger.accounts(self.owner):
-            if account.role is Role.SUSPENSE and amount.asset == self.asset and amount.units < 0 and left:
-                cures[account.of] = min(left, -amount.units)
-                left -= cures[account.of]
+        lacking = -self._units(Account(self.owner, Role.SUSPENSE, SHORTFALL))
+        if lacking > 0:
+            cures[SHORTFALL] = min(left, lacking)
+            left -= cures[SHORTFALL]
         brought = self._brought_units() + units
         grows = 0 if self.cap is None else self._growth(min(left, brought - self._most_brought), units)
         records: list[Record] = [booking.deposit(self.owner, self.asset, units, cures, grows, at=at, by=by, why=why)]
@@ -545,7 +579,7 @@ class CoreVault(Stateful):
                 left -= taken
         reserved = min(left, max(0, self.reserve_units()))
         left -= reserved
-        entry = booking.withdrawal(self.owner, self.asset, idle, reserved, earmarked, left, "shortfall", at=at, by=by, why=why)
+        entry = booking.withdrawal(self.owner, self.asset, idle, reserved, earmarked, left, SHORTFALL, at=at, by=by, why=why)
         records: list[Record] = [
             Alert(at, Level.WARNING, name, "earmark_lost", f"{self._amount(taken)} that was set aside for {name} has left the wallet")
             for name, taken in earmarked.items()
@@ -557,13 +591,13 @@ class CoreVault(Stateful):
 
     def cure(self, *, by: str = OWNER, why: str = "", at: int | None = None) -> Amount:
         """Make a shortfall good out of the vault's own idle coins and reserve. Returns what is still missing."""
-        missing = max(0, -self._units(Account(self.owner, Role.SUSPENSE, "shortfall")))
+        missing = max(0, -self._units(Account(self.owner, Role.SUSPENSE, SHORTFALL)))
         idle = min(missing, max(0, self._units(self._idle)))
         reserved = min(missing - idle, max(0, self.reserve_units()))
         if idle or reserved:
             at = self.books.time(at)
             self.books.post(
-                booking.adjust(self.owner, self.asset, "shortfall", idle, reserved, at=at, by=by, why=why or "made good by the core vault")
+                booking.adjust(self.owner, self.asset, SHORTFALL, idle, reserved, at=at, by=by, why=why or "made good by the core vault")
             )
         return self._amount(missing - idle - reserved)
 
@@ -605,6 +639,18 @@ class SubAccount:
 
 
 Backing = Virtual | SubAccount
+
+
+def netted(vaults: Iterable[CoreVault]) -> dict[str, tuple[int, int]]:
+    """By symbol, the sum of all slices: (base units, the money side in quote units), as a venue that nets them sees it."""
+    sums: dict[str, tuple[int, int]] = {}
+    for vault in vaults:
+        for sleeve in vault.sleeves.values():
+            for account, code, units in vault.books.ledger.cells(sleeve.name):
+                if account.role is Role.CONTRACTS or account.role is Role.UNSETTLED:
+                    base, money = sums.get(account.of, (0, 0))
+                    sums[account.of] = (base, money + units) if code == sleeve.asset.code else (base + units, money)
+    return sums
 
 
 class EngineVault:

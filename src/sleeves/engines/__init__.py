@@ -6,6 +6,7 @@ ship it here, give it a file in this folder and its line below.
 
 from __future__ import annotations
 
+from .idle import Idle
 from .trend import Trend
 
-__all__ = ["Trend"]
+__all__ = ["Idle", "Trend"]

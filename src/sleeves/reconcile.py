@@ -1,0 +1,350 @@
+"""The books held against the venue: every difference gets a name, stands in SUSPENSE, and is shown.
+
+    ours      all coins of the wallet's owners, what stands in SUSPENSE included
+    theirs    what the venue says it holds
+    residual  the difference, of every asset that either side has
+
+A residual is named by the lines of the venue's own ledger that the books do not have; what no line explains is unknown.
+It is never guessed into a sleeve, and never absorbed: a human adopts it, by name and reason, to a core vault or to a
+sleeve. While more than the tolerance of an asset stands in SUSPENSE nothing takes new risk in that asset; exits go on.
+
+How the venue is asked is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import evolve, frozen
+
+from . import booking
+from .books import Books
+from .errors import NotEnough, VaultError
+from .facts import CashFlow, FlowKind, Transferred
+from .ledger import Account, Entry, Role
+from .money import Amount, AmountLike, Asset
+from .orders import Fill, Position
+from .records import Alert, Cause, Level, Reconciled, Record, Residual
+from .sleeve import Sleeve
+from .vault import CoreVault, netted
+
+__all__ = ["Discrepancy", "Line", "Reconciliation", "adopt", "adoptable", "check_legs", "compare_positions", "reconcile", "transfers_in"]
+
+_CAUSES: Mapping[FlowKind, Cause] = {
+    FlowKind.TRADE: Cause.MANUAL_TRADE,
+    FlowKind.FEE: Cause.FEE,
+    FlowKind.DEPOSIT: Cause.DEPOSIT,
+    FlowKind.WITHDRAWAL: Cause.WITHDRAWAL,
+    FlowKind.FUNDING: Cause.FUNDING,
+    FlowKind.SETTLEMENT: Cause.SETTLEMENT,
+    FlowKind.LIQUIDATION: Cause.LIQUIDATION,
+    FlowKind.REWARD: Cause.REWARD,
+    FlowKind.EARN: Cause.EARN,
+    FlowKind.DUST: Cause.DUST,
+    FlowKind.OTHER: Cause.UNKNOWN,
+}
+
+
+@frozen(order=False)
+class Line:
+    """One asset: what the venue holds, what the books had, and what was booked to SUSPENSE because of it."""
+
+    asset: Asset
+    theirs: Amount
+    ours: Amount
+    found: tuple[Residual, ...] = ()
+    standing: tuple[Residual, ...] = ()
+    """All residuals of this asset that nobody has adopted yet, those just found included."""
+
+
+@frozen(order=False)
+class Discrepancy:
+    """Contracts that the venue holds otherwise than the slices of all sleeves say: quantity, or the money side of it."""
+
+    symbol: str
+    ours: tuple[int, int]
+    theirs: tuple[int, int]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.symbol}: slices sum to {self.ours[0]} units for {self.ours[1]}, the venue holds {self.theirs[0]} for {self.theirs[1]}"
+        )
+
+
+@frozen(order=False, repr=False)
+class Reconciliation:
+    """What a look at the venue brought: a line for each asset, and the contracts that do not agree."""
+
+    at: int
+    wallet: str
+    lines: tuple[Line, ...]
+    contracts: tuple[Discrepancy, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Nothing stands unexplained."""
+        return not self.contracts and not any(line.standing for line in self.lines)
+
+    @property
+    def found(self) -> tuple[Residual, ...]:
+        """What was not known before."""
+        return tuple(residual for line in self.lines for residual in line.found)
+
+    @property
+    def standing(self) -> tuple[Residual, ...]:
+        """All that nobody has adopted yet."""
+        return tuple(residual for line in self.lines for residual in line.standing)
+
+    def __str__(self) -> str:
+        rows = [("asset", "venue holds", "books had", "residual", "cause")]
+        for line in self.lines:
+            first = (line.asset.code, line.theirs.text, line.ours.text)
+            rows += [(*(first if n == 0 else ("", "", "")), r.amount.text, str(r.cause)) for n, r in enumerate(line.standing)]
+            if not line.standing:
+                rows.append((*first, "", ""))
+        wide = [max(len(row[i]) for row in rows) for i in range(5)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip() for row in rows]
+        return "\n".join([*lines, *map(str, self.contracts)])
+
+    __repr__ = __str__
+
+
+def reconcile(
+    vaults: Sequence[CoreVault], wallet: str, balances: Mapping[str, Amount], flows: Iterable[CashFlow], *, by: str, at: int
+) -> Reconciliation:
+    """Hold the books of a wallet against what its venue says; book what differs to SUSPENSE, by cause, all of it or nothing.
+
+    `flows` are the lines of the venue's own ledger since the books were opened, or since an earlier look; lines that the
+    books have, or that explained something before, are passed over. A deposit or withdrawal in a vault's own asset is a
+    fact and is booked as one before this is called (`transfers_in`). Raises `VaultError` for a wallet that no vault is of,
+    and for balances that are none.
+    """
+    own = [vault for vault in vaults if vault.wallet == wallet]
+    if not own:
+        raise VaultError(f"no vault here is of a wallet {wallet!r}: {', '.join(sorted({vault.wallet for vault in vaults}))}")
+    books = own[0].books
+    ours = books.coins(wallet)
+    _check_balances(balances, ours)
+    lines: list[Line] = []
+    records: list[Record] = []
+    maker = _Maker(books, by, at)
+    seen: list[tuple[CoreVault, dict[str, int]]] = []
+    unbooked = _unbooked(books, flows)
+    assets = dict.fromkeys([*ours, *(amount.asset for amount in balances.values())])
+    for asset in sorted(assets, key=lambda one: one.code):
+        theirs = balances.get(asset.code, asset.zero)
+        had = Amount(ours.get(asset, 0), asset)
+        vault = next((vault for vault in own if vault.asset == asset), None)
+        rest = theirs.units - had.units
+        if vault is not None and rest:
+            known, more, matched = vault.of_transfers(rest, at=at, by=by)
+            records += more
+            rest -= known
+            seen.append((vault, matched))
+        explaining = [line for line in unbooked if line.amount.asset == asset]
+        found, some = maker.explain(own[0] if vault is None else vault, asset, rest, explaining)
+        records += some
+        lines.append(Line(asset, theirs, had, tuple(found)))
+    text = {line.asset.code: (line.theirs.text, _after(line, records).text) for line in lines}
+    books.post(*records, Reconciled(at, by, wallet, text))
+    for vault, matched in seen:
+        vault.see(matched)
+    owners = {vault.owner for vault in own}
+    standing = [one for one in books.residuals.values() if one.vault in owners]
+
+    def whole(line: Line) -> Line:
+        return evolve(line, standing=tuple(one for one in standing if one.amount.asset == line.asset))
+
+    return Reconciliation(at, wallet, tuple(map(whole, lines)))
+
+
+def _check_balances(balances: Mapping[str, Amount], ours: Mapping[Asset, int]) -> None:
+    scales = {asset.code: asset for asset in ours}
+    for code, amount in balances.items():
+        if not isinstance(amount, Amount) or amount.asset.code != code:
+            raise VaultError(f"balances are Amounts by the code of their asset, not {amount!r} by {code!r}")
+        if scales.get(code, amount.asset) != amount.asset:
+            raise VaultError(f"{code} is counted here with {scales[code].scale} decimal places, by the venue with {amount.asset.scale}")
+        if amount.units < 0:
+            raise VaultError(f"a wallet cannot hold {amount}")
+
+
+def _after(line: Line, records: Iterable[Record]) -> Amount:
+    """What the books have of an asset once these records are posted."""
+    units = line.ours.units
+    for record in records:
+        for posting in getattr(record, "postings", ()):
+            if posting.asset == line.asset and posting.account.role is not Role.WORLD and posting.account.role not in _MARKS:
+                units += posting.units
+    return Amount(units, line.asset)
+
+
+_MARKS = frozenset({Role.TRADEABLE, Role.MEMO, Role.HIGH_WATER})
+
+
+def transfers_in(vaults: Sequence[CoreVault], wallet: str, flows: Iterable[CashFlow]) -> list[Transferred]:
+    """Lines of the venue's ledger that are deposits and withdrawals of a vault's own asset, as facts, but those known."""
+    own = [vault for vault in vaults if vault.wallet == wallet]
+    kinds = (FlowKind.DEPOSIT, FlowKind.WITHDRAWAL)
+    return [
+        Transferred(line.at, line.amount, line.id, line.venue)
+        for line in _unbooked(own[0].books, flows)
+        if line.kind in kinds and any(vault.asset == line.amount.asset for vault in own)
+    ]
+
+
+def _unbooked(books: Books, flows: Iterable[CashFlow]) -> list[CashFlow]:
+    """Lines that follow from no fact that is booked, and that no residual, standing or adopted, was named by."""
+    found = []
+    for line in flows:
+        asset_in = Transferred(line.at, line.amount, line.id, line.venue) if line.amount.units else None
+        booked = (line.ref and books.fact(line.ref) is not None) or (asset_in is not None and books.fact(asset_in.key) is not None)
+        if line.amount.units and not booked and line.key not in books.explained:
+            found.append(line)
+    return sorted(found, key=lambda line: (line.at, line.id))
+
+
+class _Maker:
+    """Makes residuals and the entries that book them, with ids of their own."""
+
+    def __init__(self, books: Books, by: str, at: int) -> None:
+        self.books = books
+        self.by = by
+        self.at = at
+        self.made = 0
+
+    def explain(self, vault: CoreVault, asset: Asset, rest: int, lines: Sequence[CashFlow]) -> tuple[list[Residual], list[Record]]:
+        """Name a difference: by lines, in their order; what they do not explain takes back what was unknown before, or is unknown."""
+        found: list[Residual] = []
+        records: list[Record] = []
+        if not rest:
+            return found, records
+        for line in lines:
+            by_hand = line.ref in self.books.quarantine
+            cause = Cause.MANUAL_TRADE if by_hand and line.kind is FlowKind.FEE else _CAUSES[line.kind]
+            note = line.ref if line.ref else f"{line.venue} {line.id}".strip()
+            records += self._book(found, vault, line.amount, cause, line.ref if by_hand else "", line.key, note)
+            rest -= line.amount.units
+        for one in list(self.books.residuals.values()) if rest else ():
+            back = one.amount.units if one.amount.asset == asset and one.vault == vault.owner and one.cause is Cause.UNKNOWN else 0
+            if back * rest < 0:
+                there = self.books.ledger.units(Account(one.vault, Role.SUSPENSE, one.of), asset)
+                part = max(-there, rest) if rest < 0 else min(-there, rest)
+                if part:
+                    records.append(
+                        booking.suspend(one.vault, asset, one.of, part, ref=one.id, at=self.at, by=self.by, why="explained since")
+                    )
+                    rest -= part
+        if rest:
+            dust = any(market.base == asset and abs(rest) < market.lot_units for market in self.books.instruments.values())
+            records += self._book(found, vault, Amount(rest, asset), Cause.DUST if dust else Cause.UNKNOWN, "", "", "")
+        return found, records
+
+    def _book(self, found: list[Residual], vault: CoreVault, amount: Amount, cause: Cause, ref: str, key: str, note: str) -> list[Record]:
+        self.made += 1
+        one = Residual(self.at, f"r{self.books.found + self.made}", vault.owner, amount, cause, ref, key, note)
+        found.append(one)
+        text = f"the venue holds {amount} that the books do not know ({cause}{', ' + note if note else ''})"
+        if amount.units < 0:
+            text = f"the venue lacks {-amount} of what the books say ({cause}{', ' + note if note else ''})"
+        return [
+            one,
+            booking.suspend(vault.owner, amount.asset, one.of, amount.units, ref=one.id, at=self.at, by=self.by, why=str(cause)),
+            Alert(self.at, Level.WARNING, vault.owner, "residual_found", f"{one.id}: {text}"),
+        ]
+
+
+def compare_positions(vaults: Sequence[CoreVault], positions: Mapping[str, Position]) -> tuple[Discrepancy, ...]:
+    """The contracts whose slices do not sum to what the venue holds."""
+    ours = netted(vaults)
+    found = []
+    for symbol in sorted(ours.keys() | positions.keys()):
+        theirs = (positions[symbol].qty, positions[symbol].money) if symbol in positions else (0, 0)
+        if ours.get(symbol, (0, 0)) != theirs:
+            found.append(Discrepancy(symbol, ours.get(symbol, (0, 0)), theirs))
+    return tuple(found)
+
+
+# -- adopting ----------------------------------------------------------------------------------------------------------
+
+
+def adopt(
+    books: Books, one: Residual, to: CoreVault | Sleeve, vault: CoreVault, value: AmountLike | None, *, by: str, why: str, at: int
+) -> None:
+    """Book a residual, that is no trade, where a human says; see `Desk.adopt`. `vault` is the one that it stands in."""
+    asset = one.amount.asset
+    units = books.ledger.units(Account(one.vault, Role.SUSPENSE, one.of), asset)
+    if isinstance(to, CoreVault):
+        if to.asset != asset or to.wallet != vault.wallet:
+            raise VaultError(f"{one} is no coin of {to.owner}: a core vault adopts its own asset, of its own wallet")
+        idle, reserved = to.idle_units(), to.reserve_units()
+        if -units > idle + reserved:
+            loose = Amount(idle + reserved, asset)
+            raise NotEnough(f"{to.owner} cannot bear {one}: only {loose} is idle or in reserve", loose)
+        from_reserve = max(0, -units - idle)
+        books.post(booking.take_in(one.vault, to.owner, asset, one.of, units, from_reserve, ref=one.id, at=at, by=by, why=why))
+    elif to.asset == asset:
+        if -units > to.loose_units():
+            raise NotEnough(f"{to.name} cannot bear {one}: only {to.free} is free there", to.free)
+        books.post(booking.gain(one.vault, to.name, asset, one.of, units, ref=one.id, at=at, by=by, why=why))
+    else:
+        books.post(_cover(books, one, units, to, value, by=by, why=why, at=at))
+
+
+def _cover(books: Books, one: Residual, units: int, to: Sleeve, value: AmountLike | None, *, by: str, why: str, at: int) -> Entry:
+    """Coins of a residual stand for what a sleeve lacks of them, and the sleeve pays what they are worth."""
+    asset = one.amount.asset
+    lacks = -to.free_units(asset)
+    if units <= 0 or lacks <= 0:
+        hint = f"a core vault of {asset} may adopt it, or a sleeve the trade that it is of"
+        raise VaultError(f"{one} is no coin of {to.name}, which is kept in {to.asset} and lacks no {asset}: {hint}")
+    if value is None:
+        raise VaultError(
+            f"{to.name} lacks {Amount(lacks, asset)}, and {one} may stand for it: say by value= what that is worth in {to.asset}"
+        )
+    worth, loose = to.asset(value).units, to.loose_units()
+    if worth < 0 or worth > loose:
+        free = Amount(loose, to.asset)
+        raise NotEnough(f"{to.name} cannot pay {Amount(worth, to.asset)} for {one}: {free} is free there", free)
+    part, market, core = min(units, lacks), _fee_of(books, to, asset), to.vault.owner
+    return booking.cover(one.vault, core, to.name, asset, one.of, part, to.asset, worth, market, ref=one.id, at=at, by=by, why=why)
+
+
+def _fee_of(books: Books, sleeve: Sleeve, asset: Asset) -> str:
+    """The instrument for whose fees the sleeve paid most of this coin."""
+    fees = [cell for cell in books.ledger.cells(sleeve.name) if cell[0].role is Role.FEES and cell[1] == asset.code]
+    return max(((units, account.of) for account, _, units in fees), default=(0, ""))[1]
+
+
+def check_legs(books: Books, trade: Fill, legs: Sequence[Residual]) -> None:
+    """The coins of a trade that is to be adopted stand in SUSPENSE, all of them. Raises `VaultError`."""
+    moved: dict[Asset, int] = {}
+    if trade.instrument.contract is None:
+        moved = {trade.instrument.base: trade.side.sign * trade.qty, trade.instrument.quote: -trade.side.sign * trade.cost}
+    if trade.instrument.contract is None or trade.fee.asset != trade.instrument.quote:
+        moved[trade.fee.asset] = moved.get(trade.fee.asset, 0) - trade.fee.units
+    for leg in legs:
+        asset = leg.amount.asset
+        moved[asset] = moved.get(asset, 0) - books.ledger.units(Account(leg.vault, Role.SUSPENSE, leg.of), asset)
+    left = ", ".join(str(Amount(units, asset)) for asset, units in moved.items() if units)
+    if left:
+        raise VaultError(f"{trade.key} cannot be adopted: {left} of it does not stand in suspense; reconcile first")
+
+
+def adoptable(books: Books, what: Residual | Fill | str) -> tuple[list[Residual], Fill | None]:
+    """The residuals that are meant, and the trade that they are of, if they are of one.
+
+    Raises `VaultError` for what stands nowhere, or is no residual.
+    """
+    name = what.id if isinstance(what, Residual) else what.key if isinstance(what, Fill) else what
+    one = books.residuals.get(name)
+    key = name if one is None else one.ref
+    trade = next((fact for fact in books.quarantine.get(key, ()) if isinstance(fact, Fill)), None)
+    if trade is not None and books.fact(trade.key) is not None:
+        raise VaultError(f"{trade.key} is booked with other content: it cannot be adopted")
+    if one is None and trade is None:
+        raise VaultError(
+            f"{name!r} is no residual that stands here, and no trade that waits: {', '.join(books.residuals) or 'there is none'}"
+        )
+    legs = [r for r in books.residuals.values() if r.ref == key] if trade is not None else []
+    return (legs or ([one] if one is not None else [])), trade

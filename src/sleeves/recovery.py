@@ -1,0 +1,269 @@
+"""After a crash, and beside a running desk: the venue is asked, and what it says is booked.
+
+    history    every fact since the last one that the journal has, each booked once
+    orders     each one that may be open is looked up by its own id; "not found" is no evidence, and its hold stays
+    balances   reconciled, every residual named
+
+`recover` does all three before any engine is asked. `reconcile` does the first and the last beside a running desk, and
+`Chase` goes on asking after orders whose fate is unknown. None of them ever sends an order again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import anyio
+from attrs import field, frozen
+
+from .desk import Desk
+from .errors import VaultError, VenueError, VenueUnavailable
+from .facts import CashFlow
+from .market import HOUR
+from .money import Amount
+from .orders import CancelOrder, Command, Order, OrderStatus, Position, Unanswered
+from .protocols import Venue
+from .reconcile import Reconciliation
+from .records import Fact, Level, Policy
+from .shell import carry_out, log, named
+
+__all__ = ["Chase", "Recovery", "reconcile", "recover"]
+
+OVERLAP = HOUR
+"""How far before the last known fact the venue is asked from: what came late then is found, what is known changes nothing."""
+LOOKS = 5
+"""How often the venue is asked again when something happened while it was asked."""
+
+
+@frozen(order=False, repr=False)
+class Recovery:
+    """What was found when a desk was opened again."""
+
+    since: Mapping[str, int]
+    """From when on each venue was asked, in nanoseconds."""
+    booked: int
+    """Facts that the journal did not have."""
+    foreign: int
+    """Facts that are none of ours, or that nobody is found for: they wait in quarantine."""
+    resolved: Mapping[str, OrderStatus]
+    """What became of orders that might have been open, by id; those that the venue does not find are `UNKNOWN`."""
+    strangers: tuple[str, ...]
+    """Orders that are open at the venue and are none of ours."""
+    reconciliations: tuple[Reconciliation, ...]
+    policy: Policy
+    commands: Sequence[Command] = field(factory=tuple)
+    """What was carried out at the end: cancels, and what flattens."""
+
+    def __str__(self) -> str:
+        orders = ", ".join(f"{name} {status}" for name, status in self.resolved.items()) or "none"
+        asked = ", ".join(f"{name} from {since} ns on" for name, since in self.since.items())
+        lines = [
+            f"asked {asked}: {self.booked} facts booked, {self.foreign} in quarantine",
+            f"orders that might have been open: {orders}",
+        ]
+        lines += [f"open at the venue and none of ours: {', '.join(self.strangers)}"] if self.strangers else []
+        return "\n".join([*lines, *map(str, self.reconciliations), f"then {self.policy}, {len(self.commands)} commands"])
+
+    __repr__ = __str__
+
+
+async def recover(desk: Desk, *venues: Venue, policy: Policy = Policy.RESUME, by: str = "recover") -> Recovery:
+    """Bring a desk that was opened on a journal with records to where its venues are; then its engines may run.
+
+    Books every fact that the journal does not have, looks up each order that may be open, and reconciles. Nothing is
+    traded meanwhile; cancels that follow are sent at the end. `policy` says what sleeves do then. A `Recovered` record
+    keeps what was found.
+
+    Raises `VaultError` when nothing is to be recovered, or a sleeve with open orders or positions has no engine;
+    `VenueUnavailable` when a venue does not answer: the desk then still waits to be recovered, and this may be called
+    again. What was booked by then stays booked.
+    """
+    by_name = named(venues, "recover")
+    _check(desk)
+    since, before = _since(desk, venues), len(desk.books.facts)
+    commands: list[Command] = []
+    for venue in venues:
+        commands += await _catch_up(desk, venue, since[venue.name])
+    resolved: dict[str, OrderStatus] = {}
+    strangers: list[str] = []
+    ours = desk.open_orders()
+    for venue in venues:
+        known = {order.id for order in ours}
+        strangers += [report.order_id for report in await venue.open_orders() if report.order_id not in known]
+        for order in _of(ours, venue, by_name):
+            commands += await _look_up(desk, venue, order, since[venue.name])
+            resolved[order.id] = desk.status_of(order.id)
+    reconciliations: list[Reconciliation] = []
+    for wallet, some in _wallets(desk, venues).items():
+        found, more = await _reconcile(desk, wallet, some, since, by)
+        reconciliations.append(found)
+        commands += more
+    found_text = _words(desk, since, len(desk.books.facts) - before, resolved, strangers, reconciliations)
+    commands += desk.recovered(policy=policy, found=found_text, by=by)
+    commands = list(dict.fromkeys(commands))
+    await carry_out(desk, commands, venues[0] if len(venues) == 1 else None, by_name)
+    foreign = sum(map(len, desk.books.quarantine.values()))
+    booked = len(desk.books.facts) - before
+    return Recovery(since, booked, foreign, resolved, tuple(strangers), tuple(reconciliations), policy, tuple(commands))
+
+
+def _check(desk: Desk) -> None:
+    if not desk.recovering:
+        raise VaultError("this desk was not opened on a journal with records, or is recovered already")
+    state = desk.books.state
+    waiting = {one.order.sleeve for one in state.orders.values()} if state is not None else set()
+    for vault in desk.treasury.vaults:
+        for name, sleeve in vault.sleeves.items():
+            if name not in desk.engines and (sleeve.positions() or name in waiting):
+                what = "open orders" if name in waiting else "positions"
+                raise VaultError(f"sleeve {name} has {what} and no engine: assign one, or engines.Idle, before the desk is recovered")
+
+
+def _since(desk: Desk, venues: Sequence[Venue]) -> dict[str, int]:
+    """From when on each venue must be asked so that nothing is missed: never from before the books were begun."""
+    state = desk.books.state
+    if state is None:
+        return dict.fromkeys([venue.name for venue in venues], 0)
+    waiting = [order.at for order in desk.open_orders()]
+    return {v.name: max(state.begun, min([state.last.get(v.name, state.begun), *waiting]) - OVERLAP) for v in venues}
+
+
+def _words(
+    desk: Desk,
+    since: Mapping[str, int],
+    booked: int,
+    resolved: Mapping[str, OrderStatus],
+    strangers: Sequence[str],
+    found: Sequence[Reconciliation],
+) -> dict[str, str]:
+    """What was found, for the journal."""
+    words = {f"since {name}": str(at) for name, at in since.items()}
+    words |= {"booked": str(booked), "quarantine": str(sum(map(len, desk.books.quarantine.values())))}
+    words |= {f"order {name}": str(status) for name, status in resolved.items()}
+    words |= {"strangers": " ".join(strangers)} if strangers else {}
+    return words | {f"residual {one.id}": str(one) for looked in found for one in looked.standing}
+
+
+def _of(orders: Sequence[Order], venue: Venue, by_name: Mapping[str, Venue]) -> list[Order]:
+    """The orders that went, or may have gone, to a venue."""
+    return [o for o in orders if o.place.instrument.venue == venue.name or (not o.place.instrument.venue and len(by_name) == 1)]
+
+
+def _wallets(desk: Desk, venues: Sequence[Venue]) -> dict[str, list[Venue]]:
+    """Which venues hold the coins of which wallet: all that of the only one, otherwise each that of its own name."""
+    wallets = {vault.wallet for vault in desk.treasury.vaults}
+    if len(wallets) == 1:
+        return {next(iter(wallets)): list(venues)}
+    unknown = [venue.name for venue in venues if venue.name not in wallets]
+    if unknown:
+        hint = f"with several wallets each bears the name of its venue: {sorted(wallets)}"
+        raise VaultError(f"whose wallet is at {', '.join(unknown)}? {hint}")
+    return {venue.name: [venue] for venue in venues}
+
+
+async def _catch_up(desk: Desk, venue: Venue, since: int) -> list[Command]:
+    """Book what the venue says has happened, each fact once."""
+    commands: list[Command] = []
+    for fact in await venue.history(since):
+        commands += desk.step(fact)
+    return commands
+
+
+async def _look_up(desk: Desk, venue: Venue, order: Order, since: int) -> list[Command]:
+    """Ask what became of an order. Its fills are booked before it is taken for done; not found is unknown."""
+    report = await venue.look_up(order)
+    if report is None:
+        return list(desk.step(Unanswered(order.id, desk.books.now, f"{venue.name} does not find it")))
+    commands = await _catch_up(desk, venue, min(since, order.at)) if report.filled > desk.filled(order.id) else []
+    return [*commands, *desk.step(report)]
+
+
+async def reconcile(desk: Desk, *venues: Venue, by: str = "reconcile") -> tuple[Reconciliation, ...]:
+    """Hold the books against what the venues say, beside a running desk or between two runs; see `Desk.reconcile`.
+
+    Facts that were not told yet are booked first. Raises `VenueUnavailable` when a venue does not answer, and
+    `VaultError` for a venue of no wallet here.
+    """
+    by_name = named(venues, "reconcile")
+    found = []
+    for wallet, some in _wallets(desk, venues).items():
+        one, commands = await _reconcile(desk, wallet, some, _since(desk, some), by)
+        found.append(one)
+        await carry_out(desk, commands, some[0] if len(some) == 1 else None, by_name)
+    return tuple(found)
+
+
+async def _reconcile(
+    desk: Desk, wallet: str, venues: Sequence[Venue], since: Mapping[str, int], by: str
+) -> tuple[Reconciliation, list[Command]]:
+    """Balances are of an instant: they are believed when no fact came while they were asked for."""
+    commands: list[Command] = []
+    for _ in range(LOOKS):
+        for venue in venues:
+            commands += await _catch_up(desk, venue, since[venue.name])
+        balances: dict[str, Amount] = {}
+        positions: dict[str, Position] = {}
+        flows: list[CashFlow] = []
+        for venue in venues:
+            for code, amount in (await venue.balances()).items():
+                balances[code] = amount if code not in balances else balances[code] + amount
+            positions |= await venue.positions()
+            flows += await venue.cash_flows(since[venue.name])
+        if not await _news(desk, venues, since):
+            break
+    found, more = desk.reconcile(balances, flows, positions=positions, wallet=wallet, by=by)
+    return found, [*commands, *more]
+
+
+async def _news(desk: Desk, venues: Sequence[Venue], since: Mapping[str, int]) -> bool:
+    """Whether something has happened that is not booked and not in quarantine."""
+    for venue in venues:
+        facts = await venue.history(since[venue.name])
+        if any(_is_news(desk, fact) for fact in facts):
+            return True
+    return False
+
+
+def _is_news(desk: Desk, fact: Fact) -> bool:
+    return desk.books.fact(fact.key) is None and fact not in desk.books.quarantine.get(fact.key, ())
+
+
+class Chase:
+    """Asks after orders whose fate is unknown, until the venue has told of all; after `patience` seconds a human is told."""
+
+    def __init__(self, desk: Desk, by_name: Mapping[str, Venue], patience: float) -> None:
+        self.desk = desk
+        self.pause = min(1.0, patience / 8)
+        """How long to wait before asking, in seconds: longer each time, up to `patience` once that is over."""
+        self._by_name = by_name
+        self._patience = patience
+        self._since: dict[str, float] = {}
+        self._told: set[str] = set()
+
+    async def once(self) -> None:
+        """Ask once after each. A venue that does not answer is asked again the next time."""
+        now = anyio.current_time()
+        for order in self.desk.in_doubt:
+            since = self._since.setdefault(order.id, now - self.pause)
+            for venue in self._by_name.values():
+                if order in _of([order], venue, self._by_name) or len(self._by_name) == 1:
+                    await self._ask(venue, order)
+            if self.desk.status_of(order.id) is OrderStatus.UNKNOWN and now - since >= self._patience and order.id not in self._told:
+                self._told.add(order.id)
+                text = f"{order.id} was sent and is not found for {self._patience:g} s: what it holds stays held"
+                self.desk.alert(self.desk.books.now, Level.CRITICAL, order.sleeve, "order_unknown", text)
+        over = self._told and all(order.id in self._told for order in self.desk.in_doubt)
+        self.pause = self._patience if over else min(self.pause * 2, 8.0, max(self._patience / 8, 0.0))
+
+    async def _ask(self, venue: Venue, order: Order) -> None:
+        cancel = self.desk.cancel_is_lost(order.id)
+        try:
+            commands = await _look_up(self.desk, venue, order, order.at)
+        except VenueUnavailable as error:
+            log.warning("%s was not asked after %s: %s", venue.name, order.id, error)
+            return
+        except VenueError as error:
+            log.warning("%s gave no answer about %s: %s", venue.name, order.id, error)
+            return
+        if cancel and self.desk.status_of(order.id) is OrderStatus.OPEN:
+            commands.append(CancelOrder(order))
+        await carry_out(self.desk, commands, venue, self._by_name)

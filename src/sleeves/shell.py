@@ -1,0 +1,106 @@
+"""The desk's commands carried out: each at its venue, and what the desk must know when a venue did not.
+
+An order that a venue did not get is rejected; one whose answer is lost is of unknown fate, and stays held for. Nothing is
+ever sent again under another id.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from .desk import Desk
+from .errors import VaultError, VenueRejected, VenueUnavailable, VenueUnknown
+from .facts import TransferRefused
+from .orders import CancelOrder, Command, Event, Rejected, SettlePnl, SubmitOrder, Transfer, Unanswered
+from .protocols import Venue
+
+__all__ = ["carry", "carry_out", "named"]
+
+log = logging.getLogger("sleeves.live")
+log.addHandler(logging.NullHandler())
+
+
+def named(venues: Sequence[Venue], what: str) -> dict[str, Venue]:
+    """Venues by name. Raises `VaultError` for none, and for two of one name."""
+    by_name = {venue.name: venue for venue in venues}
+    if len(by_name) != len(venues) or not venues:
+        raise VaultError(f"{what} needs at least one venue, each with its own name")
+    return by_name
+
+
+async def carry(desk: Desk, commands: Sequence[Command], *venues: Venue) -> None:
+    """Have venues carry out what a human's command to the desk returned, while `trade` runs beside it or between runs.
+
+        await carry(desk, desk.kill(sleeve, flatten=True, by="ann"), venue)
+
+    What becomes of it comes as events, to `trade`. With several venues a command goes to the one that it or its
+    instrument names. Raises `VaultError` when two venues bear one name, `TypeError` for what is no list of commands,
+    such as the `Refusal` of an order that no gate let pass.
+    """
+    by_name = named(venues, "carry")
+    if not isinstance(commands, (list, tuple)):
+        raise TypeError(f"{commands!r} is no list of commands to carry out")
+    await carry_out(desk, commands, venues[0] if len(venues) == 1 else None, by_name)
+
+
+async def carry_out(desk: Desk, commands: Sequence[Command], heard_from: Venue | None, by_name: Mapping[str, Venue]) -> None:
+    """Carry out commands in order; what the desk answers to a failure is carried out after them.
+
+    All that the journal has of them is durable before the first one leaves the house.
+    """
+    waiting = list(commands)
+    while waiting:
+        desk.books.journal.flush()
+        command = waiting.pop(0)
+        named = _venue_of(command)
+        alone = len(by_name) == 1 and not isinstance(command, Transfer)
+        venue = by_name.get(named, heard_from if not named or alone else None)
+        event = await _send(desk, command, venue)
+        if event is not None:
+            waiting.extend(desk.step(event))
+
+
+def _venue_of(command: Command) -> str:
+    if isinstance(command, Transfer):
+        return command.venue
+    return command.instrument.venue if isinstance(command, SettlePnl) else command.order.place.instrument.venue
+
+
+async def _send(desk: Desk, command: Command, venue: Venue | None) -> Event | None:
+    """Have a venue carry a command out. What the desk must know when it did not is returned as an event."""
+    if venue is None:
+        return _undone(desk, command, f"no venue here is named {_venue_of(command)}")
+    try:
+        if isinstance(command, SubmitOrder):
+            await venue.submit(command.order)
+        elif isinstance(command, CancelOrder):
+            await venue.cancel(command.order)
+        elif isinstance(command, SettlePnl):
+            await venue.settle(command.instrument)
+        else:
+            await venue.transfer(command)
+    except VenueRejected as error:
+        log.warning("%s refused: %s", venue.name, error, extra=_about(command, venue))
+        return _undone(desk, command, f"{venue.name}: {error}")
+    except VenueUnavailable as error:
+        log.warning("%s was not reached: %s", venue.name, error, extra=_about(command, venue))
+        return _undone(desk, command, f"{venue.name} was not reached")
+    except VenueUnknown as error:
+        log.warning("%s did not answer: %s; what is held stays held", venue.name, error, extra=_about(command, venue))
+        if isinstance(command, (SubmitOrder, CancelOrder)):
+            if isinstance(command, CancelOrder):
+                desk.cancels_lost.add(command.order.id)
+            return Unanswered(command.order.id, max(desk.books.now, command.order.at), f"{venue.name}: {error}")
+    return None
+
+
+def _about(command: Command, venue: Venue) -> dict[str, str]:
+    order = command.order.id if isinstance(command, (SubmitOrder, CancelOrder)) else ""
+    return {"command": type(command).__name__, "order_id": order, "venue": venue.name}
+
+
+def _undone(desk: Desk, command: Command, reason: str) -> Event | None:
+    if isinstance(command, SubmitOrder):
+        return Rejected(command.order.id, command.order.at, reason)
+    return TransferRefused(desk.books.now, command.id, reason) if isinstance(command, Transfer) else None
