@@ -1019,14 +1019,18 @@ class Desk:
             return NOTHING
         by, sleeve = seat.flatten_by, seat.sleeve
         commands: list[Command] = []
+        waits = False
         for market, amount in sleeve.positions().items():
+            self.index(market)
+            if market.contract is not None and seat.view.book_of(market) is None:
+                waits = True  # after a restart, until the first price of it
+                continue
             if market.contract is None:
                 side, qty = Side.SELL, market.round_qty(min(amount.units, sleeve.free_units(market.base)))
             else:
                 side, qty = (Side.SELL if amount.units > 0 else Side.BUY), market.round_qty(abs(amount.units))
             tries = seat.flatten_tries.get(market.symbol, 0)
             if tries < FLATTEN_TRIES and qty >= max(market.lot_units, market.min_qty_units):
-                self.index(market)
                 seat.flatten_tries[market.symbol] = tries + 1
                 submit = self._order(seat, Place(market, side, qty, reduce_only=True, why="flatten"), now, by)
                 self._flattening.add(submit.order.id)
@@ -1034,7 +1038,7 @@ class Desk:
             elif tries <= FLATTEN_TRIES:
                 seat.flatten_tries[market.symbol] = FLATTEN_TRIES + 1
                 self.alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} cannot be closed")
-        if by == FENCE and not commands and not seat.open_orders:
+        if by == FENCE and not commands and not seat.open_orders and not waits:
             self.close_by(seat, "", now)
             seat.fence_after = now + MINUTE
         return commands

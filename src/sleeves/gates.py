@@ -24,9 +24,11 @@ handed to `Desk.assign(..., gates=...)`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import field, frozen
 
+from .errors import InvalidAmount
 from .margin import Check, Standing, equity, notional, standing
 from .market import BP, MINUTE, SECOND
 from .money import PPM, Fraction, Rounding, decimal_text, divide, ppm
@@ -224,11 +226,17 @@ class OrderCap:
         return refuse("order_cap", "order_cap", place, view, vault, notional=worth, most=self.most)
 
 
+def _part(gate: Any, _: Any, value: Any) -> None:
+    if type(value) is not int or not 0 <= value <= PPM:
+        name = type(gate).__name__
+        raise InvalidAmount(f'{name} of {value!r}: need whole parts per million up to 100%, or {name}.of("3%")')
+
+
 @frozen
 class DailyLoss:
-    """No new risk once the sleeve has lost this part of its capital since midnight UTC."""
+    """No new risk once the sleeve has lost this part of its capital since midnight UTC: `DailyLoss.of("3%")`."""
 
-    most_ppm: int
+    most_ppm: int = field(validator=_part)
 
     @classmethod
     def of(cls, most: Fraction) -> DailyLoss:
@@ -248,9 +256,9 @@ class DailyLoss:
 
 @frozen
 class Drawdown:
-    """No new risk once equity has fallen by this part of its highest value; flows in and out do not count."""
+    """No new risk once equity has fallen by this part of its highest value; flows in and out do not count: `Drawdown.of("10%")`."""
 
-    most_ppm: int
+    most_ppm: int = field(validator=_part)
 
     @classmethod
     def of(cls, most: Fraction) -> Drawdown:

@@ -155,7 +155,7 @@ class Netting:
         measured = self._measured.get(index) == self.books.changes
         if measured and low < book.mid < high:
             return []
-        commands = self._fence(book, now)
+        commands = [*self._flatten_on(book, now), *self._fence(book, now)]
         self._tell_health(book.instrument, now)
         if not measured or (low, high) != ALWAYS:
             self._measure(book)
@@ -192,6 +192,11 @@ class Netting:
                 text += "" if price is None else f"; {market} at {market.price_text(price)} liquidates the account"
                 self._hands.alert(now, Level.WARNING if level < len(self._health_at) else Level.CRITICAL, vault.owner, "health", text)
             self._levels[vault.owner] = level
+
+    def _flatten_on(self, book: Book, now: int) -> list[Command]:
+        """Go on closing what waited for this price: after a restart no price is known."""
+        seats = [self._seats[s.name] for s in self._owners(book.instrument) if s.name in self._seats and s.position_units(book.instrument)]
+        return [command for seat in seats if seat.flatten_by and not seat.open_orders for command in self._hands.flatten(seat, now)]
 
     def _fence(self, book: Book, now: int) -> list[Command]:
         """Close the slices of sleeves whose own money no longer carries them, before they can take that of others."""

@@ -119,9 +119,7 @@ def reconcile(
     fact and is booked as one before this is called (`transfers_in`). Raises `VaultError` for a wallet that no vault is of,
     and for balances that are none.
     """
-    own = [vault for vault in vaults if vault.wallet == wallet]
-    if not own:
-        raise VaultError(f"no vault here is of a wallet {wallet!r}: {', '.join(sorted({vault.wallet for vault in vaults}))}")
+    own = _of(vaults, wallet)
     books = own[0].books
     ours = books.coins(wallet)
     _check_balances(balances, ours)
@@ -158,6 +156,13 @@ def reconcile(
     return Reconciliation(at, wallet, tuple(map(whole, lines)))
 
 
+def _of(vaults: Sequence[CoreVault], wallet: str) -> list[CoreVault]:
+    own = [vault for vault in vaults if vault.wallet == wallet]
+    if not own:
+        raise VaultError(f"no vault here is of a wallet {wallet!r}: {', '.join(sorted({vault.wallet for vault in vaults}))}")
+    return own
+
+
 def _check_balances(balances: Mapping[str, Amount], ours: Mapping[Asset, int]) -> None:
     scales = {asset.code: asset for asset in ours}
     for code, amount in balances.items():
@@ -184,7 +189,7 @@ _MARKS = frozenset({Role.TRADEABLE, Role.MEMO, Role.HIGH_WATER})
 
 def transfers_in(vaults: Sequence[CoreVault], wallet: str, flows: Iterable[CashFlow]) -> list[Transferred]:
     """Lines of the venue's ledger that are deposits and withdrawals of a vault's own asset, as facts, but those known."""
-    own = [vault for vault in vaults if vault.wallet == wallet]
+    own = _of(vaults, wallet)
     kinds = (FlowKind.DEPOSIT, FlowKind.WITHDRAWAL)
     return [
         Transferred(line.at, line.amount, line.id, line.venue)
@@ -223,7 +228,7 @@ class _Maker:
             by_hand = line.ref in self.books.quarantine
             cause = Cause.MANUAL_TRADE if by_hand and line.kind is FlowKind.FEE else _CAUSES[line.kind]
             note = line.ref if line.ref else f"{line.venue} {line.id}".strip()
-            records += self._book(found, vault, line.amount, cause, line.ref if by_hand else "", line.key, note)
+            records += self._book(found, vault, line.amount, cause, line.ref, line.key, note)
             rest -= line.amount.units
         for one in list(self.books.residuals.values()) if rest else ():
             back = one.amount.units if one.amount.asset == asset and one.vault == vault.owner and one.cause is Cause.UNKNOWN else 0
