@@ -46,6 +46,9 @@ def of_state(state: State, names=None):
         "moves": {symbol: list(moves) for symbol, moves in state.moves.items()},
         "quarantine": state.quarantine,
         "residuals": state.residuals,
+        "explained": set(state.explained),
+        "last": state.last,
+        "reconciled": state.reconciled,
     }
 
 
@@ -78,6 +81,9 @@ def of_desk(desk):
         "moves": {symbol: list(moves) for symbol, moves in desk._netting._moves.items()},
         "quarantine": books.quarantine,
         "residuals": books.residuals,
+        "explained": books.explained,
+        "last": books.last,
+        "reconciled": books.reconciled,
     }
 
 

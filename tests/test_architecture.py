@@ -89,7 +89,7 @@ ORDER = [
 """Every module may import only what stands before it. A package's own name stands for the rest of it."""
 
 NO_IO = {"anyio", "asyncio", "httpx", "socket", "time", "random", "requests", "krakenex", "driftpy", "solana", "ccxt", "threading"}
-EXTRAS = {"polars": "export", "plotly": "plots", "tqdm": "sim.replay", "numpy": "sim.tape"}
+EXTRAS = {"polars": "export", "psycopg": "journals.postgres", "plotly": "plots", "tqdm": "sim.replay", "numpy": "sim.tape"}
 """Each optional library is imported in one module only."""
 
 

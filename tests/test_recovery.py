@@ -140,7 +140,8 @@ async def test_a_fill_that_was_never_heard_is_booked_when_the_desk_is_recovered(
     await life.hears(1, tells=False)
     life.dies()
     found = await recover(life.desk, life.venue)
-    assert (found.booked == 1 and found.resolved == {}) or found.resolved == {"a-1": OrderStatus.FILLED}
+    assert found.booked == 1
+    assert found.resolved == {"a-1": OrderStatus.FILLED}
     assert life.sleeve.position(MARKET) == MARKET.base("0.1")
     assert life.venue.sent == ["a-1"]
     await life.agrees()
@@ -579,3 +580,24 @@ def test_an_order_id_is_never_used_twice(tmp_path):
         desk._seats["a"].counter = 0
         with pytest.raises(JournalError, match="journaled already"):
             puppet.buy("0.1")
+
+
+@story
+async def test_a_trade_by_hand_that_nobody_heard_is_named_though_it_is_older_than_our_own_last_fact(life):
+    from sleeves.orders import Order
+    from sleeves.records import Cause
+    from sleeves.recovery import reconcile
+
+    await life.hears(3)
+    await VirtualDriver.submit(life.venue, Order("hand-1", "", Place(MARKET, Side.BUY, MARKET.qty("0.2")), life.desk.books.now))
+    for _ in range(3):
+        await life.hears(tells=False)
+    await life.hears(30)
+    await life.buys()
+    await life.hears(3)
+    assert life.sleeve.position(MARKET) == MARKET.base("0.1")
+    (found,) = await reconcile(life.desk, life.venue)
+    assert {one.cause for one in found.found} == {Cause.MANUAL_TRADE}
+    life.desk.adopt(found.found[0], life.sleeve, by="ann", why="hers")
+    assert life.sleeve.position(MARKET) == MARKET.base("0.3")
+    await life.agrees()

@@ -48,11 +48,13 @@ class Books:
         "found",
         "instruments",
         "journal",
+        "last",
         "ledger",
         "mismatched",
         "now",
         "perpetuals",
         "quarantine",
+        "reconciled",
         "residuals",
         "state",
         "tolerances",
@@ -72,6 +74,10 @@ class Books:
         """What residuals were named by, standing or adopted: the same line explains nothing twice."""
         self.found = 0
         """How many residuals there ever were."""
+        self.last: dict[str, int] = {}
+        """By venue, the time of its latest fact that is booked."""
+        self.reconciled: dict[str, int] = {}
+        """By wallet, when the books were last held against its venue."""
         self.tolerances: dict[str, int] = {}
         """By asset code, how many units may stand in SUSPENSE while new risk is taken; none where nothing is said."""
         self.mismatched: frozenset[str] = frozenset()
@@ -114,6 +120,7 @@ class Books:
         self.quarantine = {key: list(facts) for key, facts in state.quarantine.items()}
         self.residuals = dict(state.residuals)
         self.explained, self.found = set(state.explained), state.found
+        self.last, self.reconciled = dict(state.last), dict(state.reconciled)
         self.now = state.now
         self.changes = 1
         self._snapshot_if_due()
@@ -230,6 +237,14 @@ class Books:
             known = found if isinstance(found, Fact) else None
         return known
 
+    @property
+    def begun(self) -> int:
+        """The time of the first record; 0 where there is none."""
+        if self.state is not None:
+            return self.state.begun
+        first = next(iter(self.journal), None)
+        return 0 if first is None else first.at
+
     def set_aside(self, fact: Fact, why: str, *records: Record) -> bool:
         """Journal a fact that cannot be booked, with the records that say so; False when it is known here already."""
         waiting = self.quarantine.get(fact.key, [])
@@ -242,6 +257,8 @@ class Books:
     def booked(self, fact: Fact) -> None:
         """Remember that a fact is booked: told again, it changes nothing."""
         self.facts[fact.key] = fact
+        if fact.at > self.last.get(fact.venue, 0):
+            self.last[fact.venue] = fact.at
         waiting = self.quarantine.get(fact.key) if self.quarantine else None
         if waiting and fact in waiting:
             waiting.remove(fact)

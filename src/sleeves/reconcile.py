@@ -145,6 +145,7 @@ def reconcile(
         lines.append(Line(asset, theirs, had, tuple(found)))
     text = {line.asset.code: (line.theirs.text, _after(line, records).text) for line in lines}
     books.post(*records, Reconciled(at, by, wallet, text))
+    books.reconciled[wallet] = at
     for vault, matched in seen:
         vault.see(matched)
     owners = {vault.owner for vault in own}

@@ -18,7 +18,7 @@ from attrs import field, frozen
 from .desk import Desk
 from .errors import VaultError, VenueError, VenueUnavailable
 from .facts import CashFlow
-from .market import HOUR
+from .market import DAY, HOUR
 from .money import Amount
 from .orders import CancelOrder, Command, Order, OrderStatus, Position, Unanswered
 from .protocols import Venue
@@ -30,6 +30,8 @@ __all__ = ["Chase", "Recovery", "reconcile", "recover"]
 
 OVERLAP = HOUR
 """How far before the last known fact the venue is asked from: what came late then is found, what is known changes nothing."""
+LATEST_LINE = DAY
+"""How long after a coin moved a venue's own ledger may first speak of it; lines that explained something are known."""
 LOOKS = 5
 """How often the venue is asked again when something happened while it was asked."""
 
@@ -81,16 +83,17 @@ async def recover(desk: Desk, *venues: Venue, policy: Policy = Policy.RESUME, by
     _check(desk)
     since, before = _since(desk, venues), len(desk.books.facts)
     commands: list[Command] = []
+    ours = desk.open_orders()
     for venue in venues:
         commands += await _catch_up(desk, venue, since[venue.name])
     resolved: dict[str, OrderStatus] = {}
     strangers: list[str] = []
-    ours = desk.open_orders()
     for venue in venues:
         known = {order.id for order in ours}
         strangers += [report.order_id for report in await venue.open_orders() if report.order_id not in known]
         for order in _of(ours, venue, by_name):
-            commands += await _look_up(desk, venue, order, since[venue.name])
+            if not desk.status_of(order.id).done:
+                commands += await _look_up(desk, venue, order, since[venue.name])
             resolved[order.id] = desk.status_of(order.id)
     reconciliations: list[Reconciliation] = []
     for wallet, some in _wallets(desk, venues).items():
@@ -120,11 +123,9 @@ def _check(desk: Desk) -> None:
 
 def _since(desk: Desk, venues: Sequence[Venue]) -> dict[str, int]:
     """From when on each venue must be asked so that nothing is missed: never from before the books were begun."""
-    state = desk.books.state
-    if state is None:
-        return dict.fromkeys([venue.name for venue in venues], 0)
+    books, begun = desk.books, desk.books.begun
     waiting = [order.at for order in desk.open_orders()]
-    return {v.name: max(state.begun, min([state.last.get(v.name, state.begun), *waiting]) - OVERLAP) for v in venues}
+    return {venue.name: max(begun, min([books.last.get(venue.name, begun), *waiting]) - OVERLAP) for venue in venues}
 
 
 def _words(
@@ -197,6 +198,10 @@ async def _reconcile(
 ) -> tuple[Reconciliation, list[Command]]:
     """Balances are of an instant: they are believed when no fact came while they were asked for."""
     commands: list[Command] = []
+    begun = desk.books.begun
+    looked = desk.books.reconciled.get(wallet, begun)
+    lines_since = max(begun, looked - LATEST_LINE)
+    since = {name: max(begun, min(at, looked - OVERLAP)) for name, at in since.items()}
     for _ in range(LOOKS):
         for venue in venues:
             commands += await _catch_up(desk, venue, since[venue.name])
@@ -207,7 +212,7 @@ async def _reconcile(
             for code, amount in (await venue.balances()).items():
                 balances[code] = amount if code not in balances else balances[code] + amount
             positions |= await venue.positions()
-            flows += await venue.cash_flows(since[venue.name])
+            flows += await venue.cash_flows(lines_since)
         if not await _news(desk, venues, since):
             break
     found, more = desk.reconcile(balances, flows, positions=positions, wallet=wallet, by=by)

@@ -26,7 +26,7 @@ from .market import DAY, Instrument
 from .money import Asset
 from .orders import Fill, Order, OrderStatus, Side
 from .policy import ProfitPolicy, Reserve
-from .records import Asked, Changed, Fact, Marked, Opened, OrderUpdate, Placed, Quarantined, Record, Residual
+from .records import Asked, Changed, Fact, Marked, Opened, OrderUpdate, Placed, Quarantined, Reconciled, Record, Residual
 from .status import Status
 
 __all__ = ["MOST_MOVES", "OpenOrder", "SleeveState", "State", "VaultState"]
@@ -115,6 +115,8 @@ class State:
     """(at, prices by symbol) of the marks of the last week, while a reserve flexes."""
     last: dict[str, int] = Factory(dict)
     """By venue: the time of its latest fact."""
+    reconciled: dict[str, int] = Factory(dict)
+    """By wallet: when the books were last held against its venue."""
 
     @classmethod
     def fold(cls, records: Iterable[Record], since: State | None = None) -> State:
@@ -253,6 +255,9 @@ class State:
         self.explained[r.line] = None
         self.found = max(self.found, int(r.id[1:]))
 
+    def _reconciled(self, r: Reconciled) -> None:
+        self.reconciled[r.wallet] = r.at
+
     def _marked(self, r: Marked) -> None:
         self.marked = r.at
         for name, seen in r.watched.items():
@@ -290,6 +295,7 @@ class State:
                 "marked": self.marked,
                 "closes": [[at, [[symbol, str(price)] for symbol, price in prices.items()]] for at, prices in self.closes],
                 "last": list(self.last.items()),
+                "reconciled": list(self.reconciled.items()),
             }
         )
 
@@ -330,6 +336,7 @@ class State:
             state.residuals[one.id] = one
         state.explained = dict.fromkeys(body["explained"])
         state.found, state.marked, state.last = body["found"], body["marked"], dict(body["last"])
+        state.reconciled = dict(body["reconciled"])
         state.closes = deque((at, {symbol: int(price) for symbol, price in prices}) for at, prices in body["closes"])
         return state
 
@@ -352,6 +359,7 @@ _APPLY: Mapping[type, Any] = {
     Quarantined: State._quarantined,
     Residual: State._residual,
     Marked: State._marked,
+    Reconciled: State._reconciled,
 }
 
 
