@@ -5,12 +5,17 @@ It keeps no money. What an order still holds is the ledger's HELD account of its
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from .books import Books
 from .ledger import Account, Role
 from .money import Asset
-from .orders import ORDER_TRANSITIONS, Order, OrderStatus
+from .orders import ORDER_TRANSITIONS, Fill, Order, OrderStatus, Side
+from .records import OrderUpdate, Placed
 from .seat import Seat
+from .state import OpenOrder
 
-__all__ = ["Blotter", "Working"]
+__all__ = ["Blotter", "Working", "working_of"]
 
 
 class Working:
@@ -34,10 +39,12 @@ class Working:
 
 
 class Blotter:
-    """Orders by id. Done orders stay, because a late fill must still find its sleeve."""
+    """Orders by id. Done orders stay, because a late fill must still find its sleeve; older ones are in the journal."""
 
-    def __init__(self) -> None:
+    def __init__(self, books: Books, seats: Mapping[str, Seat]) -> None:
         self._orders: dict[str, Working] = {}
+        self._books = books
+        self._seats = seats
 
     def add(self, working: Working) -> None:
         self._orders[working.order.id] = working
@@ -46,6 +53,26 @@ class Blotter:
 
     def get(self, order_id: str) -> Working | None:
         return self._orders.get(order_id)
+
+    def find(self, order_id: str) -> Working | None:
+        """The order of an id, however long ago it was done; None for a stranger's."""
+        working = self._orders.get(order_id)
+        if working is not None or not self._books.reopened:
+            return working
+        past: OpenOrder | None = None
+        for record in self._books.journal.order(order_id):
+            if isinstance(record, Placed):
+                past = OpenOrder(record.order, record.by, record.closes)
+            elif past is not None and isinstance(record, Fill):
+                past.filled += record.qty
+                past.status = OrderStatus.FILLED if past.filled >= past.order.place.qty else past.status
+            elif past is not None and isinstance(record, OrderUpdate):
+                past.status = record.status
+        seat = None if past is None else self._seats.get(past.order.sleeve)
+        if past is None or seat is None:
+            return None
+        self.add(working_of(past, seat))
+        return self._orders[order_id]
 
     def left(self, order: Order) -> int:
         """What is not filled of an order; nothing for one that is not here."""
@@ -63,3 +90,12 @@ class Blotter:
 
     def __len__(self) -> int:
         return len(self._orders)
+
+
+def working_of(one: OpenOrder, seat: Seat) -> Working:
+    """An order as the blotter keeps it, from what the journal remembers of it."""
+    market = one.order.place.instrument
+    asset = market.base if market.contract is None and one.order.place.side is Side.SELL else market.quote
+    working = Working(one.order, seat, asset, one.closes)
+    working.filled, working.status = one.filled, one.status
+    return working

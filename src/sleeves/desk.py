@@ -16,7 +16,7 @@ from typing import Any
 from attrs import evolve
 
 from . import booking, contracts
-from .blotter import Blotter, Working
+from .blotter import Blotter, Working, working_of
 from .booking import Allowance
 from .errors import InvalidMarket, NotEnough, VaultError, WrongStatus
 from .explain import Waterfall, explain
@@ -24,9 +24,9 @@ from .exposure import Footing, Ground, WhatIf, check_collateral
 from .facts import Bankrupted, CashFlow, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
 from .gates import CORE, opens, refuse
 from .margin import Weights
-from .market import BP, DAY, HOUR, MINUTE, SECOND, Book, Instrument, Mark, Quote
+from .market import BP, DAY, HOUR, SECOND, Book, Instrument, Mark, Quote
 from .money import PPM, Amount, AmountLike, Asset, Rounding, divide, parse_units
-from .netting import FENCE, Netting
+from .netting import Netting
 from .netting import missing as short_of
 from .orders import (
     ORDER_TRANSITIONS,
@@ -50,13 +50,14 @@ from .orders import (
 )
 from .proof import Proof, prove
 from .protocols import Engine, Gate
-from .reconcile import Discrepancy, Reconciliation, adopt, adoptable, check_legs, compare_positions, reconcile, transfers_in
-from .records import Alert, Changed, Level, Marked, Opened, OrderUpdate, Placed, Policy, Record, Recovered, Refusal, Residual
+from .reconcile import Discrepancy, Reconciliation, adopt, adopt_trade, adoptable, compare_positions, reconcile, transfers_in
+from .records import Alert, Level, Marked, Opened, OrderUpdate, Placed, Policy, Record, Recovered, Refusal, Residual
 from .risk import realized_volatility
 from .seat import NEVER, Seat, SeatView
 from .sleeve import OWNER, Sleeve
-from .state import OpenOrder, State
+from .state import State
 from .status import Move, Status
+from .stops import FLATTEN_TRIES, Stops
 from .transfers import Transfers
 from .treasury import Inventory, Treasury
 from .vault import Backing, CoreVault, EngineVault, Virtual
@@ -64,8 +65,6 @@ from .vault import Backing, CoreVault, EngineVault, Virtual
 __all__ = ["Desk"]
 
 NOTHING: tuple[Command, ...] = ()
-FLATTEN_TRIES = 5
-"""How many orders the desk sends to flatten one position before it says that it cannot."""
 
 
 class Desk:
@@ -86,12 +85,12 @@ class Desk:
         "_boards",
         "_closes",
         "_collateral",
-        "_flattening",
         "_ground",
         "_mark_at",
         "_netting",
         "_seats",
         "_steps",
+        "_stops",
         "_tables",
         "_transfers",
         "_vaults",
@@ -102,7 +101,6 @@ class Desk:
         "faults",
         "mark_every",
         "most_leverage_bp",
-        "recovering",
         "treasury",
     )
 
@@ -138,7 +136,7 @@ class Desk:
         self._boards: dict[str, Book] = {}
         self._tables: list[Book] = []
         self._watchers: list[list[Seat]] = []
-        self._blotter = Blotter()
+        self._blotter = Blotter(self.books, self._seats)
         self._collateral = check_collateral(collateral)
         self._ground = Ground(self._boards, self._collateral, self.allowance, self._orders_of, self._blotter.left, self.books)
         for vault in vaults:
@@ -148,10 +146,10 @@ class Desk:
         levels = tuple(sorted(health_alerts, reverse=True))
         if any(type(one) is not int or not 0 <= one <= 100 for one in levels):
             raise VaultError(f"health_alerts {health_alerts!r} must be whole numbers from 0 to 100")
-        self._netting = Netting(vaults, self._seats, self._boards, self._ground, str(settle_above), levels, self)
+        self._stops = Stops(vaults, self._seats, self._blotter, self.books, self._order, self.index)
+        self._netting = Netting(vaults, self._seats, self._boards, self._ground, str(settle_above), levels, self._stops)
         self._bands = self._netting.bands
         self._transfers = Transfers(vaults)
-        self._flattening: set[str] = set()
         self._mark_at = 0
         self._closes: dict[str, deque[float]] = {}
         self._vaults = vaults
@@ -169,8 +167,6 @@ class Desk:
             Unanswered: self._unanswered,
             OrderReport: self._reported,
         }
-        self.recovering = self.books.reopened
-        """Whether it was opened on a journal with records and `recover` is not through: engines are not asked, nothing is ordered."""
         if self.books.state is not None:
             self._remember(self.books.state)
 
@@ -248,32 +244,11 @@ class Desk:
         for one in state.orders.values():
             if one.order.sleeve == seat.sleeve.name:
                 self.index(one.order.place.instrument)
-                self._blotter.add(_working(one, seat))
+                self._blotter.add(working_of(one, seat))
                 if seat.flatten_by and one.by == seat.flatten_by:
-                    self._flattening.add(one.order.id)
+                    self._stops.flattening.add(one.order.id)
         if self.recovering:
             seat.wake = NEVER
-
-    def _find(self, order_id: str) -> Working | None:
-        """The order of an id, however long ago it was done."""
-        working = self._blotter.get(order_id)
-        if working is not None or not self.books.reopened:
-            return working
-        past: OpenOrder | None = None
-        for record in self.books.journal.order(order_id):
-            if isinstance(record, Placed):
-                past = OpenOrder(record.order, record.by, record.closes)
-            elif past is not None and isinstance(record, Fill):
-                past.filled += record.qty
-                past.status = OrderStatus.FILLED if past.filled >= past.order.place.qty else past.status
-            elif past is not None and isinstance(record, OrderUpdate):
-                past.status = record.status
-        seat = None if past is None else self._seats.get(past.order.sleeve)
-        if past is None or seat is None:
-            return None
-        working = _working(past, seat)
-        self._blotter.add(working)
-        return working
 
     @property
     def engines(self) -> Mapping[str, EngineVault]:
@@ -323,7 +298,7 @@ class Desk:
                         commands = []
                     commands.append(command)
             if seat.fault is not None:
-                commands = [*(commands or ()), *self.cancel_opening(seat)]
+                commands = [*(commands or ()), *self._stops.cancel_opening(seat)]
         return NOTHING if commands is None else commands
 
     def _look(self, book: Book, now: int) -> list[Command]:
@@ -483,7 +458,7 @@ class Desk:
 
     def alert(self, now: int, level: Level, subject: str, code: str, text: str) -> None:
         """Journal something that a human should know."""
-        self.books.record(Alert(now, level, subject, code, text))
+        self._stops.alert(now, level, subject, code, text)
 
     # -- facts -------------------------------------------------------------------------------------------------------
 
@@ -494,7 +469,7 @@ class Desk:
                 text = f"{fill.key} came again with other content and was not booked: {fill}"
                 self.books.set_aside(fill, "conflict", Alert(fill.at, Level.CRITICAL, fill.order_id, "fill_conflict", text))
             return NOTHING
-        working = self._find(fill.order_id)
+        working = self._blotter.find(fill.order_id)
         if working is None or not _same_trade(working.order.place, fill):
             text = f"{fill.key} belongs to no order of this desk and was not booked: {fill}"
             self.books.set_aside(fill, "unattributed", Alert(fill.at, Level.CRITICAL, fill.order_id, "fill_unattributed", text))
@@ -565,11 +540,11 @@ class Desk:
         if contract is not None and closed:
             commands += self._netting.settle_if_closed(sleeve, fill.instrument)
         if seat.flatten_by:
-            return [*commands, *self.flatten(seat, fill.at)]
+            return [*commands, *self._stops.flatten(seat, fill.at)]
         if overdrawn:
-            return [*commands, *self.cancel_opening(seat)]
+            return [*commands, *self._stops.cancel_opening(seat)]
         if contract is not None or (not sleeve.status.may_open and fill.side is Side.BUY):
-            return [*commands, *self.cancel_opening(seat, closing=True)]
+            return [*commands, *self._stops.cancel_opening(seat, closing=True)]
         return commands
 
     def _accepted(self, event: Accepted) -> Sequence[Command]:
@@ -601,7 +576,7 @@ class Desk:
 
     def _rejected(self, event: Rejected) -> Sequence[Command]:
         working = self._blotter.get(event.order_id)
-        if working is not None and not working.status.done and event.order_id in self._flattening:
+        if working is not None and not working.status.done and event.order_id in self._stops.flattening:
             seat, market = working.seat, working.order.place.instrument
             seat.flatten_tries[market.symbol] = FLATTEN_TRIES
             text = f"flattening order {event.order_id} was rejected: {event.reason}; what is left of {market} stays open"
@@ -623,7 +598,7 @@ class Desk:
         seat = working.seat
         if seat.sleeve.is_flat() and not seat.open_orders:
             seat.sleeve.vault.sweep(seat.sleeve, ref=order_id, at=at)
-        return self.flatten(seat, at) if seat.flatten_by else NOTHING
+        return self._stops.flatten(seat, at) if seat.flatten_by else NOTHING
 
     def _transferred(self, fact: Transferred) -> Sequence[Command]:
         if self._netting.known(fact):
@@ -631,7 +606,7 @@ class Desk:
         vault = self._transfers.done(fact)
         if vault is None:
             return self._netting.unattributed(fact, "belongs to no one vault")
-        return self._cancel_opening_of(vault.sleeves.values()) if vault.short() else NOTHING
+        return self._stops.cancel_opening_of(vault.sleeves.values()) if vault.short() else NOTHING
 
     def _transfer_refused(self, event: TransferRefused) -> Sequence[Command]:
         vault = self._transfers.refused(event)
@@ -640,6 +615,11 @@ class Desk:
         return NOTHING
 
     # -- after a restart ---------------------------------------------------------------------------------------------
+
+    @property
+    def recovering(self) -> bool:
+        """Whether it was opened on a journal with records and `recover` is not through: engines are not asked, nothing is ordered."""
+        return self._stops.recovering
 
     def recovered(
         self, *, policy: Policy = Policy.RESUME, found: Mapping[str, str] | None = None, by: str = "recover", at: int | None = None
@@ -653,7 +633,7 @@ class Desk:
             raise WrongStatus("this desk was not opened on a journal with records, or is recovered already")
         at = self.books.time(at)
         self.books.record(Recovered(at, by, policy, found or {}))
-        self.recovering = False
+        self._stops.recovering = False
         commands: list[Command] = []
         for seat in self._seats.values():
             if seat.sleeve.own_status is not Status.HALTED:
@@ -677,9 +657,9 @@ class Desk:
             if market.contract is not None and market.quote == sleeve.asset:
                 commands += self._netting.settle_if_closed(sleeve, market)
         if seat.flatten_by:
-            others = [order for order in seat.open_orders.values() if order.id not in self._flattening]
-            return [*commands, *map(CancelOrder, others)] if seat.open_orders else [*commands, *self.flatten(seat, at)]
-        return [*commands, *self.cancel_opening(seat)] if sleeve.own_status is Status.CLOSE_ONLY else commands
+            others = [order for order in seat.open_orders.values() if order.id not in self._stops.flattening]
+            return [*commands, *map(CancelOrder, others)] if seat.open_orders else [*commands, *self._stops.flatten(seat, at)]
+        return [*commands, *self._stops.cancel_opening(seat)] if sleeve.own_status is Status.CLOSE_ONLY else commands
 
     def reconcile(
         self,
@@ -709,7 +689,7 @@ class Desk:
             found = evolve(found, contracts=self._compare(positions, at))
         blocked = [vault for vault in self._vaults if vault.wallet == wallet and (vault.short() or vault.unexplained(vault.asset))]
         for vault in blocked:
-            commands += self._cancel_opening_of(vault.sleeves.values())
+            commands += self._stops.cancel_opening_of(vault.sleeves.values())
         return found, commands
 
     def _compare(self, positions: Mapping[str, Position], at: int) -> tuple[Discrepancy, ...]:
@@ -741,7 +721,7 @@ class Desk:
         """
         if not isinstance(by, str) or not by.strip() or not why:
             raise VaultError("adopting a residual needs a name and a reason")
-        self._sleeves(to)
+        self._stops.sleeves(to)
         at = self.books.time(at)
         legs, trade = adoptable(self.books, what)
         if trade is not None and isinstance(to, Sleeve):
@@ -751,27 +731,13 @@ class Desk:
         return NOTHING
 
     def _adopt_trade(self, trade: Fill, legs: Sequence[Residual], to: Sleeve, *, by: str, why: str, at: int) -> Sequence[Command]:
-        """Book somebody else's trade as a sleeve's own."""
-        market, sells = trade.instrument, trade.side is Side.SELL
-        if market.quote != to.asset:
-            raise VaultError(f"{trade.key} is quoted in {market.quote}: {to.name} is kept in {to.asset}")
-        check_legs(self.books, trade, legs)
+        """Book somebody else's trade as a sleeve's own, with what follows from it."""
+        market, owned = trade.instrument, to.position_units(trade.instrument)
+        adopt_trade(self.books, trade, legs, to, by=by, why=why, at=at)
         self.index(market)
-        owned, cost = to.position_units(market), to.open_cost_units(market)
-        if market.contract is None:
-            entry = booking.fill(to.name, trade, held=0, position=owned, open_cost=cost, by=by)
-        else:
-            margin, free = to.margin_units(market), to.free_units(market.quote)
-            entry = contracts.fill(to.name, trade, held=0, position=owned, open_cost=cost, margin=margin, free=free, by=by)
-        lacks = short_of(self.books, entry)
-        if lacks is not None:
-            raise NotEnough(f"{to.name} cannot bear {trade.key}: it would leave {lacks} free", to.free)
-        change = Changed(at, by, to.name, "adopted", "", trade.key, why)
-        self.books.post(change, trade, *self.books.release(trade.key, at=at, by=by), entry)
-        self.books.booked(trade)
         if market.contract is not None:
             self._netting.moved(market, trade.at, to.name, trade.side.sign * trade.qty)
-        if owned * trade.side.sign < 0 and to.is_flat() and not (sells and market.contract is None and to.held_units()):
+        if owned * trade.side.sign < 0 and to.is_flat():
             to.vault.sweep(to, ref=trade.key, at=at)
             to.vault.land(to, at=at)
         return NOTHING
@@ -800,7 +766,7 @@ class Desk:
 
         Raises `VaultError` when the sleeve has no engine here, `WrongStatus` while it is killed.
         """
-        seat = self._seat(sleeve)
+        seat = self._stops.seat(sleeve)
         if not isinstance(place, Place):
             raise VaultError(f"an order by hand is a Place, not {place!r}")
         if not isinstance(by, str) or not by.strip():
@@ -824,7 +790,7 @@ class Desk:
         What is then unsettled of contracts is settled. Raises what `order` raises, and `NotEnough` when there is nothing
         to close.
         """
-        seat = self._seat(sleeve)
+        seat = self._stops.seat(sleeve)
         if not isinstance(instrument, Instrument):
             raise VaultError(f"a position is in an Instrument, not in {instrument!r}")
         qty = sleeve.position_units(instrument)
@@ -874,7 +840,7 @@ class Desk:
 
     def cancel_all(self, sleeve: Sleeve) -> Sequence[Command]:
         """Cancel every open order of a sleeve."""
-        return [CancelOrder(order) for order in self._seat(sleeve).open_orders.values()]
+        return self._stops.cancel_all(sleeve)
 
     def kill(self, target: Sleeve | CoreVault, *, flatten: bool, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
         """Stop a sleeve, or a vault with all its sleeves: engines are asked no more and orders are canceled.
@@ -883,19 +849,7 @@ class Desk:
         reported as an alert `residual`. Returns the commands to carry out now. Raises `VaultError` for what is not of
         this desk.
         """
-        sleeves = self._sleeves(target)
-        at = self.books.time(at)
-        if isinstance(target, CoreVault):
-            target.move(Move.KILL, by=by, why=why, at=at)
-        commands: list[Command] = []
-        for sleeve in sleeves:
-            sleeve.move(Move.KILL, by=by, why=why, at=at)
-            seat = self._seats.get(sleeve.name)
-            if seat is not None:
-                seat.wake = NEVER
-                self.close_by(seat, by if flatten else "", at)
-                commands += self.cancel_all(sleeve) or (self.flatten(seat, at) if flatten else NOTHING)
-        return commands
+        return self._stops.kill(target, flatten=flatten, by=by, why=why, at=at)
 
     def revive(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
         """Take a killed sleeve, or a vault with all its killed sleeves, back: paused, with engines' memories fresh.
@@ -904,67 +858,21 @@ class Desk:
         that are still open. Raises `WrongStatus` if it was not killed, `NotEnough` while a sleeve is overdrawn,
         `VaultError` for what is not of this desk, and what an engine's `begin` raises; then nothing has changed.
         """
-        sleeves = self._sleeves(target)
-        at = self.books.time(at)
-        if isinstance(target, CoreVault):
-            sleeves = [sleeve for sleeve in sleeves if sleeve.own_status is Status.HALTED]
-        for one in (target, *sleeves):
-            one.try_move(Move.REVIVE, by=by, why=why, at=at)
-        for sleeve in sleeves:
-            sleeve.check_not_overdrawn()
-        memories = {sleeve.name: self._seats[sleeve.name].engine.begin() for sleeve in sleeves if sleeve.name in self._seats}
-        commands: list[Command] = []
-        for sleeve in sleeves:
-            alerts: list[Record] = []
-            seat = self._seats.get(sleeve.name)
-            if seat is not None and seat.flatten_by and not sleeve.is_flat():
-                text = (
-                    "it was revived before its positions were sold: what is open stays open, but for orders that fill before their cancel"
-                )
-                alerts.append(Alert(at, Level.WARNING, sleeve.name, "residual", text))
-            sleeve.move(Move.REVIVE, by=by, why=why, at=at, after=alerts)
-            if seat is not None:
-                self._begin(seat, memories[sleeve.name], at)
-                commands += self.cancel_all(sleeve)
-        if isinstance(target, CoreVault):
-            target.move(Move.REVIVE, by=by, why=why, at=at)
-        return commands
+        return self._stops.revive(target, by=by, why=why, at=at)
 
     def restart(self, sleeve: Sleeve, *, by: str, why: str = "", at: int | None = None) -> None:
         """Ask a sleeve's engine again, with fresh memory, after it raised. The sleeve's status is moved apart.
 
         Raises `WrongStatus` while the sleeve is killed, which `revive` ends; `VaultError` when no engine sits there.
         """
-        seat = self._seat(sleeve)
-        if sleeve.own_status is Status.HALTED:
-            raise WrongStatus(f"sleeve {sleeve.name} is halted: revive it")
-        memory = seat.engine.begin()
-        before = "running" if seat.fault is None else "stopped"
-        at = self.books.time(at)
-        self.books.record(Changed(at, by, sleeve.name, "engine", before, "restarted", why))
-        self._begin(seat, memory, at)
-
-    def _begin(self, seat: Seat, memory: object, at: int) -> None:
-        if seat.fault is not None:
-            seat.vault.idle_reason = ""
-        self.close_by(seat, "", at)
-        seat.memory, seat.wake, seat.fault = memory, NEVER if self.recovering else 0, None
-
-    def close_by(self, seat: Seat, by: str, at: int) -> None:
-        """Somebody has a seat's positions closed from here on; nobody any more, when `by` is empty."""
-        seat.flatten_tries = {}
-        if seat.flatten_by != by:
-            self.books.record(Changed(at, by or "desk", seat.sleeve.name, "flatten", seat.flatten_by, by))
-            seat.flatten_by = by
+        self._stops.restart(sleeve, by=by, why=why, at=at)
 
     def pause(self, target: Sleeve | CoreVault, *, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
         """Pause a sleeve or a vault. Returns cancels of its buys that rest at the venue, but for those that only close.
 
         `Sleeve.pause` alone stops new orders; what is at the venue already may still fill.
         """
-        sleeves = self._sleeves(target)
-        target.pause(by=by, why=why, at=at)
-        return self._cancel_opening_of(sleeves)
+        return self._stops.pause(target, by=by, why=why, at=at)
 
     def observe_balance(
         self, vault: CoreVault, balance: AmountLike, *, by: str = "reconcile", why: str = "", at: int | None = None
@@ -974,80 +882,14 @@ class Desk:
         While coins are missing that are promised to its sleeves, that is to cancel their buys, but for those that only
         close what facts have oversold.
         """
-        sleeves = self._sleeves(vault)
+        sleeves = self._stops.sleeves(vault)
         vault.observe_balance(balance, by=by, why=why, at=at)
-        return self._cancel_opening_of(sleeves) if vault.short() else NOTHING
-
-    def _cancel_opening_of(self, sleeves: Iterable[Sleeve]) -> list[Command]:
-        return [cancel for sleeve in sleeves if sleeve.name in self._seats for cancel in self.cancel_opening(self._seats[sleeve.name])]
-
-    def cancel_opening(self, seat: Seat, *, closing: bool = False) -> list[Command]:
-        """Cancels for open orders that take new risk: all but those that were ordered to close, and still only do.
-
-        A sale of coins never takes any; a buy closes what facts have oversold, an order of contracts the slice on its
-        other side. With `closing`, just those that were ordered to close and no longer only do.
-        """
-        owed: dict[tuple[str, Side], int] = {}
-        cancels: list[Command] = []
-        for order in seat.open_orders.values():
-            market, side, working = order.place.instrument, order.place.side, self._blotter.get(order.id)
-            if working is None or (market.contract is None and side is Side.SELL):
-                continue
-            left = owed.get((market.symbol, side), -side.sign * seat.sleeve.position_units(market))
-            if working.closes and working.left <= left:
-                owed[market.symbol, side] = left - working.left
-            elif working.closes or not closing:
-                cancels.append(CancelOrder(order))
-        return cancels
+        return self._stops.cancel_opening_of(sleeves) if vault.short() else NOTHING
 
     def _check_vault(self, vault: CoreVault) -> None:
         if not isinstance(vault, CoreVault):
             raise VaultError(f"{vault!r} is no core vault")
-        self._sleeves(vault)
-
-    def _sleeves(self, target: Sleeve | CoreVault) -> list[Sleeve]:
-        """The sleeve, or the vault's sleeves. Raises `VaultError` for what is not of this desk."""
-        if isinstance(target, CoreVault) and any(target is vault for vault in self._vaults):
-            return list(target.sleeves.values())
-        if isinstance(target, Sleeve) and any(target.vault is vault for vault in self._vaults):
-            return [target]
-        raise VaultError(f"{target!r} is not a vault or a sleeve of this desk")
-
-    def flatten(self, seat: Seat, now: int) -> Sequence[Command]:
-        """Close what is left at market once no order is open; say what cannot be closed."""
-        if seat.open_orders or self.recovering:
-            return NOTHING
-        by, sleeve = seat.flatten_by, seat.sleeve
-        commands: list[Command] = []
-        waits = False
-        for market, amount in sleeve.positions().items():
-            self.index(market)
-            if market.contract is not None and seat.view.book_of(market) is None:
-                waits = True  # after a restart, until the first price of it
-                continue
-            if market.contract is None:
-                side, qty = Side.SELL, market.round_qty(min(amount.units, sleeve.free_units(market.base)))
-            else:
-                side, qty = (Side.SELL if amount.units > 0 else Side.BUY), market.round_qty(abs(amount.units))
-            tries = seat.flatten_tries.get(market.symbol, 0)
-            if tries < FLATTEN_TRIES and qty >= max(market.lot_units, market.min_qty_units):
-                seat.flatten_tries[market.symbol] = tries + 1
-                submit = self._order(seat, Place(market, side, qty, reduce_only=True, why="flatten"), now, by)
-                self._flattening.add(submit.order.id)
-                commands.append(submit)
-            elif tries <= FLATTEN_TRIES:
-                seat.flatten_tries[market.symbol] = FLATTEN_TRIES + 1
-                self.alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} cannot be closed")
-        if by == FENCE and not commands and not seat.open_orders and not waits:
-            self.close_by(seat, "", now)
-            seat.fence_after = now + MINUTE
-        return commands
-
-    def _seat(self, sleeve: Sleeve) -> Seat:
-        seat = self._seats.get(sleeve.name) if isinstance(sleeve, Sleeve) else None
-        if seat is None or seat.sleeve is not sleeve:
-            raise VaultError(f"{sleeve!r} is no sleeve with an engine at this desk")
-        return seat
+        self._stops.sleeves(vault)
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
@@ -1057,14 +899,14 @@ class Desk:
 
     def status_of(self, order_id: str) -> OrderStatus:
         """The status of an order of this desk, however long ago it was done. Raises `VaultError` for a stranger's."""
-        working = self._find(order_id)
+        working = self._blotter.find(order_id)
         if working is None:
             raise VaultError(f"{order_id!r} is no order of this desk")
         return working.status
 
     def filled(self, order_id: str) -> int:
         """Base units of an order that are booked as filled; 0 for a stranger's."""
-        working = self._find(order_id)
+        working = self._blotter.find(order_id)
         return 0 if working is None else working.filled
 
     @property
@@ -1112,7 +954,7 @@ class Desk:
         """
         if not isinstance(sleeve, Sleeve) or not isinstance(place, Place):
             raise VaultError(f"what_if is asked of a Place and a Sleeve, not of {place!r} and {sleeve!r}")
-        self._sleeves(sleeve)
+        self._stops.sleeves(sleeve)
         return self._ground.what_if(sleeve, place)
 
     def explain(self, sleeve: Sleeve | str, since: int | None = None, until: int | None = None) -> Waterfall:
@@ -1137,15 +979,6 @@ def _tolerances(given: Mapping[Asset, AmountLike]) -> dict[str, int]:
         if tolerances[asset.code] < 0:
             raise VaultError(f"tolerance {asset(amount)} must not be negative")
     return tolerances
-
-
-def _working(one: OpenOrder, seat: Seat) -> Working:
-    """An order as the blotter keeps it, from what the journal remembers of it."""
-    market = one.order.place.instrument
-    asset = market.base if market.contract is None and one.order.place.side is Side.SELL else market.quote
-    working = Working(one.order, seat, asset, one.closes)
-    working.filled, working.status = one.filled, one.status
-    return working
 
 
 def _check_engine(engine: Engine[Any]) -> None:

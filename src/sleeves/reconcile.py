@@ -17,18 +17,30 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from . import booking
+from . import booking, contracts
 from .books import Books
 from .errors import NotEnough, VaultError
 from .facts import CashFlow, FlowKind, Transferred
 from .ledger import Account, Entry, Role
 from .money import Amount, AmountLike, Asset
+from .netting import missing
 from .orders import Fill, Position
-from .records import Alert, Cause, Level, Reconciled, Record, Residual
+from .records import Alert, Cause, Changed, Level, Reconciled, Record, Residual
 from .sleeve import Sleeve
 from .vault import CoreVault, netted
 
-__all__ = ["Discrepancy", "Line", "Reconciliation", "adopt", "adoptable", "check_legs", "compare_positions", "reconcile", "transfers_in"]
+__all__ = [
+    "Discrepancy",
+    "Line",
+    "Reconciliation",
+    "adopt",
+    "adopt_trade",
+    "adoptable",
+    "check_legs",
+    "compare_positions",
+    "reconcile",
+    "transfers_in",
+]
 
 _CAUSES: Mapping[FlowKind, Cause] = {
     FlowKind.TRADE: Cause.MANUAL_TRADE,
@@ -335,6 +347,26 @@ def check_legs(books: Books, trade: Fill, legs: Sequence[Residual]) -> None:
     left = ", ".join(str(Amount(units, asset)) for asset, units in moved.items() if units)
     if left:
         raise VaultError(f"{trade.key} cannot be adopted: {left} of it does not stand in suspense; reconcile first")
+
+
+def adopt_trade(books: Books, trade: Fill, legs: Sequence[Residual], to: Sleeve, *, by: str, why: str, at: int) -> None:
+    """Book somebody else's trade as a sleeve's own, and take its coins out of SUSPENSE: all of it or nothing."""
+    market = trade.instrument
+    if market.quote != to.asset:
+        raise VaultError(f"{trade.key} is quoted in {market.quote}: {to.name} is kept in {to.asset}")
+    check_legs(books, trade, legs)
+    owned, cost = to.position_units(market), to.open_cost_units(market)
+    if market.contract is None:
+        entry = booking.fill(to.name, trade, held=0, position=owned, open_cost=cost, by=by)
+    else:
+        margin, free = to.margin_units(market), to.free_units(market.quote)
+        entry = contracts.fill(to.name, trade, held=0, position=owned, open_cost=cost, margin=margin, free=free, by=by)
+    lacks = missing(books, entry)
+    if lacks is not None:
+        raise NotEnough(f"{to.name} cannot bear {trade.key}: it would leave {lacks} free", to.free)
+    change = Changed(at, by, to.name, "adopted", "", trade.key, why)
+    books.post(change, trade, *books.release(trade.key, at=at, by=by), entry)
+    books.booked(trade)
 
 
 def adoptable(books: Books, what: Residual | Fill | str) -> tuple[list[Residual], Fill | None]:

@@ -74,7 +74,7 @@ async def run(orders, seed):
             broken += [order.id for order in waiting if desk.status_of(order.id).done and venue.arrived[order.id] == 0]
     for name in venue.sent:
         status = desk.status_of(name)
-        report = await driver.look_up(desk._find(name).order)
+        report = await driver.look_up(desk._blotter.find(name).order)
         became[str(status)] += 1
         right = status is OrderStatus.UNKNOWN if report is None else status is report.status
         if not right:

@@ -1,0 +1,214 @@
+"""Who is stopped, and what is closed because of it: kill, pause, revive, cancels, and positions that are sold off.
+
+Stopping is never in the way of anything that closes. What cannot be closed is said, as an alert `residual`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from .blotter import Blotter
+from .books import Books
+from .errors import VaultError, WrongStatus
+from .market import MINUTE, Instrument
+from .netting import FENCE
+from .orders import CancelOrder, Command, Place, Side, SubmitOrder
+from .records import Alert, Changed, Level, Record
+from .seat import NEVER, Seat
+from .sleeve import Sleeve
+from .status import Move, Status
+from .vault import CoreVault
+
+__all__ = ["FLATTEN_TRIES", "Stops"]
+
+NOTHING: tuple[Command, ...] = ()
+FLATTEN_TRIES = 5
+"""How many orders are sent to flatten one position before it is said that it cannot be."""
+
+
+class Stops:
+    """The stops of one desk. `order` holds and journals an order without asking gates, `index` registers an instrument."""
+
+    def __init__(
+        self,
+        vaults: Sequence[CoreVault],
+        seats: Mapping[str, Seat],
+        blotter: Blotter,
+        books: Books,
+        order: Callable[[Seat, Place, int, str], SubmitOrder],
+        index: Callable[[Instrument], int],
+    ) -> None:
+        self.recovering = books.reopened
+        """Nothing is ordered before the desk is recovered."""
+        self.flattening: set[str] = set()
+        """Orders that were sent to close a position for good."""
+        self._vaults = vaults
+        self._seats = seats
+        self._blotter = blotter
+        self._books = books
+        self._order = order
+        self._index = index
+
+    def kill(self, target: Sleeve | CoreVault, *, flatten: bool, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
+        """Stop a sleeve, or a vault with all its sleeves: engines are asked no more and orders are canceled.
+
+        With `flatten`, positions are then sold at market, as soon as the cancels are through; what cannot be sold is
+        reported as an alert `residual`. Returns the commands to carry out now. Raises `VaultError` for what is not of
+        this desk.
+        """
+        sleeves = self.sleeves(target)
+        at = self._books.time(at)
+        if isinstance(target, CoreVault):
+            target.move(Move.KILL, by=by, why=why, at=at)
+        commands: list[Command] = []
+        for sleeve in sleeves:
+            sleeve.move(Move.KILL, by=by, why=why, at=at)
+            seat = self._seats.get(sleeve.name)
+            if seat is not None:
+                seat.wake = NEVER
+                self.close_by(seat, by if flatten else "", at)
+                commands += self.cancel_all(sleeve) or (self.flatten(seat, at) if flatten else NOTHING)
+        return commands
+
+    def revive(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
+        """Take a killed sleeve, or a vault with all its killed sleeves, back: paused, with engines' memories fresh.
+
+        A flattening that is not through is given up, and an alert `residual` says so. Returns the cancels of orders
+        that are still open. Raises `WrongStatus` if it was not killed, `NotEnough` while a sleeve is overdrawn,
+        `VaultError` for what is not of this desk, and what an engine's `begin` raises; then nothing has changed.
+        """
+        sleeves = self.sleeves(target)
+        at = self._books.time(at)
+        if isinstance(target, CoreVault):
+            sleeves = [sleeve for sleeve in sleeves if sleeve.own_status is Status.HALTED]
+        for one in (target, *sleeves):
+            one.try_move(Move.REVIVE, by=by, why=why, at=at)
+        for sleeve in sleeves:
+            sleeve.check_not_overdrawn()
+        memories = {sleeve.name: self._seats[sleeve.name].engine.begin() for sleeve in sleeves if sleeve.name in self._seats}
+        commands: list[Command] = []
+        for sleeve in sleeves:
+            alerts: list[Record] = []
+            seat = self._seats.get(sleeve.name)
+            if seat is not None and seat.flatten_by and not sleeve.is_flat():
+                text = (
+                    "it was revived before its positions were sold: what is open stays open, but for orders that fill before their cancel"
+                )
+                alerts.append(Alert(at, Level.WARNING, sleeve.name, "residual", text))
+            sleeve.move(Move.REVIVE, by=by, why=why, at=at, after=alerts)
+            if seat is not None:
+                self.begin(seat, memories[sleeve.name], at)
+                commands += self.cancel_all(sleeve)
+        if isinstance(target, CoreVault):
+            target.move(Move.REVIVE, by=by, why=why, at=at)
+        return commands
+
+    def restart(self, sleeve: Sleeve, *, by: str, why: str = "", at: int | None = None) -> None:
+        """Ask a sleeve's engine again, with fresh memory, after it raised. The sleeve's status is moved apart.
+
+        Raises `WrongStatus` while the sleeve is killed, which `revive` ends; `VaultError` when no engine sits there.
+        """
+        seat = self.seat(sleeve)
+        if sleeve.own_status is Status.HALTED:
+            raise WrongStatus(f"sleeve {sleeve.name} is halted: revive it")
+        memory = seat.engine.begin()
+        before = "running" if seat.fault is None else "stopped"
+        at = self._books.time(at)
+        self._books.record(Changed(at, by, sleeve.name, "engine", before, "restarted", why))
+        self.begin(seat, memory, at)
+
+    def begin(self, seat: Seat, memory: object, at: int) -> None:
+        if seat.fault is not None:
+            seat.vault.idle_reason = ""
+        self.close_by(seat, "", at)
+        seat.memory, seat.wake, seat.fault = memory, NEVER if self.recovering else 0, None
+
+    def close_by(self, seat: Seat, by: str, at: int) -> None:
+        """Somebody has a seat's positions closed from here on; nobody any more, when `by` is empty."""
+        seat.flatten_tries = {}
+        if seat.flatten_by != by:
+            self._books.record(Changed(at, by or "desk", seat.sleeve.name, "flatten", seat.flatten_by, by))
+            seat.flatten_by = by
+
+    def pause(self, target: Sleeve | CoreVault, *, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
+        """Pause a sleeve or a vault. Returns cancels of its buys that rest at the venue, but for those that only close.
+
+        `Sleeve.pause` alone stops new orders; what is at the venue already may still fill.
+        """
+        sleeves = self.sleeves(target)
+        target.pause(by=by, why=why, at=at)
+        return self.cancel_opening_of(sleeves)
+
+    def cancel_all(self, sleeve: Sleeve) -> Sequence[Command]:
+        """Cancel every open order of a sleeve."""
+        return [CancelOrder(order) for order in self.seat(sleeve).open_orders.values()]
+
+    def cancel_opening_of(self, sleeves: Iterable[Sleeve]) -> list[Command]:
+        return [cancel for sleeve in sleeves if sleeve.name in self._seats for cancel in self.cancel_opening(self._seats[sleeve.name])]
+
+    def cancel_opening(self, seat: Seat, *, closing: bool = False) -> list[Command]:
+        """Cancels for open orders that take new risk: all but those that were ordered to close, and still only do.
+
+        A sale of coins never takes any; a buy closes what facts have oversold, an order of contracts the slice on its
+        other side. With `closing`, just those that were ordered to close and no longer only do.
+        """
+        owed: dict[tuple[str, Side], int] = {}
+        cancels: list[Command] = []
+        for order in seat.open_orders.values():
+            market, side, working = order.place.instrument, order.place.side, self._blotter.get(order.id)
+            if working is None or (market.contract is None and side is Side.SELL):
+                continue
+            left = owed.get((market.symbol, side), -side.sign * seat.sleeve.position_units(market))
+            if working.closes and working.left <= left:
+                owed[market.symbol, side] = left - working.left
+            elif working.closes or not closing:
+                cancels.append(CancelOrder(order))
+        return cancels
+
+    def flatten(self, seat: Seat, now: int) -> Sequence[Command]:
+        """Close what is left at market once no order is open; say what cannot be closed."""
+        if seat.open_orders or self.recovering:
+            return NOTHING
+        by, sleeve = seat.flatten_by, seat.sleeve
+        commands: list[Command] = []
+        waits = False
+        for market, amount in sleeve.positions().items():
+            self._index(market)
+            if market.contract is not None and seat.view.book_of(market) is None:
+                waits = True  # after a restart, until the first price of it
+                continue
+            if market.contract is None:
+                side, qty = Side.SELL, market.round_qty(min(amount.units, sleeve.free_units(market.base)))
+            else:
+                side, qty = (Side.SELL if amount.units > 0 else Side.BUY), market.round_qty(abs(amount.units))
+            tries = seat.flatten_tries.get(market.symbol, 0)
+            if tries < FLATTEN_TRIES and qty >= max(market.lot_units, market.min_qty_units):
+                seat.flatten_tries[market.symbol] = tries + 1
+                submit = self._order(seat, Place(market, side, qty, reduce_only=True, why="flatten"), now, by)
+                self.flattening.add(submit.order.id)
+                commands.append(submit)
+            elif tries <= FLATTEN_TRIES:
+                seat.flatten_tries[market.symbol] = FLATTEN_TRIES + 1
+                self.alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} cannot be closed")
+        if by == FENCE and not commands and not seat.open_orders and not waits:
+            self.close_by(seat, "", now)
+            seat.fence_after = now + MINUTE
+        return commands
+
+    def alert(self, now: int, level: Level, subject: str, code: str, text: str) -> None:
+        """Journal something that a human should know."""
+        self._books.record(Alert(now, level, subject, code, text))
+
+    def sleeves(self, target: Sleeve | CoreVault) -> list[Sleeve]:
+        """The sleeve, or the vault's sleeves. Raises `VaultError` for what is not of this desk."""
+        if isinstance(target, CoreVault) and any(target is vault for vault in self._vaults):
+            return list(target.sleeves.values())
+        if isinstance(target, Sleeve) and any(target.vault is vault for vault in self._vaults):
+            return [target]
+        raise VaultError(f"{target!r} is not a vault or a sleeve of this desk")
+
+    def seat(self, sleeve: Sleeve) -> Seat:
+        seat = self._seats.get(sleeve.name) if isinstance(sleeve, Sleeve) else None
+        if seat is None or seat.sleeve is not sleeve:
+            raise VaultError(f"{sleeve!r} is no sleeve with an engine at this desk")
+        return seat
