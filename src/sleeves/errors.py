@@ -9,6 +9,7 @@ and for a world that did not answer. Each class says which side erred.
       AssetMismatch           (TypeError)    arithmetic or comparison across two assets
       InvalidMarket           (ValueError)   an instrument, a price, a quantity or an order that cannot exist
       BadTape                 (ValueError)   a market data file or column that cannot be trusted; names the row
+      BadHistory              (ValueError)   an export, a list or a rule about the past that cannot be trusted; names the row
       LedgerError                            an entry that the books refuse; nothing was posted
         Unbalanced                           its postings do not sum to zero in some asset
         Overdraft                            a command would take an account below zero
@@ -29,6 +30,7 @@ from __future__ import annotations
 
 __all__ = [
     "AssetMismatch",
+    "BadHistory",
     "BadTape",
     "EngineFault",
     "InvalidAmount",
@@ -71,6 +73,19 @@ class BadTape(SleevesError, ValueError):
 
     def __init__(self, message: str, row: int | None = None) -> None:
         super().__init__(message if row is None else f"row {row}: {message}")
+        self.row = row
+
+
+class BadHistory(SleevesError, ValueError):
+    """A file, a list or a rule about the past that cannot be taken as it stands.
+
+    `source` names the file or list, `row` is the 1-based data row in it; empty and None when something else is meant.
+    """
+
+    def __init__(self, message: str, source: str = "", row: int | None = None) -> None:
+        place = f"{source}, row {row}" if row is not None else source
+        super().__init__(f"{place}: {message}" if place else message)
+        self.source = source
         self.row = row
 
 

@@ -15,24 +15,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ..errors import SleevesError
+from ..errors import BadHistory
 
 __all__ = ["BadHistory", "Place", "Row", "read_all", "shown", "table"]
 
 T = TypeVar("T")
-
-
-class BadHistory(SleevesError, ValueError):
-    """A file, a list or a rule about the past that cannot be taken as it stands.
-
-    `source` names the file or list, `row` is the 1-based data row in it; empty and None when something else is meant.
-    """
-
-    def __init__(self, message: str, source: str = "", row: int | None = None) -> None:
-        place = f"{source}, row {row}" if row is not None else source
-        super().__init__(f"{place}: {message}" if place else message)
-        self.source = source
-        self.row = row
 
 
 def shown(value: object) -> str:
