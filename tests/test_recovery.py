@@ -601,3 +601,112 @@ async def test_a_trade_by_hand_that_nobody_heard_is_named_though_it_is_older_tha
     life.desk.adopt(found.found[0], life.sleeve, by="ann", why="hers")
     assert life.sleeve.position(MARKET) == MARKET.base("0.3")
     await life.agrees()
+
+
+class Slow(VirtualDriver):
+    """A venue whose prices come some milliseconds apart, so that timers run beside it."""
+
+    balances_say = None
+
+    async def events(self):
+        events = super().events()
+        try:
+            async for event in events:
+                await anyio.sleep(0.002)
+                yield event
+        finally:
+            await events.aclose()
+
+    async def balances(self):
+        if self.balances_say is not None:
+            raise self.balances_say
+        return await super().balances()
+
+
+def beside(venue, tmp_path):
+    vault = CoreVault(USD, total="20000", tradeable="15000", books=Books(SQLite.open(tmp_path / "a.sleeves")), at=TAPE.at[0] - SECOND)
+    desk = Desk(vault)
+    puppet = Puppet(MARKET)
+    puppet.sit(desk, vault.sleeve("a", QUIET, allocate="5000"))
+    return desk
+
+
+@both
+def test_the_shell_reconciles_on_a_timer_and_makes_records_durable_that_no_command_waits_for(backend, tmp_path):
+    from sleeves.facts import FlowKind
+    from sleeves.records import Reconciled
+
+    venue = Slow(TAPE.slice(0, 60), {"USD": USD("20000")}, name="sim")
+    desk, waited = beside(venue, tmp_path), []
+    venue.credit(USD("5"), FlowKind.REWARD)
+
+    async def tell():
+        async def watch():
+            while True:
+                await anyio.sleep(0.03)
+                waited.append(len(desk.books.journal) - desk.books.journal.waiting)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            await trade(desk, venue, reconcile_every=0.02)
+            tasks.cancel_scope.cancel()
+
+    anyio.run(tell, backend=backend)
+    looks = [record for record in desk.books.journal if isinstance(record, Reconciled)]
+    assert len(looks) >= 2 and [one.amount for one in desk.books.residuals.values()] == [USD("5")]
+    assert waited[0] < waited[-1], "marks and looks became durable while it ran"
+    desk.books.journal.close()
+
+
+@both
+@pytest.mark.parametrize("error", [VenueUnavailable("503"), VaultError("a wallet cannot hold -1 USD")])
+def test_a_look_that_fails_does_not_stop_the_run(backend, tmp_path, error):
+    venue = Slow(TAPE.slice(0, 30), {"USD": USD("20000")}, name="sim")
+    desk = beside(venue, tmp_path)
+    venue.balances_say = error
+
+    async def tell():
+        await trade(desk, venue, reconcile_every=0.01)
+
+    anyio.run(tell, backend=backend)
+    codes = {record.code for record in desk.books.journal if isinstance(record, Alert)}
+    assert codes == (set() if isinstance(error, VenueUnavailable) else {"reconcile_failed"})
+    desk.books.journal.close()
+
+
+@both
+def test_a_journal_that_fails_ends_the_run_at_once(backend, tmp_path):
+    venue = Slow(TAPE.slice(0, 60), {"USD": USD("20000")}, name="sim")
+    desk = beside(venue, tmp_path)
+    journal = desk.books.journal
+
+    async def tell():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fail)
+            with pytest.raises(JournalError, match="open it again"):
+                await trade(desk, venue, reconcile_every=0.01)
+            tasks.cancel_scope.cancel()
+
+    async def fail():
+        await anyio.sleep(0.05)
+        journal._fail(OSError("disk I/O error"))
+
+    anyio.run(tell, backend=backend)
+    journal.close()
+
+
+@both
+def test_a_run_that_is_canceled_leaves_a_journal_that_opens(backend, tmp_path):
+    venue = Slow(TAPE, {"USD": USD("20000")}, name="sim")
+    desk = beside(venue, tmp_path)
+
+    async def tell():
+        with anyio.move_on_after(0.1):
+            await trade(desk, venue, reconcile_every=0.01)
+
+    anyio.run(tell, backend=backend)
+    count = len(desk.books.journal)
+    assert desk.books.journal.waiting == 0
+    desk.books.journal.close()
+    with SQLite.open(tmp_path / "a.sleeves") as journal:
+        assert len(journal) == count

@@ -14,6 +14,7 @@ import anyio
 from .desk import Desk
 from .errors import VaultError, VenueUnavailable
 from .protocols import Venue
+from .records import Level
 from .recovery import Chase, reconcile
 from .shell import carry, carry_out, log, named
 
@@ -122,3 +123,5 @@ async def _reconcile(desk: Desk, venues: Sequence[Venue], every: float) -> None:
             await reconcile(desk, *venues)
         except VenueUnavailable as error:
             log.warning("the books could not be held against the venue: %s", error)
+        except VaultError as error:  # what the venue says cannot be: the run goes on, and a human is told
+            desk.alert(desk.books.now, Level.CRITICAL, "reconcile", "reconcile_failed", str(error))
