@@ -32,7 +32,6 @@ def of_state(state: State, names=None):
                 v.cap,
                 v.status,
                 v.volatility_ppm if v.reserve is not None and v.reserve.flexes else None,
-                v.most_brought,
                 v.expected,
                 v.observed,
             )
@@ -41,6 +40,7 @@ def of_state(state: State, names=None):
         "sleeves": {name: (one.vault, one.policy, one.status) for name, one in state.sleeves.items()},
         "seats": {name: (one.counter, one.last_exit, one.flatten_by) for name, one in seats.items()},
         "orders": {key: (one.order, one.filled, one.status, one.closes) for key, one in state.orders.items()},
+        "most_brought": {k: v for k, v in state.most_brought.items() if v},
         "asked": state.asked,
         "transfers": state.transfers,
         "moves": {symbol: list(moves) for symbol, moves in state.moves.items()},
@@ -67,7 +67,6 @@ def of_desk(desk):
                 v.cap,
                 v.status,
                 v.volatility_ppm if v.reserve_rule is not None and v.reserve_rule.flexes else None,
-                v._most_brought,
                 v._expected,
                 v._observed,
             )
@@ -76,6 +75,7 @@ def of_desk(desk):
         "sleeves": {name: (v.owner, s.policy, s.own_status) for v in vaults for name, s in v.sleeves.items()},
         "seats": {name: (seat.counter, seat.view._last_exit, seat.flatten_by) for name, seat in desk._seats.items()},
         "orders": {key: (one.order, one.filled, one.status, one.closes) for key, one in working.items()},
+        "most_brought": {k: v for k, v in books.most_brought.items() if v},
         "asked": {key: vault.owner for key, vault in desk._transfers._asked.items()},
         "transfers": desk._transfers._counter,
         "moves": {symbol: list(moves) for symbol, moves in desk._netting._moves.items()},

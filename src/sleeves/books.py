@@ -12,15 +12,17 @@ from collections.abc import Callable
 
 from . import booking
 from .errors import JournalError, VaultError
+from .facts import Transferred
 from .journal import Journal, Memory
 from .ledger import COIN_ROLES, Account, Entry, EntryKind, Ledger, Role
 from .market import Instrument
 from .money import Asset
 from .records import Fact, Opened, Quarantined, Record, Residual
-from .state import State
+from .state import State, note_brought
 
 __all__ = ["Books"]
 
+_FROM_OUTSIDE = frozenset({EntryKind.DEPOSIT, EntryKind.WITHDRAWAL, EntryKind.SEND})
 _ORDERS = frozenset({EntryKind.HOLD, EntryKind.RELEASE})
 SNAPSHOT_EVERY = 25_000
 """Records between two snapshots of a journal that outlives the process."""
@@ -51,6 +53,7 @@ class Books:
         "last",
         "ledger",
         "mismatched",
+        "most_brought",
         "now",
         "perpetuals",
         "quarantine",
@@ -74,6 +77,8 @@ class Books:
         """What residuals were named by, standing or adopted: the same line explains nothing twice."""
         self.found = 0
         """How many residuals there ever were."""
+        self.most_brought: dict[str, int] = {}
+        """By core vault, the most that was ever brought into it from outside, net: what comes beyond it is new."""
         self.last: dict[str, int] = {}
         """By venue, the time of its latest fact that is booked."""
         self.reconciled: dict[str, int] = {}
@@ -120,7 +125,7 @@ class Books:
         self.quarantine = {key: list(facts) for key, facts in state.quarantine.items()}
         self.residuals = dict(state.residuals)
         self.explained, self.found = set(state.explained), state.found
-        self.last, self.reconciled = dict(state.last), dict(state.reconciled)
+        self.last, self.reconciled, self.most_brought = dict(state.last), dict(state.reconciled), dict(state.most_brought)
         self.now = state.now
         self.changes = 1
         self._snapshot_if_due()
@@ -152,7 +157,7 @@ class Books:
             return
         ledger = self.ledger
         entries = [record for record in records if type(record) is Entry]
-        if len(entries) == 1:
+        if len(entries) == 1 and entries[0].kind not in _FROM_OUTSIDE:
             touched = ledger.check(entries[0])
             self.journal.append(*records)
             ledger.apply(entries[0], touched)
@@ -163,15 +168,18 @@ class Books:
                 self._remember(records)
             return
         applied: list[Entry] = []
+        brought = dict(self.most_brought)
         try:
             for entry in entries:
                 ledger.post(entry)
                 applied.append(entry)
+                note_brought(ledger, entry, brought)
             self.journal.append(*records)
         except BaseException:
             for entry in reversed(applied):
                 ledger.apply(entry.reverse())
             raise
+        self.most_brought = brought
         self.changes += any(entry.kind not in _ORDERS for entry in entries)
         self._follow(records)
         if self.state is not None:
@@ -239,17 +247,22 @@ class Books:
 
     @property
     def begun(self) -> int:
-        """The time of the first record; 0 where there is none."""
+        """The first time that they have seen; 0 while they have seen none."""
         if self.state is not None:
             return self.state.begun
-        first = next(iter(self.journal), None)
-        return 0 if first is None else first.at
+        return next((record.at for record in self.journal if record.at > 0), 0)
 
     def set_aside(self, fact: Fact, why: str, *records: Record) -> bool:
         """Journal a fact that cannot be booked, with the records that say so; False when it is known here already."""
         waiting = self.quarantine.get(fact.key, [])
         if fact in waiting:
             return False
+        market = None if isinstance(fact, Transferred) else fact.instrument
+        if market is not None and self.instruments.get(market.symbol, market) != market:
+            self.record(*records)  # it names an instrument on other terms: it cannot be written down, but it can be told
+            return False
+        if market is not None:
+            self.know(market)
         self.record(Quarantined(self.now, fact, why), *records)
         self.quarantine.setdefault(fact.key, []).append(fact)
         return True

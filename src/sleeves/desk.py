@@ -131,7 +131,7 @@ class Desk:
             raise VaultError(f"most_leverage {most_leverage} must be at least 1")
         self.faults: list[tuple[str, Exception]] = []
         self.cancels_lost: set[str] = set()
-        """Orders whose cancel was sent and not answered."""
+        """Orders whose cancel was not answered, or did not reach the venue."""
         self._seats: dict[str, Seat] = {}
         self._boards: dict[str, Book] = {}
         self._tables: list[Book] = []
@@ -358,7 +358,7 @@ class Desk:
             known = [
                 found
                 for symbol, closes in self._closes.items()
-                if self._boards[symbol].instrument.quote == vault.asset
+                if self.books.instruments[symbol].quote == vault.asset
                 and (found := realized_volatility(closes, self.mark_every / SECOND)) is not None
             ]
             if known:
@@ -474,6 +474,7 @@ class Desk:
             text = f"{fill.key} belongs to no order of this desk and was not booked: {fill}"
             self.books.set_aside(fill, "unattributed", Alert(fill.at, Level.CRITICAL, fill.order_id, "fill_unattributed", text))
             return NOTHING
+        self.index(fill.instrument)
         owned = working.seat.sleeve.position_units(fill.instrument)
         overdrawn = self._book(working, fill, owned)
         closed = owned * fill.side.sign < 0
@@ -632,7 +633,8 @@ class Desk:
         if not self.recovering:
             raise WrongStatus("this desk was not opened on a journal with records, or is recovered already")
         at = self.books.time(at)
-        self.books.record(Recovered(at, by, policy, found or {}))
+        words = {str(name): str(value) for name, value in (found or {}).items()}
+        self.books.record(Recovered(at, by, Policy(policy), words))
         self._stops.recovering = False
         commands: list[Command] = []
         for seat in self._seats.values():
@@ -659,7 +661,9 @@ class Desk:
         if seat.flatten_by:
             others = [order for order in seat.open_orders.values() if order.id not in self._stops.flattening]
             return [*commands, *map(CancelOrder, others)] if seat.open_orders else [*commands, *self._stops.flatten(seat, at)]
-        return [*commands, *self._stops.cancel_opening(seat)] if sleeve.own_status is Status.CLOSE_ONLY else commands
+        if sleeve.status is Status.HALTED:
+            return [*commands, *self.cancel_all(sleeve)]
+        return [*commands, *self._stops.cancel_opening(seat, closing=sleeve.status.may_open)]
 
     def reconcile(
         self,
@@ -914,11 +918,11 @@ class Desk:
         """Orders whose fate is unknown: what they hold stays held."""
         return [order for order in self.open_orders() if self.status_of(order.id) is OrderStatus.UNKNOWN]
 
-    def cancel_is_lost(self, order_id: str) -> bool:
-        """Whether a cancel of this order was sent and its answer lost; asked once, it is forgotten."""
-        lost = order_id in self.cancels_lost
-        self.cancels_lost.discard(order_id)
-        return lost
+    @property
+    def uncanceled(self) -> list[Order]:
+        """Open orders whose cancel was not answered, or did not reach the venue: it is asked for again."""
+        self.cancels_lost.intersection_update({order.id for order in self.open_orders()})
+        return [order for order in self.open_orders() if order.id in self.cancels_lost and order not in self.in_doubt]
 
     def open_orders(self) -> list[Order]:
         """All orders that the venue has, or may have."""

@@ -8,11 +8,13 @@ unknown, and one holds the books against the venues. The desk itself knows nothi
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from math import inf
 
 import anyio
 
 from .desk import Desk
-from .errors import VaultError, VenueUnavailable
+from .errors import VaultError, VenueError, VenueUnavailable
+from .journal import Memory
 from .protocols import Venue
 from .records import Level
 from .recovery import Chase, reconcile
@@ -37,13 +39,17 @@ async def trade(desk: Desk, *venues: Venue, patience: float = 60.0, reconcile_ev
     `Feed.events` raises (as a group when several venues raise at once).
     """
     by_name = named(venues, "trade")
+    for name, value in (("patience", patience), ("reconcile_every", reconcile_every)):
+        if value is not None and not (isinstance(value, (int, float)) and 0.001 <= value < inf):
+            raise VaultError(f"{name} {value!r} must be a number of seconds, 0.001 or more")
     if desk.recovering:
         raise VaultError("this desk was opened on a journal with records: await recover(desk, venue) before it trades")
     watch = _Watch(desk)
     try:
         with desk.books.journal.group():
             async with anyio.create_task_group() as beside:
-                beside.start_soon(watch.commit, name="sleeves journal")
+                if not isinstance(desk.books.journal, Memory):
+                    beside.start_soon(watch.commit, name="sleeves journal")
                 beside.start_soon(watch.chase, by_name, patience, name="sleeves unknown orders")
                 if reconcile_every is not None:
                     beside.start_soon(_reconcile, desk, venues, reconcile_every, name="sleeves reconciliation")
@@ -71,24 +77,20 @@ class _Watch:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.heard = False
-        self._unsaved = anyio.Event()
         self._doubtful = anyio.Event()
 
     def look(self) -> None:
         """An event was taken in."""
         self.heard = True
-        if self.desk.books.journal.waiting:
-            self._unsaved.set()
-        if self.desk.in_doubt:
+        if self.desk.in_doubt or self.desk.uncanceled:
             self._doubtful.set()
 
     async def commit(self) -> None:
-        """Make durable what no command waited for."""
+        """Make durable what no command waited for: what venues told, and what a human ordered beside them."""
         while True:
-            await self._unsaved.wait()
-            self._unsaved = anyio.Event()
             await anyio.sleep(COMMIT_WITHIN)
-            self.desk.books.journal.flush()
+            if self.desk.books.journal.waiting:
+                self.desk.books.journal.flush()
 
     async def chase(self, by_name: Mapping[str, Venue], patience: float) -> None:
         """Ask after orders whose fate is unknown, at first often."""
@@ -96,7 +98,7 @@ class _Watch:
             await self._doubtful.wait()
             self._doubtful = anyio.Event()
             chase = Chase(self.desk, by_name, patience)
-            while self.desk.in_doubt:
+            while self.desk.in_doubt or self.desk.uncanceled:
                 await anyio.sleep(chase.pause)
                 await chase.once()
                 self.look()
@@ -123,5 +125,5 @@ async def _reconcile(desk: Desk, venues: Sequence[Venue], every: float) -> None:
             await reconcile(desk, *venues)
         except VenueUnavailable as error:
             log.warning("the books could not be held against the venue: %s", error)
-        except VaultError as error:  # what the venue says cannot be: the run goes on, and a human is told
+        except (VenueError, VaultError) as error:  # what the venue says cannot be: the run goes on, and a human is told
             desk.alert(desk.books.now, Level.CRITICAL, "reconcile", "reconcile_failed", str(error))

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import anyio
 from attrs import field, frozen
@@ -24,6 +25,7 @@ from .orders import CancelOrder, Command, Order, OrderStatus, Position, Unanswer
 from .protocols import Venue
 from .reconcile import Reconciliation
 from .records import Fact, Level, Policy
+from .seat import NEVER
 from .shell import carry_out, log, named
 
 __all__ = ["Chase", "Recovery", "reconcile", "recover"]
@@ -80,33 +82,63 @@ async def recover(desk: Desk, *venues: Venue, policy: Policy = Policy.RESUME, by
     again. What was booked by then stays booked.
     """
     by_name = named(venues, "recover")
+    policy = _policy(policy)
     _check(desk)
-    since, before = _since(desk, venues), len(desk.books.facts)
-    commands: list[Command] = []
     ours = desk.open_orders()
+    at = {order.id: _venues_of(order, by_name) for order in ours}
+    wallets = _wallets(desk, venues)
+    since, before = _since(desk, venues), len(desk.books.facts)
+    later = _Later()
     for venue in venues:
-        commands += await _catch_up(desk, venue, since[venue.name])
-    resolved: dict[str, OrderStatus] = {}
+        await _catch_up(desk, venue, since[venue.name], later)
     strangers: list[str] = []
     for venue in venues:
-        known = {order.id for order in ours}
-        strangers += [report.order_id for report in await venue.open_orders() if report.order_id not in known]
-        for order in _of(ours, venue, by_name):
-            if not desk.status_of(order.id).done:
-                commands += await _look_up(desk, venue, order, since[venue.name])
-            resolved[order.id] = desk.status_of(order.id)
-    reconciliations: list[Reconciliation] = []
-    for wallet, some in _wallets(desk, venues).items():
-        found, more = await _reconcile(desk, wallet, some, since, by)
-        reconciliations.append(found)
-        commands += more
-    found_text = _words(desk, since, len(desk.books.facts) - before, resolved, strangers, reconciliations)
-    commands += desk.recovered(policy=policy, found=found_text, by=by)
-    commands = list(dict.fromkeys(commands))
+        strangers += [report.order_id for report in await venue.open_orders() if report.order_id not in at]
+    for order in ours:
+        if not desk.status_of(order.id).done:
+            await _look_up(desk, at[order.id], order, later)
+    resolved = {order.id: desk.status_of(order.id) for order in ours}
+    reconciliations = [await _reconcile(desk, wallet, some, since, by, later) for wallet, some in wallets.items()]
+    found = _words(desk, since, len(desk.books.facts) - before, resolved, strangers, reconciliations)
+    commands = list(dict.fromkeys([*later.commands, *desk.recovered(policy=policy, found=found, by=by)]))
     await carry_out(desk, commands, venues[0] if len(venues) == 1 else None, by_name)
     foreign = sum(map(len, desk.books.quarantine.values()))
     booked = len(desk.books.facts) - before
     return Recovery(since, booked, foreign, resolved, tuple(strangers), tuple(reconciliations), policy, tuple(commands))
+
+
+def _policy(policy: str) -> Policy:
+    try:
+        return Policy(policy)
+    except ValueError:
+        raise VaultError(f"policy {policy!r} is none of {', '.join(Policy)}") from None
+
+
+class _Hands(Protocol):
+    """What becomes of the commands that the desk answers while the venue is asked."""
+
+    async def __call__(self, commands: Sequence[Command]) -> None: ...
+
+
+class _Later:
+    """Nothing is traded while a desk recovers: cancels are kept for the end."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+
+    async def __call__(self, commands: Sequence[Command]) -> None:
+        self.commands += commands
+
+
+class _AtOnce:
+    """Beside a running desk a command is carried out before the next question, so that none is lost when that fails."""
+
+    def __init__(self, desk: Desk, by_name: Mapping[str, Venue]) -> None:
+        self._desk, self._by_name = desk, by_name
+
+    async def __call__(self, commands: Sequence[Command]) -> None:
+        only = next(iter(self._by_name.values())) if len(self._by_name) == 1 else None
+        await carry_out(self._desk, commands, only, self._by_name)
 
 
 def _check(desk: Desk) -> None:
@@ -122,8 +154,11 @@ def _check(desk: Desk) -> None:
 
 
 def _since(desk: Desk, venues: Sequence[Venue]) -> dict[str, int]:
-    """From when on each venue must be asked so that nothing is missed: never from before the books were begun."""
-    books, begun = desk.books, desk.books.begun
+    """From when on each venue must be asked so that nothing is missed: never from before the books were begun.
+
+    Books that have seen no time yet have nothing to ask for: what is there is what they were opened with.
+    """
+    books, begun = desk.books, desk.books.begun or NEVER
     waiting = [order.at for order in desk.open_orders()]
     return {venue.name: max(begun, min([books.last.get(venue.name, begun), *waiting]) - OVERLAP) for venue in venues}
 
@@ -144,9 +179,17 @@ def _words(
     return words | {f"residual {one.id}": str(one) for looked in found for one in looked.standing}
 
 
-def _of(orders: Sequence[Order], venue: Venue, by_name: Mapping[str, Venue]) -> list[Order]:
-    """The orders that went, or may have gone, to a venue."""
-    return [o for o in orders if o.place.instrument.venue == venue.name or (not o.place.instrument.venue and len(by_name) == 1)]
+def _venues_of(order: Order, by_name: Mapping[str, Venue]) -> list[Venue]:
+    """Where an order went, or may have gone: to the only venue, to the one that its instrument names, or to any.
+
+    Raises `VaultError` when that one is not here: its fate could not be found.
+    """
+    name = order.place.instrument.venue
+    if len(by_name) == 1 or not name:
+        return list(by_name.values())
+    if name not in by_name:
+        raise VaultError(f"{order.id} was sent to {name}, which is not among {', '.join(by_name)}: hand that venue in as well")
+    return [by_name[name]]
 
 
 def _wallets(desk: Desk, venues: Sequence[Venue]) -> dict[str, list[Venue]]:
@@ -161,50 +204,59 @@ def _wallets(desk: Desk, venues: Sequence[Venue]) -> dict[str, list[Venue]]:
     return {venue.name: [venue] for venue in venues}
 
 
-async def _catch_up(desk: Desk, venue: Venue, since: int) -> list[Command]:
+async def _catch_up(desk: Desk, venue: Venue, since: int, hands: _Hands) -> None:
     """Book what the venue says has happened, each fact once."""
-    commands: list[Command] = []
     for fact in await venue.history(since):
-        commands += desk.step(fact)
-    return commands
+        await hands(desk.step(fact))
 
 
-async def _look_up(desk: Desk, venue: Venue, order: Order, since: int) -> list[Command]:
+async def _look_up(desk: Desk, venues: Sequence[Venue], order: Order, hands: _Hands) -> None:
     """Ask what became of an order. Its fills are booked before it is taken for done; not found is unknown."""
-    report = await venue.look_up(order)
-    if report is None:
-        return list(desk.step(Unanswered(order.id, desk.books.now, f"{venue.name} does not find it")))
-    commands = await _catch_up(desk, venue, min(since, order.at)) if report.filled > desk.filled(order.id) else []
-    return [*commands, *desk.step(report)]
+    for venue in venues:
+        report = await venue.look_up(order)
+        if report is not None:
+            if report.filled > desk.filled(order.id):
+                await _catch_up(desk, venue, max(desk.books.begun, order.at - OVERLAP), hands)
+            await hands(desk.step(report))
+            return
+    names = ", ".join(venue.name for venue in venues)
+    await hands(desk.step(Unanswered(order.id, desk.books.now, f"{names} does not find it")))
 
 
 async def reconcile(desk: Desk, *venues: Venue, by: str = "reconcile") -> tuple[Reconciliation, ...]:
     """Hold the books against what the venues say, beside a running desk or between two runs; see `Desk.reconcile`.
 
-    Facts that were not told yet are booked first. Raises `VenueUnavailable` when a venue does not answer, and
-    `VaultError` for a venue of no wallet here.
+    Facts that were not told yet are booked first, and orders that the venues no longer have are looked up. Raises
+    `VenueUnavailable` when a venue does not answer, or its account moved each time that it was looked at, and `VaultError`
+    for a venue of no wallet here.
     """
     by_name = named(venues, "reconcile")
-    found = []
-    for wallet, some in _wallets(desk, venues).items():
-        one, commands = await _reconcile(desk, wallet, some, _since(desk, some), by)
-        found.append(one)
-        await carry_out(desk, commands, some[0] if len(some) == 1 else None, by_name)
-    return tuple(found)
+    wallets, hands = _wallets(desk, venues), _AtOnce(desk, by_name)
+    await _look_for_lost(desk, by_name, hands)
+    return tuple([await _reconcile(desk, wallet, some, _since(desk, some), by, hands) for wallet, some in wallets.items()])
 
 
-async def _reconcile(
-    desk: Desk, wallet: str, venues: Sequence[Venue], since: Mapping[str, int], by: str
-) -> tuple[Reconciliation, list[Command]]:
-    """Balances are of an instant: they are believed when no fact came while they were asked for."""
-    commands: list[Command] = []
-    begun = desk.books.begun
-    looked = desk.books.reconciled.get(wallet, begun)
+async def _look_for_lost(desk: Desk, by_name: Mapping[str, Venue], hands: _Hands) -> None:
+    """Orders that are open here and not there: their end was never heard."""
+    before = desk.open_orders()
+    there = {report.order_id for venue in by_name.values() for report in await venue.open_orders()}
+    open_now = {order.id for order in desk.open_orders()}
+    for order in before:
+        named_here = not order.place.instrument.venue or order.place.instrument.venue in by_name or len(by_name) == 1
+        if order.id not in there and order.id in open_now and named_here:
+            await _look_up(desk, _venues_of(order, by_name), order, hands)
+
+
+async def _reconcile(desk: Desk, wallet: str, venues: Sequence[Venue], since: Mapping[str, int], by: str, hands: _Hands) -> Reconciliation:
+    """Balances are of an instant: they are believed when nothing was booked, and nothing has happened, while they were asked for."""
+    books, begun = desk.books, desk.books.begun or NEVER
+    looked = books.reconciled.get(wallet, begun)
     lines_since = max(begun, looked - LATEST_LINE)
     since = {name: max(begun, min(at, looked - OVERLAP)) for name, at in since.items()}
     for _ in range(LOOKS):
         for venue in venues:
-            commands += await _catch_up(desk, venue, since[venue.name])
+            await _catch_up(desk, venue, since[venue.name], hands)
+        seen = books.changes, len(books.facts), sum(map(len, books.quarantine.values()))
         balances: dict[str, Amount] = {}
         positions: dict[str, Position] = {}
         flows: list[CashFlow] = []
@@ -213,10 +265,12 @@ async def _reconcile(
                 balances[code] = amount if code not in balances else balances[code] + amount
             positions |= await venue.positions()
             flows += await venue.cash_flows(lines_since)
-        if not await _news(desk, venues, since):
-            break
-    found, more = desk.reconcile(balances, flows, positions=positions, wallet=wallet, by=by)
-    return found, [*commands, *more]
+        news = await _news(desk, venues, since)
+        if not news and seen == (books.changes, len(books.facts), sum(map(len, books.quarantine.values()))):
+            found, more = desk.reconcile(balances, flows, positions=positions, wallet=wallet, by=by)
+            await hands(more)
+            return found
+    raise VenueUnavailable(f"the account at {', '.join(v.name for v in venues)} moved each of {LOOKS} times that it was looked at")
 
 
 async def _news(desk: Desk, venues: Sequence[Venue], since: Mapping[str, int]) -> bool:
@@ -246,29 +300,25 @@ class Chase:
 
     async def once(self) -> None:
         """Ask once after each. A venue that does not answer is asked again the next time."""
-        now = anyio.current_time()
-        for order in self.desk.in_doubt:
+        now, desk = anyio.current_time(), self.desk
+        for order in [*desk.in_doubt, *desk.uncanceled]:
             since = self._since.setdefault(order.id, now - self.pause)
-            for venue in self._by_name.values():
-                if order in _of([order], venue, self._by_name) or len(self._by_name) == 1:
-                    await self._ask(venue, order)
-            if self.desk.status_of(order.id) is OrderStatus.UNKNOWN and now - since >= self._patience and order.id not in self._told:
+            await self._ask(order)
+            if desk.status_of(order.id) is OrderStatus.UNKNOWN and now - since >= self._patience and order.id not in self._told:
                 self._told.add(order.id)
                 text = f"{order.id} was sent and is not found for {self._patience:g} s: what it holds stays held"
-                self.desk.alert(self.desk.books.now, Level.CRITICAL, order.sleeve, "order_unknown", text)
-        over = self._told and all(order.id in self._told for order in self.desk.in_doubt)
-        self.pause = self._patience if over else min(self.pause * 2, 8.0, max(self._patience / 8, 0.0))
+                desk.alert(desk.books.now, Level.CRITICAL, order.sleeve, "order_unknown", text)
+        over = self._told and not desk.uncanceled and all(order.id in self._told for order in desk.in_doubt)
+        self.pause = self._patience if over else min(self.pause * 2, 8.0, self._patience / 8)
 
-    async def _ask(self, venue: Venue, order: Order) -> None:
-        cancel = self.desk.cancel_is_lost(order.id)
+    async def _ask(self, order: Order) -> None:
+        desk, hands = self.desk, _AtOnce(self.desk, self._by_name)
         try:
-            commands = await _look_up(self.desk, venue, order, order.at)
-        except VenueUnavailable as error:
-            log.warning("%s was not asked after %s: %s", venue.name, order.id, error)
+            await _look_up(desk, _venues_of(order, self._by_name), order, hands)
+        except (VenueError, VaultError) as error:
+            log.warning("no answer about %s: %s", order.id, error)
             return
-        except VenueError as error:
-            log.warning("%s gave no answer about %s: %s", venue.name, order.id, error)
-            return
-        if cancel and self.desk.status_of(order.id) is OrderStatus.OPEN:
-            commands.append(CancelOrder(order))
-        await carry_out(self.desk, commands, venue, self._by_name)
+        if order.id in desk.cancels_lost and desk.status_of(order.id) is not OrderStatus.UNKNOWN:
+            desk.cancels_lost.discard(order.id)  # should this one be lost too, it is noted again
+            if desk.status_of(order.id) is OrderStatus.OPEN:
+                await hands([CancelOrder(order)])

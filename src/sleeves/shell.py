@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from .desk import Desk
-from .errors import VaultError, VenueRejected, VenueUnavailable, VenueUnknown
+from .errors import JournalError, VaultError, VenueRejected, VenueUnavailable, VenueUnknown
 from .facts import TransferRefused
 from .orders import CancelOrder, Command, Event, Rejected, SettlePnl, SubmitOrder, Transfer, Unanswered
 from .protocols import Venue
@@ -50,15 +51,35 @@ async def carry_out(desk: Desk, commands: Sequence[Command], heard_from: Venue |
     All that the journal has of them is durable before the first one leaves the house.
     """
     waiting = list(commands)
+    desk.books.journal.flush()
     while waiting:
-        desk.books.journal.flush()
         command = waiting.pop(0)
         named = _venue_of(command)
         alone = len(by_name) == 1 and not isinstance(command, Transfer)
         venue = by_name.get(named, heard_from if not named or alone else None)
-        event = await _send(desk, command, venue)
+        try:
+            event = await _send(desk, command, venue)
+        except BaseException as error:
+            _broken_off(desk, command, waiting, error)
+            raise
         if event is not None:
             waiting.extend(desk.step(event))
+            desk.books.journal.flush()
+
+
+def _broken_off(desk: Desk, command: Command, waiting: Sequence[Command], error: BaseException) -> None:
+    """It was canceled, or something failed, while a command was under way: its fate is unknown, those behind it never left."""
+    with suppress(JournalError):  # then the desk is dead, and its journal says what there was
+        what = f"broken off: {type(error).__name__}"
+        if isinstance(command, (SubmitOrder, CancelOrder)):
+            desk.step(Unanswered(command.order.id, max(desk.books.now, command.order.at), what))
+        for one in (command, *waiting):
+            if isinstance(one, CancelOrder):
+                desk.cancels_lost.add(one.order.id)
+        left = [one for one in waiting if isinstance(one, SubmitOrder)]
+        while left:
+            order = left.pop(0).order
+            left += [one for one in desk.step(Rejected(order.id, max(desk.books.now, order.at), what)) if isinstance(one, SubmitOrder)]
 
 
 def _venue_of(command: Command) -> str:
@@ -85,6 +106,8 @@ async def _send(desk: Desk, command: Command, venue: Venue | None) -> Event | No
         return _undone(desk, command, f"{venue.name}: {error}")
     except VenueUnavailable as error:
         log.warning("%s was not reached: %s", venue.name, error, extra=_about(command, venue))
+        if isinstance(command, CancelOrder):
+            desk.cancels_lost.add(command.order.id)
         return _undone(desk, command, f"{venue.name} was not reached")
     except VenueUnknown as error:
         log.warning("%s did not answer: %s; what is held stays held", venue.name, error, extra=_about(command, venue))

@@ -29,7 +29,7 @@ from .policy import ProfitPolicy, Reserve
 from .records import Asked, Changed, Fact, Marked, Opened, OrderUpdate, Placed, Quarantined, Reconciled, Record, Residual
 from .status import Status
 
-__all__ = ["MOST_MOVES", "OpenOrder", "SleeveState", "State", "VaultState"]
+__all__ = ["MOST_MOVES", "OpenOrder", "SleeveState", "State", "VaultState", "note_brought"]
 
 VERSION = 1
 MOST_MOVES = 4_096
@@ -48,7 +48,6 @@ class VaultState:
     cap: int | None
     status: Status = Status.ACTIVE
     volatility_ppm: int | None = None
-    most_brought: int = 0
     expected: dict[str, int] = Factory(dict)
     """By transfer that was asked for and is not through: the units that are to come."""
     observed: dict[str, int] = Factory(dict)
@@ -91,7 +90,7 @@ class State:
     """How many records it stands for."""
     now: int = 0
     begun: int = 0
-    """The time of the first record."""
+    """The first time that any record has."""
     ledger: Ledger = Factory(Ledger)
     instruments: dict[str, Instrument] = Factory(dict)
     vaults: dict[str, VaultState] = Factory(dict)
@@ -100,6 +99,10 @@ class State:
     asked: dict[str, str] = Factory(dict)
     """By id of a transfer that is not through: the vault that it is of."""
     transfers: int = 0
+    most_brought: dict[str, int] = Factory(dict)
+    """By core vault, the most that was ever brought into it from outside, net."""
+    adopted: str = ""
+    """The key of somebody else's trade that the next fill books."""
     moves: dict[str, deque[tuple[int, str, int]]] = Factory(dict)
     quarantine: dict[str, list[Fact]] = Factory(dict)
     """By key: facts that were told and are not booked."""
@@ -134,7 +137,7 @@ class State:
         apply = _APPLY.get(type(record))
         if apply is not None:
             apply(self, record)
-        if not self.count:
+        if not self.begun and record.at > 0:
             self.begun = record.at
         self.count += 1
         if record.at > self.now:
@@ -144,8 +147,10 @@ class State:
 
     def _entry(self, entry: Entry) -> None:
         self.ledger.post(entry)
-        if entry.kind is EntryKind.DEPOSIT:
-            self._most_brought(entry)
+        if entry.kind in _FROM_OUTSIDE:
+            note_brought(self.ledger, entry, self.most_brought)
+            if entry.kind is EntryKind.SEND:
+                self._sent(entry)
         elif entry.kind is EntryKind.ADJUST and entry.ref in self.residuals:
             self._drop_if_gone(entry.ref)
         elif entry.kind in _MOVERS:
@@ -153,11 +158,18 @@ class State:
                 if account.role is Role.CONTRACTS and asset == self.instruments[account.of].base:
                     self.moves.setdefault(account.of, deque(maxlen=MOST_MOVES)).append((entry.at, account.owner, units))
 
-    def _most_brought(self, entry: Entry) -> None:
-        for owner in {posting.account.owner for posting in entry.postings} & self.vaults.keys():
-            vault = self.vaults[owner]
-            kinds = (EntryKind.DEPOSIT, EntryKind.WITHDRAWAL, EntryKind.SEND)
-            vault.most_brought = max(vault.most_brought, sum(self.ledger.flow(owner, kind, vault.asset) for kind in kinds))
+    def _sent(self, entry: Entry) -> None:
+        """Coins set out, or stay after all; journals of version 1 have no other record of what was asked for."""
+        self._number(entry.ref)
+        for account, _, units in entry.postings:
+            if account.role is Role.IN_TRANSIT and units > 0:
+                self.asked.setdefault(entry.ref, account.owner)
+
+    def _number(self, transfer: str) -> None:
+        """The ids of transfers are never used twice."""
+        number = transfer.rpartition("-transfer-")[2]
+        if number.isdigit() and transfer != number:
+            self.transfers = max(self.transfers, int(number))
 
     def _drop_if_gone(self, residual_id: str) -> None:
         one = self.residuals[residual_id]
@@ -188,6 +200,8 @@ class State:
             self.vaults[r.subject].reserve = None if r.after == "none" else Reserve.parse(r.after)
         elif r.what == "volatility":
             self.vaults[r.subject].volatility_ppm = int(r.after)
+        elif r.what == "adopted":
+            self.adopted = r.after
         elif r.what == "flatten":
             self.sleeves[r.subject].flatten_by = r.after
         elif r.what.startswith("observed "):
@@ -209,10 +223,13 @@ class State:
 
     def _fill(self, r: Fill) -> None:
         self._told(r)
+        if r.key == self.adopted:
+            self.adopted = ""
+            return
         name, market = r.order_id.rpartition("-")[0], r.instrument
         sleeve = self.sleeves.get(name)
-        if sleeve is None or not sleeve.counter:
-            return  # a trade of somebody else's that was adopted
+        if sleeve is None:
+            return
         owned = -self.ledger.units(Account(name, Role.TRADING, market.symbol), market.base)
         exits = r.side is Side.SELL if market.contract is None else owned * r.side.sign < 0
         if exits and (sleeve.last_exit is None or r.at > sleeve.last_exit):
@@ -233,6 +250,7 @@ class State:
 
     def _transferred(self, r: Transferred) -> None:
         self._told(r)
+        self._number(r.id)
         self._forget(r.id)
 
     def _forget(self, transfer: str) -> None:
@@ -287,6 +305,7 @@ class State:
                 ],
                 "asked": list(self.asked.items()),
                 "transfers": self.transfers,
+                "most_brought": _units(self.most_brought),
                 "moves": [[symbol, [[at, name, str(qty)] for at, name, qty in moves]] for symbol, moves in self.moves.items()],
                 "quarantine": [encode(Quarantined(fact.at, fact, "")) for facts in self.quarantine.values() for fact in facts],
                 "residuals": [encode(one) for one in self.residuals.values()],
@@ -314,6 +333,7 @@ class State:
     def _loaded(cls, body: Mapping[str, Any]) -> State:
         state = cls(count=body["count"], now=body["now"], begun=body["begun"], ledger=Ledger.load(body["ledger"]))
         state.transfers = body["transfers"]
+        state.most_brought = {owner: int(units) for owner, units in body["most_brought"]}
         state.instruments = {symbol: Instrument.from_terms(symbol, terms) for symbol, terms in body["instruments"]}
         decoder = Decoder(state.instruments)
         state.vaults = {owner: _vault_of(terms) for owner, terms in body["vaults"]}
@@ -341,6 +361,15 @@ class State:
         return state
 
 
+def note_brought(ledger: Ledger, entry: Entry, most: dict[str, int]) -> None:
+    """After coins came from outside, left, or set out: the most that was ever brought into each vault that they concern."""
+    if entry.kind in _FROM_OUTSIDE:
+        for owner, asset in {(p.account.owner, p.asset) for p in entry.postings if p.account.role is Role.IDLE}:
+            brought = sum(ledger.flow(owner, kind, asset) for kind in _FROM_OUTSIDE)
+            most[owner] = max(most.get(owner, 0), brought)
+
+
+_FROM_OUTSIDE = frozenset({EntryKind.DEPOSIT, EntryKind.WITHDRAWAL, EntryKind.SEND})
 _MOVERS = frozenset({EntryKind.FILL, EntryKind.LIQUIDATION})
 
 _APPLY: Mapping[type, Any] = {
@@ -375,7 +404,6 @@ def _vault(vault: VaultState) -> dict[str, Any]:
         "cap": None if vault.cap is None else str(vault.cap),
         "status": vault.status.value,
         "volatility_ppm": vault.volatility_ppm,
-        "most_brought": str(vault.most_brought),
         "expected": _units(vault.expected),
         "observed": _units(vault.observed),
     }
@@ -390,7 +418,6 @@ def _vault_of(terms: Mapping[str, Any]) -> VaultState:
         None if cap is None else int(cap),
         Status(terms["status"]),
         terms["volatility_ppm"],
-        int(terms["most_brought"]),
         {name: int(units) for name, units in terms["expected"]},
         {name: int(units) for name, units in terms["observed"]},
     )

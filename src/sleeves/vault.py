@@ -92,7 +92,6 @@ class CoreVault(Stateful):
         self.reserve_rule = reserve
         self.cap = cap
         self.volatility_ppm: int | None = None
-        self._most_brought = 0
         self._expected: dict[str, int] = {}
         self._observed: dict[str, int] = {}
         """By transfer, what a look at the wallet has found of it before it was told."""
@@ -108,7 +107,7 @@ class CoreVault(Stateful):
         for owner, known in (state.vaults if state is not None else {}).items():
             vault = vaults[owner] = cls.__new__(cls)
             vault._begin(known.asset, known.wallet, books, known.reserve, known.cap)
-            vault._status, vault.volatility_ppm, vault._most_brought = known.status, known.volatility_ppm, known.most_brought
+            vault._status, vault.volatility_ppm = known.status, known.volatility_ppm
             vault._expected, vault._observed = dict(known.expected), dict(known.observed)
         for name, one in (state.sleeves if state is not None else {}).items():
             sleeve = Sleeve(vaults[one.vault], name, one.policy)
@@ -420,7 +419,6 @@ class CoreVault(Stateful):
             records += self._losing(known - change, at=at, by=by, why=why)
         self.books.post(*records)
         self._observed |= matched
-        self._most_brought = max(self._most_brought, self._brought_units())
         return self._amount(change)
 
     def _of_transfers(self, change: int, *, at: int, by: str) -> tuple[dict[str, int], int, list[Record]]:
@@ -464,7 +462,6 @@ class CoreVault(Stateful):
     def see(self, matched: Mapping[str, int]) -> None:
         """So much of each transfer was seen before it was told."""
         self._observed |= matched
-        self._most_brought = max(self._most_brought, self._brought_units())
 
     def expect(self, transfer: str, units: int) -> None:
         """A deposit was asked for: what is found of it before it is told is not found again when it is."""
@@ -533,7 +530,6 @@ class CoreVault(Stateful):
                 records += self._losing(-left - sent, at=at, by=by, why=fact.key)
         self.books.post(*records)
         self.books.booked(fact)
-        self._most_brought = max(self._most_brought, self._brought_units())
         self.forget(fact.id)
 
     def _finding(self, units: int, *, at: int, by: str, why: str) -> list[Record]:
@@ -545,7 +541,7 @@ class CoreVault(Stateful):
             cures[SHORTFALL] = min(left, lacking)
             left -= cures[SHORTFALL]
         brought = self._brought_units() + units
-        grows = 0 if self.cap is None else self._growth(min(left, brought - self._most_brought), units)
+        grows = 0 if self.cap is None else self._growth(min(left, brought - self.books.most_brought.get(self.owner, 0)), units)
         records: list[Record] = [booking.deposit(self.owner, self.asset, units, cures, grows, at=at, by=by, why=why)]
         if self.reserve_rule is not None:
             lacks = self.reserve_rule.target(self.total.units + units, self.volatility_ppm) - self.reserve_units()
