@@ -583,8 +583,9 @@ def test_what_is_missing_within_its_tolerance_is_not_given_away():
 @pytest.mark.parametrize(
     ("balances", "said"),
     [
-        ({"USD": USD("-1")}, "cannot hold"),
-        ({"USD": 20000}, "must be Amounts|are Amounts"),
+        (None, "are Amounts by name"),
+        ([], "are Amounts by name"),
+        ({"USD": 20000}, "are Amounts by name"),
         ({"EUR": USD("1")}, "are Amounts by the code"),
         ({"USD": Asset("USD", 2)("1")}, "decimal places"),
     ],

@@ -485,7 +485,7 @@ async def test_only_an_order_of_unknown_fate_can_be_given_up(life):
     await life.hears(3)
     await life.buys()
     for name in ("a-1", "a-9", ""):
-        with pytest.raises(VaultError, match="not of unknown fate"):
+        with pytest.raises(VaultError, match="no order of unknown fate"):
             life.desk.give_up(name, by="ann", why="x")
     life.desk.step(Unanswered("a-1", life.desk.books.now, "x"))
     for by, why in (("", "x"), (" ", "x"), ("ann", "")):

@@ -63,7 +63,7 @@ class Blotter:
         for record in self._books.journal.order(order_id):
             if isinstance(record, Placed):
                 past = OpenOrder(record.order, record.by, record.closes)
-            elif past is not None and isinstance(record, Fill):
+            elif past is not None and isinstance(record, Fill) and record.side is past.order.place.side:
                 past.filled += record.qty
                 past.status = OrderStatus.FILLED if past.filled >= past.order.place.qty else past.status
             elif past is not None and isinstance(record, OrderUpdate):

@@ -85,8 +85,8 @@ class Books:
         """By wallet, when the books were last held against its venue."""
         self.tolerances: dict[str, int] = {}
         """By asset code, how many units may stand in SUSPENSE while new risk is taken; none where nothing is said."""
-        self.mismatched: frozenset[str] = frozenset()
-        """Contracts of which the venue holds something else than the sleeves: no new risk in them."""
+        self.mismatched: dict[str, frozenset[str]] = {}
+        """By wallet, contracts of which its venue holds something else than the sleeves: no new risk in them."""
         self.wallets: dict[str, str] = {}
         self.instruments: dict[str, Instrument] = {}
         self.perpetuals = False

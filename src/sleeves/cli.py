@@ -57,7 +57,7 @@ def _journal(file: Path) -> Iterator[Journal]:
     with file.open("rb") as head:
         lines = head.read(1) == b"{"
     if lines:
-        with file.open(encoding="ascii") as text:
+        with file.open(encoding="ascii", errors="surrogateescape") as text:
             yield Memory.read(text)
         return
     from .journals import SQLite
@@ -100,6 +100,8 @@ def _export(file: Path, form: str, out: Path | None) -> int:
 def _trial(seed: int, seeds: int, rows: int) -> int:
     from .sim.trial import Trial
 
+    if seeds < 1 or rows < 2:
+        raise JournalError(f"a trial needs at least one seed and two rows, not {seeds} and {rows}")
     for one in range(seed, seed + seeds):
         try:
             print(Trial(one, rows=rows).run(), flush=True)

@@ -68,7 +68,7 @@ def read(lines: Iterable[str]) -> Iterator[Record]:
     digest, codec = GENESIS, Decoder()
     for number, line in enumerate(lines, 1):
         text, _, claimed = line.rstrip("\n").rpartition(" ")
-        digest = link(digest, text)
+        digest = link(digest, text) if text.isascii() else ""
         if digest != claimed:
             raise JournalError(f"journal line {number}: its digest does not follow from the lines before it")
         yield codec.read(text, number)

@@ -50,7 +50,18 @@ from .orders import (
 )
 from .proof import Proof, prove
 from .protocols import Engine, Gate
-from .reconcile import Discrepancy, Reconciliation, adopt, adopt_trade, adoptable, compare_positions, reconcile, transfers_in
+from .reconcile import (
+    Discrepancy,
+    Reconciliation,
+    adopt,
+    adopt_trade,
+    adoptable,
+    check_balances,
+    check_told,
+    compare_positions,
+    reconcile,
+    transfers_in,
+)
 from .records import Alert, Level, Marked, Opened, OrderUpdate, Placed, Policy, Record, Recovered, Refusal, Residual
 from .risk import realized_volatility
 from .seat import NEVER, Seat, SeatView
@@ -684,25 +695,25 @@ class Desk:
         wallets = sorted({vault.wallet for vault in self._vaults})
         if wallet is None and len(wallets) > 1:
             raise VaultError(f"which wallet is it: {', '.join(wallets)}?")
-        wallet, at, flows = wallets[0] if wallet is None else wallet, self.books.time(at), list(flows)
+        wallet, at = wallets[0] if wallet is None else wallet, self.books.time(at)
+        flows = list(flows) if isinstance(flows, Iterable) else flows
+        check_told(balances, flows, positions)
+        check_balances(self._vaults, wallet, balances)
         commands: list[Command] = []
         for fact in transfers_in(self._vaults, wallet, flows):
             commands += self.step(fact)
         found = reconcile(self._vaults, wallet, balances, flows, by=by, at=at)
         if positions is not None:
-            found = evolve(found, contracts=self._compare(positions, at))
-        blocked = [vault for vault in self._vaults if vault.wallet == wallet and (vault.short() or vault.unexplained(vault.asset))]
-        for vault in blocked:
-            commands += self._stops.cancel_opening_of(vault.sleeves.values())
-        return found, commands
+            found = evolve(found, contracts=self._compare(wallet, positions, at))
+        return found, [*commands, *self._stops.cancel_blocked([vault for vault in self._vaults if vault.wallet == wallet])]
 
-    def _compare(self, positions: Mapping[str, Position], at: int) -> tuple[Discrepancy, ...]:
-        """The contracts that do not agree with the venue's; new ones are told."""
-        contracts = compare_positions(self._vaults, positions)
+    def _compare(self, wallet: str, positions: Mapping[str, Position], at: int) -> tuple[Discrepancy, ...]:
+        """The contracts of a wallet that do not agree with its venue's; new ones are told."""
+        contracts = compare_positions([vault for vault in self._vaults if vault.wallet == wallet], positions)
         for one in contracts:
-            if one.symbol not in self.books.mismatched:
+            if one.symbol not in self.books.mismatched.get(wallet, ()):
                 self.alert(at, Level.CRITICAL, one.symbol, "position_mismatch", f"{one}: no new risk in it until they agree")
-        self.books.mismatched = frozenset(one.symbol for one in contracts)
+        self.books.mismatched[wallet] = frozenset(one.symbol for one in contracts)
         return contracts
 
     def adopt(
@@ -723,14 +734,19 @@ class Desk:
 
         Raises `VaultError` when it stands nowhere, or belongs elsewhere; `NotEnough` when who adopts a loss cannot bear it.
         """
-        if not isinstance(by, str) or not by.strip() or not why:
+        if not isinstance(by, str) or not by.strip() or not isinstance(why, str) or not why:
             raise VaultError("adopting a residual needs a name and a reason")
         self._stops.sleeves(to)
         at = self.books.time(at)
         legs, trade = adoptable(self.books, what)
         if trade is not None and isinstance(to, Sleeve):
             return self._adopt_trade(trade, legs, to, by=by, why=why, at=at)
-        for one in legs if trade is None else [leg for leg in legs if leg.id == (what.id if isinstance(what, Residual) else what)]:
+        named = what.id if isinstance(what, Residual) else what
+        meant = legs if trade is None else [leg for leg in legs if leg.id == named]
+        if not meant:
+            ids = ", ".join(leg.id for leg in legs)
+            raise VaultError(f"{named} is a trade of several coins: a sleeve adopts it whole, a core vault each of {ids or 'its coins'}")
+        for one in meant:
             adopt(self.books, one, to, next(v for v in self._vaults if v.owner == one.vault), value, by=by, why=why, at=at)
         return NOTHING
 
@@ -744,20 +760,23 @@ class Desk:
         if owned * trade.side.sign < 0 and to.is_flat():
             to.vault.sweep(to, ref=trade.key, at=at)
             to.vault.land(to, at=at)
-        return NOTHING
+        return NOTHING if market.contract is None else self._netting.retry(market)
 
-    def give_up(self, order_id: str, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
-        """A human says that an order whose fate is unknown never reached the venue: what it holds is free again.
+    def give_up(self, name: str, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
+        """A human says that an order of unknown fate, or a transfer, never reached the venue: what it holds is free again.
 
-        A fill that comes all the same is booked. Raises `VaultError` when it is no order of unknown fate, or no reason is
-        given.
+        A fill, or coins, that come all the same are booked. Raises `VaultError` when it is no order of unknown fate and no
+        transfer under way, or no reason is given.
         """
-        working = self._blotter.get(order_id)
+        if not isinstance(by, str) or not by.strip() or not isinstance(why, str) or not why:
+            raise VaultError(f"giving up {name} needs a name and a reason")
+        said = f"given up by {by}: {why}"
+        if isinstance(name, str) and self._transfers.under_way(name):
+            return self.step(TransferRefused(self.books.time(at), name, said))
+        working = self._blotter.get(name) if isinstance(name, str) else None
         if working is None or working.status is not OrderStatus.UNKNOWN:
-            raise VaultError(f"order {order_id!r} is not of unknown fate: only the venue says what became of it")
-        if not isinstance(by, str) or not by.strip() or not why:
-            raise VaultError(f"giving up order {order_id} needs a name and a reason")
-        return self._off(order_id, self.books.time(at), OrderStatus.CANCELED, f"given up by {by}: {why}")
+            raise VaultError(f"{name!r} is no order of unknown fate and no transfer: only the venue says what became of it")
+        return self._off(name, self.books.time(at), OrderStatus.CANCELED, said)
 
     # -- a human's commands ------------------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ def status(place: Place, view: View, vault: EngineVault) -> Refusal | None:
         for asset in (market.base, market.quote) if market.contract is None else (market.quote,):
             if core.unexplained(asset):
                 return refuse("status", "residual", place, view, vault, asset=asset, residual=core.books.unexplained(core.wallet, asset))
-        if market.symbol in core.books.mismatched:
+        if market.symbol in core.books.mismatched.get(core.wallet, ()):
             return refuse("status", "mismatch", place, view, vault)
     tradeable = core.tradeable_units()
     if tradeable < core.allocated_units() + core.earmarked_units():

@@ -36,7 +36,9 @@ __all__ = [
     "adopt",
     "adopt_trade",
     "adoptable",
+    "check_balances",
     "check_legs",
+    "check_told",
     "compare_positions",
     "reconcile",
     "transfers_in",
@@ -134,7 +136,7 @@ def reconcile(
     own = _of(vaults, wallet)
     books = own[0].books
     ours = books.coins(wallet)
-    _check_balances(balances, ours)
+    check_balances(vaults, wallet, balances)
     lines: list[Line] = []
     records: list[Record] = []
     maker = _Maker(books, by, at)
@@ -145,15 +147,16 @@ def reconcile(
         theirs = balances.get(asset.code, asset.zero)
         had = Amount(ours.get(asset, 0), asset)
         vault = next((vault for vault in own if vault.asset == asset), None)
-        rest = theirs.units - had.units
+        home = own[0] if vault is None else vault
+        explaining = [line for line in unbooked if line.amount.asset == asset and (vault is None or not vault.awaits(line))]
+        found: list[Residual] = []
+        rest = maker.by_lines(found, records, home, theirs.units - had.units, explaining)
         if vault is not None and rest:
             known, more, matched = vault.of_transfers(rest, at=at, by=by)
             records += more
             rest -= known
             seen.append((vault, matched))
-        explaining = [line for line in unbooked if line.amount.asset == asset]
-        found, some = maker.explain(own[0] if vault is None else vault, asset, rest, explaining)
-        records += some
+        maker.rest(found, records, home, asset, rest)
         lines.append(Line(asset, theirs, had, tuple(found)))
     text = {line.asset.code: (line.theirs.text, _after(line, records).text) for line in lines}
     books.post(*records, Reconciled(at, by, wallet, text))
@@ -176,15 +179,23 @@ def _of(vaults: Sequence[CoreVault], wallet: str) -> list[CoreVault]:
     return own
 
 
-def _check_balances(balances: Mapping[str, Amount], ours: Mapping[Asset, int]) -> None:
-    scales = {asset.code: asset for asset in ours}
+def check_told(balances: object, flows: object, positions: object) -> None:
+    """What a venue is said to say is of the right kinds. Raises `VaultError`."""
+    for what, given, kind in (("balances", balances, Amount), ("positions", positions or {}, Position)):
+        if not isinstance(given, Mapping) or not all(isinstance(one, kind) for one in given.values()):
+            raise VaultError(f"{what} are {kind.__name__}s by name, not {given!r}")
+    if not isinstance(flows, (list, tuple)) or not all(isinstance(line, CashFlow) for line in flows):
+        raise VaultError(f"flows are CashFlows, not {flows!r}")
+
+
+def check_balances(vaults: Sequence[CoreVault], wallet: str, balances: Mapping[str, Amount]) -> None:
+    """Balances are Amounts by the code of their asset, counted as here. Raises `VaultError`."""
+    scales = {asset.code: asset for asset in _of(vaults, wallet)[0].books.coins(wallet)}
     for code, amount in balances.items():
         if not isinstance(amount, Amount) or amount.asset.code != code:
             raise VaultError(f"balances are Amounts by the code of their asset, not {amount!r} by {code!r}")
         if scales.get(code, amount.asset) != amount.asset:
             raise VaultError(f"{code} is counted here with {scales[code].scale} decimal places, by the venue with {amount.asset.scale}")
-        if amount.units < 0:
-            raise VaultError(f"a wallet cannot hold {amount}")
 
 
 def _after(line: Line, records: Iterable[Record]) -> Amount:
@@ -207,7 +218,7 @@ def transfers_in(vaults: Sequence[CoreVault], wallet: str, flows: Iterable[CashF
     return [
         Transferred(line.at, line.amount, line.id, line.venue)
         for line in _unbooked(own[0].books, flows)
-        if line.kind in kinds and any(vault.asset == line.amount.asset for vault in own)
+        if line.kind in kinds and not line.ref and any(vault.asset == line.amount.asset for vault in own)
     ]
 
 
@@ -231,32 +242,37 @@ class _Maker:
         self.at = at
         self.made = 0
 
-    def explain(self, vault: CoreVault, asset: Asset, rest: int, lines: Sequence[CashFlow]) -> tuple[list[Residual], list[Record]]:
-        """Name a difference: by lines, in their order; what they do not explain takes back what was unknown before, or is unknown."""
-        found: list[Residual] = []
-        records: list[Record] = []
-        if not rest:
-            return found, records
-        for line in lines:
-            by_hand = line.ref in self.books.quarantine
-            cause = Cause.MANUAL_TRADE if by_hand and line.kind is FlowKind.FEE else _CAUSES[line.kind]
-            note = line.ref if line.ref else f"{line.venue} {line.id}".strip()
-            records += self._book(found, vault, line.amount, cause, line.ref, line.key, note)
-            rest -= line.amount.units
+    def by_lines(self, found: list[Residual], records: list[Record], vault: CoreVault, rest: int, lines: Sequence[CashFlow]) -> int:
+        """Name a difference by lines of the venue's own ledger; returns what they do not explain.
+
+        All of them where they bring the books nearer to the venue, else each that does, in their order: a line may be of
+        something that was found, and adopted, before it was written.
+        """
+        together = rest - sum(line.amount.units for line in lines)
+        all_of_them = abs(together) < abs(rest)
+        for line in lines if rest else ():
+            if all_of_them or abs(rest - line.amount.units) < abs(rest):
+                by_hand = line.ref in self.books.quarantine
+                cause = Cause.MANUAL_TRADE if by_hand and line.kind is FlowKind.FEE else _CAUSES[line.kind]
+                note = line.ref if line.ref else f"{line.venue} {line.id}".strip()
+                records += self._book(found, vault, line.amount, cause, line.ref, line.key, note)
+                rest -= line.amount.units
+        return rest
+
+    def rest(self, found: list[Residual], records: list[Record], vault: CoreVault, asset: Asset, rest: int) -> None:
+        """What nothing explains takes back what nothing explained before; what is left of it is unknown, or dust."""
         for one in list(self.books.residuals.values()) if rest else ():
-            back = one.amount.units if one.amount.asset == asset and one.vault == vault.owner and one.cause is Cause.UNKNOWN else 0
-            if back * rest < 0:
-                there = self.books.ledger.units(Account(one.vault, Role.SUSPENSE, one.of), asset)
+            if one.amount.asset != asset or one.vault != vault.owner or one.line or one.cause not in (Cause.UNKNOWN, Cause.DUST):
+                continue
+            there = self.books.ledger.units(Account(one.vault, Role.SUSPENSE, one.of), asset)
+            if there * rest < 0:
                 part = max(-there, rest) if rest < 0 else min(-there, rest)
-                if part:
-                    records.append(
-                        booking.suspend(one.vault, asset, one.of, part, ref=one.id, at=self.at, by=self.by, why="explained since")
-                    )
-                    rest -= part
+                why = "explained since"
+                records.append(booking.suspend(one.vault, asset, one.of, part, ref=one.id, at=self.at, by=self.by, why=why))
+                rest -= part
         if rest:
             dust = any(market.base == asset and abs(rest) < market.lot_units for market in self.books.instruments.values())
             records += self._book(found, vault, Amount(rest, asset), Cause.DUST if dust else Cause.UNKNOWN, "", "", "")
-        return found, records
 
     def _book(self, found: list[Residual], vault: CoreVault, amount: Amount, cause: Cause, ref: str, key: str, note: str) -> list[Record]:
         self.made += 1
@@ -291,10 +307,13 @@ def adopt(
 ) -> None:
     """Book a residual, that is no trade, where a human says; see `Desk.adopt`. `vault` is the one that it stands in."""
     asset = one.amount.asset
+    home = to if isinstance(to, CoreVault) else to.vault
+    if home.wallet != vault.wallet:
+        raise VaultError(f"{one} lies in wallet {vault.wallet}: {home.owner} and its sleeves have another")
     units = books.ledger.units(Account(one.vault, Role.SUSPENSE, one.of), asset)
     if isinstance(to, CoreVault):
-        if to.asset != asset or to.wallet != vault.wallet:
-            raise VaultError(f"{one} is no coin of {to.owner}: a core vault adopts its own asset, of its own wallet")
+        if to.asset != asset:
+            raise VaultError(f"{one} is no coin of {to.owner}: a core vault adopts its own asset")
         idle, reserved = to.idle_units(), to.reserve_units()
         if -units > idle + reserved:
             loose = Amount(idle + reserved, asset)
@@ -354,6 +373,8 @@ def adopt_trade(books: Books, trade: Fill, legs: Sequence[Residual], to: Sleeve,
     market = trade.instrument
     if market.quote != to.asset:
         raise VaultError(f"{trade.key} is quoted in {market.quote}: {to.name} is kept in {to.asset}")
+    if any(books.wallets[leg.vault] != to.vault.wallet for leg in legs):
+        raise VaultError(f"{trade.key} lies in another wallet than {to.name}")
     check_legs(books, trade, legs)
     owned, cost = to.position_units(market), to.open_cost_units(market)
     if market.contract is None:
@@ -374,6 +395,8 @@ def adoptable(books: Books, what: Residual | Fill | str) -> tuple[list[Residual]
 
     Raises `VaultError` for what stands nowhere, or is no residual.
     """
+    if not isinstance(what, (Residual, Fill, str)):
+        raise VaultError(f"what is adopted is a Residual, its id, or a trade, not {what!r}")
     name = what.id if isinstance(what, Residual) else what.key if isinstance(what, Fill) else what
     one = books.residuals.get(name)
     key = name if one is None else one.ref

@@ -146,6 +146,19 @@ class Stops:
     def cancel_opening_of(self, sleeves: Iterable[Sleeve]) -> list[Command]:
         return [cancel for sleeve in sleeves if sleeve.name in self._seats for cancel in self.cancel_opening(self._seats[sleeve.name])]
 
+    def cancel_blocked(self, vaults: Iterable[CoreVault]) -> list[Command]:
+        """Cancels for open orders that take new risk where none is to be taken: what they trade does not agree with the venue."""
+        cancels: list[Command] = []
+        for vault in vaults:
+            mismatched = self._books.mismatched.get(vault.wallet, frozenset())
+            for cancel in self.cancel_opening_of(vault.sleeves.values()) if vault.short() or self._books.residuals or mismatched else ():
+                assert isinstance(cancel, CancelOrder)
+                market = cancel.order.place.instrument
+                coins = (market.base, market.quote) if market.contract is None else (market.quote,)
+                if vault.short() or market.symbol in mismatched or any(vault.unexplained(asset) for asset in coins):
+                    cancels.append(cancel)
+        return cancels
+
     def cancel_opening(self, seat: Seat, *, closing: bool = False) -> list[Command]:
         """Cancels for open orders that take new risk: all but those that were ordered to close, and still only do.
 

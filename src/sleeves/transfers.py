@@ -83,6 +83,10 @@ class Transfers:
         self._counter += 1
         self._asked[transfer.id] = vault
 
+    def under_way(self, name: str) -> bool:
+        """Whether a transfer was asked for under this id and is not through."""
+        return name in self._asked
+
     def done(self, fact: Transferred) -> CoreVault | None:
         """Book what came or left, and say in which vault; None when it belongs to no one vault here."""
         asked = self._asked.get(fact.id)

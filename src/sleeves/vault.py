@@ -20,12 +20,13 @@ from attrs import frozen
 from . import booking
 from .books import Books
 from .errors import NotEnough, VaultError
-from .facts import Transferred
+from .facts import CashFlow, Transferred
+from .facts import key as fact_key
 from .ledger import Account, EntryKind, Role
 from .market import Mark
 from .money import Amount, AmountLike, Asset
 from .policy import ProfitPolicy, Reserve
-from .records import Alert, Changed, Level, Opened, Record
+from .records import Alert, Cause, Changed, Level, Opened, Record, Residual
 from .sleeve import OWNER, Sleeve, Slice, Stateful, move_together, named
 from .status import Move, Status
 
@@ -502,13 +503,30 @@ class CoreVault(Stateful):
         """What set out under this id and has neither left nor come back."""
         return self._amount(self._units(Account(self.owner, Role.IN_TRANSIT, transfer)))
 
+    def awaits(self, line: CashFlow) -> bool:
+        """Whether a line of the venue's ledger is of a transfer that is asked for and will be told."""
+        asked = {*self._expected, *(a.of for a, _, units in self.books.ledger.cells(self.owner) if a.role is Role.IN_TRANSIT and units)}
+        return any(line.ref == fact_key(line.venue, "transferred", self.asset.code, name) for name in asked)
+
     def refused(self, transfer: str, *, by: str = "venue", why: str = "", at: int | None = None) -> Amount:
-        """A transfer was refused: what set out under its id stays after all, it is idle again. Returns how much that is."""
+        """A transfer was refused: what set out under its id stays after all, it is idle again. Returns how much that is.
+
+        What was taken for it when the wallet was looked at was something else: it stands in SUSPENSE.
+        """
         at = self.books.time(at)
-        way = self.on_its_way(transfer)
+        way, seen = self.on_its_way(transfer), self._observed.get(transfer, 0)
         records: list[Record] = [Changed(at, by, self.owner, f"transfer {transfer}", "asked", "refused", why)]
         if way.units:
             records.append(booking.send(self.owner, self.asset, transfer, -way.units, at=at, by=by, why=why))
+        idle = max(0, self._units(self._idle)) + way.units
+        if seen > 0:
+            seen = min(seen, idle)
+        if seen:
+            one = Residual(at, f"r{self.books.found + 1}", self.owner, self._amount(seen), Cause.UNKNOWN, "", "", f"taken for {transfer}")
+            text = f"{one.id}: {one.amount} were taken for {transfer}, which was refused"
+            records.append(one)
+            records.append(booking.take_in(self.owner, self.owner, self.asset, one.of, -seen, 0, ref=one.id, at=at, by=by, why=text))
+            records.append(Alert(at, Level.WARNING, self.owner, "residual_found", text))
         self.books.post(*records)
         self.forget(transfer)
         return way

@@ -196,7 +196,10 @@ class Trial:
                 event = await anext(events, None)
             except VenueUnavailable:
                 events = None
-                await self._look()
+                try:
+                    await self._look()
+                except JournalError:
+                    await self._crash()
                 continue
             if event is None:
                 break
