@@ -43,6 +43,8 @@ class Blotter:
 
     def __init__(self, books: Books, seats: Mapping[str, Seat]) -> None:
         self._orders: dict[str, Working] = {}
+        self.unknown: dict[str, Order] = {}
+        """Orders whose fate is unknown, by id."""
         self._books = books
         self._seats = seats
 
@@ -50,6 +52,8 @@ class Blotter:
         self._orders[working.order.id] = working
         if not working.status.done:
             working.seat.open_orders[working.order.id] = working.order
+        if working.status is OrderStatus.UNKNOWN:
+            self.unknown[working.order.id] = working.order
 
     def get(self, order_id: str) -> Working | None:
         return self._orders.get(order_id)
@@ -84,6 +88,10 @@ class Blotter:
         if status not in ORDER_TRANSITIONS[working.status]:
             return False
         working.status = status
+        if status is OrderStatus.UNKNOWN:
+            self.unknown[working.order.id] = working.order
+        else:
+            self.unknown.pop(working.order.id, None)
         if status.done:
             working.seat.open_orders.pop(working.order.id, None)
         return True

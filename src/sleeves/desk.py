@@ -935,13 +935,15 @@ class Desk:
     @property
     def in_doubt(self) -> list[Order]:
         """Orders whose fate is unknown: what they hold stays held."""
-        return [order for order in self.open_orders() if self.status_of(order.id) is OrderStatus.UNKNOWN]
+        return list(self._blotter.unknown.values())
 
     @property
     def uncanceled(self) -> list[Order]:
         """Open orders whose cancel was not answered, or did not reach the venue: it is asked for again."""
+        if not self.cancels_lost:
+            return []
         self.cancels_lost.intersection_update({order.id for order in self.open_orders()})
-        return [order for order in self.open_orders() if order.id in self.cancels_lost and order not in self.in_doubt]
+        return [order for order in self.open_orders() if order.id in self.cancels_lost and order.id not in self._blotter.unknown]
 
     def open_orders(self) -> list[Order]:
         """All orders that the venue has, or may have."""
