@@ -92,6 +92,15 @@ def test_a_snapshot_that_is_not_the_fold_is_refused():
         verify(desk.books.journal)
 
 
+@pytest.mark.parametrize("snapshot", ['{"v":0}', '{"v":1}', "[]"])
+def test_a_snapshot_that_another_version_took_is_passed_over(snapshot):
+    """The journal vouches for what it was given; what this version cannot read of it, it folds anew."""
+    desk, _ = lived()
+    journal = Memory.read(list(desk.books.journal.lines()))
+    journal.save(snapshot)
+    assert State.load(State.fold(desk.books.journal).dump()).dump() == Books(journal).state.dump()
+
+
 def test_a_fact_that_is_journaled_twice_is_refused():
     desk, _ = lived()
     journal = desk.books.journal

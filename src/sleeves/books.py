@@ -109,8 +109,8 @@ class Books:
     def _reopen(self) -> None:
         """Stand where the journal's records lead."""
         snapshot = self.journal.load()
-        since = None if snapshot is None else State.load(snapshot[1])
-        if snapshot is not None and (since is None or since.count != snapshot[0]):
+        since = None if snapshot is None else _of_this_version(snapshot[1])
+        if snapshot is not None and since is not None and since.count != snapshot[0]:
             raise JournalError(f"the snapshot at record {snapshot[0]} is of another one")
         self._saved = 0 if since is None else since.count
         state = self.state = State.fold(self.journal.after(self._saved), since)
@@ -308,3 +308,11 @@ class Books:
             self.perpetuals |= instrument.contract is not None
         elif known != instrument:
             raise VaultError(f"{instrument.symbol} is known in these books on other terms: {known.terms()}")
+
+
+def _of_this_version(snapshot: str) -> State | None:
+    """What a snapshot says; None for one that another version of this program took: then all records are folded."""
+    try:
+        return State.load(snapshot)
+    except JournalError:
+        return None

@@ -32,7 +32,7 @@ class Journal(Protocol):
         """
 
     def group(self) -> AbstractContextManager[object]:
-        """Within it, appends are durable at the next `flush`, at its end, or after some milliseconds, whichever is first.
+        """Within it, appends are durable at the next `flush`, at its end, or with an append some milliseconds later.
 
         What follows from a record must not leave the house before `flush`.
         """
