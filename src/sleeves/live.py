@@ -7,13 +7,13 @@ unknown, and one holds the books against the venues. The desk itself knows nothi
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from math import inf
 
 import anyio
 
 from .desk import Desk
-from .errors import VaultError, VenueError, VenueUnavailable
+from .errors import JournalError, VaultError, VenueError, VenueUnavailable
 from .journal import Memory
 from .protocols import Venue
 from .records import Level
@@ -64,11 +64,19 @@ async def trade(desk: Desk, *venues: Venue, patience: float = 60.0, reconcile_ev
         raise only from only.__cause__
 
 
-def _only(error: BaseException) -> BaseException:
-    """The one error of a group that holds one; otherwise the group."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error of a group that holds one, or the journal's: where that failed, whatever else failed follows from it."""
+    leaves = list(_leaves(group))
+    journals = [error for error in leaves if isinstance(error, JournalError)]
+    return journals[0] if journals else leaves[0] if len(leaves) == 1 else group
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error
 
 
 class _Watch:
