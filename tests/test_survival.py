@@ -7,6 +7,7 @@ import pytest
 
 from helpers import BTCUSD, SECOND, Puppet
 from sleeves import ETH, QUIET, SOL, USD, USDC, Books, CoreVault, Desk, Instrument, Place, Reserve, Side, Treasury
+from sleeves.engines import Idle
 from sleeves.errors import VaultError, VenueUnavailable, VenueUnknown
 from sleeves.facts import CashFlow, FlowKind, FundingPaid, Transferred, TransferRefused
 from sleeves.journal import Memory
@@ -488,3 +489,23 @@ def test_a_trade_is_not_adopted_by_a_core_vault_in_silence():
     for what in (trade_, trade_.key):
         with pytest.raises(VaultError, match="a core vault each of r1, r2"):
             h.desk.adopt(what, h.vault, by="ann", why="x")
+
+
+def test_a_run_on_a_tape_keeps_its_journal_in_a_file_and_one_that_is_not_recovered_is_refused(tmp_path):
+    from sleeves.sim import Tape, replay
+
+    path, tape = tmp_path / "a.sleeves", Tape.sample().slice(0, 200)
+    with SQLite.open(path) as journal:
+        vault = CoreVault(USD, total="20000", tradeable="15000", books=Books(journal), at=1)
+        desk = Desk(vault)
+        desk.assign(Idle(tape.instrument), to=vault.sleeve("a", QUIET, allocate="100"))
+        report = replay(desk, tape)
+        assert report.proof.holds and "cannot be copied" in str(report.notes())
+    later = Tape.sample().slice(200, 400)
+    with SQLite.open(path) as journal:
+        desk = Desk(*Treasury.reopen(Books(journal)).vaults)
+        desk.assign(Idle(tape.instrument), to=desk.treasury.vaults[0].sleeves["a"])
+        with pytest.raises(VaultError, match="recover it before it runs on a tape"):
+            replay(desk, later)
+        desk.recovered()
+        assert replay(desk, later).proof.holds

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from ..codec import GENESIS, VERSION, Decoder, canonical, encode, link
 from ..errors import JournalError
@@ -181,6 +181,9 @@ class Chained(ABC):
 
     def __len__(self) -> int:
         return self._count
+
+    def __reduce__(self) -> NoReturn:
+        raise JournalError(f"journal {self.name} cannot be copied or pickled: it has one writer")
 
     # -- trust ----------------------------------------------------------------------------------------------------------
 

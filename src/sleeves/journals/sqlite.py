@@ -381,8 +381,9 @@ class SQLite(Chained):
 
     def __del__(self) -> None:
         """One that nobody has any more is closed, so that its lock does not stay with the process."""
-        with suppress(JournalError):
-            self.close()
+        if "_lock" in self.__dict__:
+            with suppress(JournalError):
+                self.close()
 
     def __enter__(self) -> SQLite:
         return self

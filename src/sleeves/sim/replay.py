@@ -83,6 +83,8 @@ def _check_fit(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Ru
             )
         if tape.at[0] < desk.books.now:
             raise VaultError(f"this desk has lived until {desk.books.now} ns, and {tape.name} begins before that, at {tape.at[0]} ns")
+    if desk.recovering:
+        raise VaultError("this desk was opened on a journal with records: recover it before it runs on a tape")
     if desk.open_orders():
         raise VaultError(f"this desk has open orders that a new simulated venue knows nothing of: {desk.open_orders()[0].id}")
     for vault in desk.treasury.vaults:
