@@ -31,10 +31,10 @@ def open_desk(journal: SQLite) -> Desk:
     if books.reopened:
         treasury = Treasury.reopen(books)
     else:
-        vault = CoreVault(USD, total="20000", tradeable="15000", books=books, at=TAPE.at[0])
-        vault.sleeve("quiet", QUIET, allocate="10000")
-        vault.sleeve("flash", FLASH, allocate="5000")
-        treasury = Treasury(vault)
+        treasury = Treasury(CoreVault(USD, total="20000", tradeable="15000", books=books, at=TAPE.at[0]))
+    for name, policy, money in (("quiet", QUIET, "10000"), ("flash", FLASH, "5000")):
+        if name not in treasury["USD"].sleeves:  # it may have died in the middle of its first start
+            treasury["USD"].sleeve(name, policy, allocate=money)
     desk = Desk(*treasury.vaults, tolerances={USD: "3000"})
     for name, make in (("quiet", Trend.quiet), ("flash", Trend.flash)):
         desk.assign(make(MARKET), to=treasury["USD"].sleeves[name])

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from helpers import BTCUSD, SECOND, Puppet
-from sleeves import BTC, ETH, FLASH, QUIET, USD, Amount, CoreVault, Desk, Instrument, Place, Side
+from sleeves import BTC, ETH, FLASH, QUIET, USD, Amount, Books, CoreVault, Desk, Instrument, Place, Side
 from sleeves.errors import NotEnough, VaultError
 from sleeves.facts import CashFlow, FlowKind, Transferred
 from sleeves.ledger import Account, Role
@@ -492,6 +492,69 @@ def test_a_residual_is_adopted_once():
         h.desk.adopt(one, h.vault, by="ann", why="x")
 
 
+def test_coins_that_a_sleeve_trades_and_that_are_gone_are_its_loss_at_what_they_had_cost():
+    h = House()
+    h.buys("quiet", "0.1", "10000")
+    h.moves(BTC("-0.04"), FlowKind.EARN)
+    (one,) = h.look().found
+    h.desk.adopt(one, h.quiet, by="ann", why="I moved them to earn")
+    h.holds()
+    assert h.quiet.position(BTCUSD) == BTC("0.06") and h.quiet.realized == USD("-400") and not h.books.residuals
+    assert h.desk.explain(h.quiet).exact or h.quiet.position(BTCUSD)
+    with pytest.raises(VaultError, match="no residual"):
+        h.desk.adopt(one, h.quiet, by="ann", why="again")
+
+
+def test_coins_that_a_sleeve_trades_and_that_were_found_are_its_gain_at_their_worth():
+    h = House()
+    h.buys("quiet", "0.1", "10000")
+    h.moves(BTC("0.01"), FlowKind.REWARD)
+    (one,) = h.look().found
+    for value, said in ((None, "say by value="), ("-1", "cannot be worth")):
+        with pytest.raises(VaultError, match=said):
+            h.desk.adopt(one, h.quiet, value=value, by="ann", why="staking")
+    h.desk.adopt(one, h.quiet, value="100", by="ann", why="staking")
+    h.holds()
+    assert h.quiet.position(BTCUSD) == BTC("0.11") and h.quiet.realized == USD("100") and h.quiet.slice(BTCUSD).cost == USD("1100")
+
+
+def test_a_sleeve_does_not_lose_coins_that_it_has_not():
+    h = House()
+    h.buys("quiet", "0.1", "10000")
+    h.buys("flash", "0.1", "10000")
+    h.moves(BTC("-0.15"), line=False)
+    (one,) = h.look().found
+    with pytest.raises(NotEnough, match=r"only 0\.1 BTC of its coins are in no order"):
+        h.desk.adopt(one, h.quiet, by="ann", why="x")
+
+
+def test_a_flash_sleeve_whose_coins_are_all_gone_is_flat():
+    h = House()
+    h.buys("flash", "0.1", "10000")
+    h.moves(BTC("-0.1"), line=False)
+    (one,) = h.look().found
+    h.desk.adopt(one, h.flash, by="ann", why="stolen")
+    h.holds()
+    assert h.flash.is_flat() and h.flash.realized == USD("-1000")
+
+
+def test_coins_that_left_a_vault_of_their_own_block_what_trades_them():
+    """A withdrawal of coins that sleeves hold: the vault of that coin is short, and nobody buys more of it."""
+    books = Books()
+    vaults = [CoreVault(USD, total="20000", tradeable="15000", books=books, at=0), CoreVault(BTC, total="0", books=books, at=0)]
+    desk = Desk(*vaults)
+    puppet = Puppet()
+    puppet.sit(desk, vaults[0].sleeve("a", QUIET, allocate="5000"))
+    puppet.quote("10000")
+    order = puppet.buy("0.1").order
+    fee, cost = USD("1"), USD("1000").units
+    desk.step(Fill(order.id, 5, BTCUSD, Side.BUY, BTCUSD.qty("0.1"), BTCUSD.price("10000"), cost, fee, Liquidity.TAKER, "t1", "test"))
+    line = CashFlow(6, BTC("-0.04"), FlowKind.WITHDRAWAL, "L1", "", "test")
+    desk.reconcile({"USD": USD("18999"), "BTC": BTC("0.06")}, [line])
+    assert vaults[1].short()
+    assert puppet.buy("0.01").reason == "residual" and isinstance(puppet.sell("0.01"), SubmitOrder)
+
+
 # -- what it stops -----------------------------------------------------------------------------------------------------------
 
 
@@ -616,7 +679,7 @@ def test_a_look_prints_as_a_table():
     h = House()
     h.moves(USD("12.5"), FlowKind.REWARD)
     text = str(h.look())
-    assert text.splitlines()[0].split() == ["asset", "venue", "holds", "books", "had", "residual", "cause"]
+    assert text.splitlines()[0].split() == ["asset", "venue", "holds", "books", "had", "in", "suspense", "cause"]
     assert "20012.5" in text and "reward" in text
 
 

@@ -509,3 +509,37 @@ def test_a_run_on_a_tape_keeps_its_journal_in_a_file_and_one_that_is_not_recover
             replay(desk, later)
         desk.recovered()
         assert replay(desk, later).proof.holds
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: Books("m.sleeves"), "SQLite.open"),
+        (lambda: Treasury.reopen("m.sleeves"), "reopened from Books"),
+        (lambda: Desk(Treasury(CoreVault(USD, total="1"))), "treasury.vaults"),
+        (lambda: CoreVault(USD, total="1", books=Memory()), "Books"),
+        (lambda: Treasury(CoreVault(USD, total="1"))["EUR"], "but of USD"),
+    ],
+)
+def test_what_is_handed_to_the_wrong_place_is_said(wrong, said):
+    with pytest.raises(Exception, match=said):
+        wrong()
+
+
+def test_one_journal_has_one_set_of_books():
+    journal = Memory()
+    books = Books(journal)
+    CoreVault(USD, total="20000", books=books)
+    with pytest.raises(Exception, match="has books already"):
+        Books(journal)
+    del books
+
+
+@both
+def test_a_desk_without_engines_does_not_run_in_silence(backend):
+    venue = VirtualDriver(TAPE, {"USD": USD("20000")}, name="sim")
+    desk = Desk(CoreVault(USD, total="20000"))
+    with pytest.raises(VaultError, match="has no engine"):
+        anyio.run(trade, desk, venue, backend=backend)
+    with pytest.raises(VaultError, match="the first is a Desk"):
+        anyio.run(trade, venue, desk, backend=backend)

@@ -26,6 +26,7 @@ from .orders import Fill, Place, Side
 __all__ = [
     "Allowance",
     "adjust",
+    "adopt_coins",
     "allocate",
     "cover",
     "deposit",
@@ -251,6 +252,29 @@ def cover(
         Posting(fees, quote, value),
         Posting(_idle(to), quote, value),
         Posting(WORLD, quote, -value),
+    )
+
+
+def adopt_coins(
+    core: str, sleeve: str, market: Instrument, of: str, units: int, cost: int, *, ref: str, at: int, by: str, why: str
+) -> Entry:
+    """SUSPENSE:of -units | WORLD +units | FREE base +units | TRADING base -units | TRADING quote +cost | PNL:adopted quote -cost.
+
+    Coins that a sleeve has found, or lost (below zero), of what it trades; `cost` is what they were worth, or had cost.
+    """
+    trading = Account(sleeve, Role.TRADING, market.symbol)
+    return _entry(
+        at,
+        EntryKind.ADJUST,
+        by,
+        ref,
+        why,
+        Posting(Account(core, Role.SUSPENSE, of), market.base, -units),
+        Posting(WORLD, market.base, units),
+        Posting(_free(sleeve), market.base, units),
+        Posting(trading, market.base, -units),
+        Posting(trading, market.quote, cost),
+        Posting(Account(sleeve, Role.PNL, "adopted"), market.quote, -cost),
     )
 
 

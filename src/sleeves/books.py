@@ -9,6 +9,7 @@ Books know neither vaults nor orders; they only keep.
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import WeakSet
 
 from . import booking
 from .errors import JournalError, VaultError
@@ -40,6 +41,7 @@ class Books:
     """
 
     __slots__ = (
+        "__weakref__",
         "_clock",
         "_reopened",
         "_saved",
@@ -67,6 +69,10 @@ class Books:
     def __init__(self, journal: Journal | None = None, *, clock: Callable[[], int] | None = None) -> None:
         self.ledger = Ledger()
         self.journal: Journal = Memory() if journal is None else journal
+        if not all(hasattr(self.journal, name) for name in ("append", "after", "load", "find")):
+            raise JournalError(f"a journal is one such as Memory() or SQLite.open(path), not {journal!r}")
+        if any(one.journal is self.journal for one in _KEPT):
+            raise JournalError("this journal has books already: two would not know of each other's entries")
         self.facts: dict[str, Fact] = {}
         """What was booked since the books were opened; `fact` also looks further back."""
         self.quarantine: dict[str, list[Fact]] = {}
@@ -101,6 +107,7 @@ class Books:
         self._clock = clock
         self._saved = 0
         self._reopened = len(self.journal) > 0
+        _KEPT.add(self)
         if self._reopened:
             self._reopen()
         elif not isinstance(self.journal, Memory):
@@ -192,10 +199,14 @@ class Books:
             self._remember(records)
 
     def unexplained(self, wallet: str, asset: Asset) -> int:
-        """Units of an asset that stand in SUSPENSE of a wallet as residuals, whichever way."""
-        units = self.ledger.units
-        standing = [one for one in self.residuals.values() if one.amount.asset == asset and self.wallets[one.vault] == wallet]
-        return sum(abs(units(Account(one.vault, Role.SUSPENSE, one.of), asset)) for one in standing)
+        """Units of an asset that stand in SUSPENSE of a wallet, each cause by itself, whichever way."""
+        units = 0
+        for owner, where in self.wallets.items():
+            if where == wallet and owner.startswith("core:"):
+                for account, code, there in self.ledger.cells(owner):
+                    if account[1] is Role.SUSPENSE and code == asset.code:
+                        units += abs(there)
+        return units
 
     def _follow(self, records: tuple[Record, ...]) -> None:
         """What residuals there are, after these records."""
@@ -308,6 +319,10 @@ class Books:
             self.perpetuals |= instrument.contract is not None
         elif known != instrument:
             raise VaultError(f"{instrument.symbol} is known in these books on other terms: {known.terms()}")
+
+
+_KEPT: WeakSet[Books] = WeakSet()
+"""All books that somebody still has."""
 
 
 def _of_this_version(snapshot: str) -> State | None:

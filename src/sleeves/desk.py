@@ -128,6 +128,8 @@ class Desk:
     ) -> None:
         if not vaults:
             raise VaultError("a desk needs at least one core vault")
+        if not all(isinstance(vault, CoreVault) for vault in vaults):
+            raise VaultError(f"a desk is made of core vaults, Desk(*treasury.vaults), not of {vaults[0]!r}")
         if type(mark_every) is not int or mark_every <= 0:
             raise VaultError(f"mark_every {mark_every!r} must be a positive whole number of nanoseconds")
         self.treasury = Treasury(*vaults)
@@ -730,7 +732,8 @@ class Desk:
 
         To a core vault: coins of its own asset become idle; what lacks is taken from idle coins and the reserve. To a sleeve:
         coins of its asset are its profit or loss; a trade that somebody else made is booked as its own, with all its coins;
-        coins that it lacks for a fee stand for that fee, at the `value` that it pays to its core vault for them.
+        coins of what it trades change its position, found ones at their `value`, lost ones at what they had cost; coins that
+        it lacks for a fee stand for that fee, at the `value` that it pays to its core vault for them.
 
         Raises `VaultError` when it stands nowhere, or belongs elsewhere; `NotEnough` when who adopts a loss cannot bear it.
         """
@@ -748,6 +751,9 @@ class Desk:
             raise VaultError(f"{named} is a trade of several coins: a sleeve adopts it whole, a core vault each of {ids or 'its coins'}")
         for one in meant:
             adopt(self.books, one, to, next(v for v in self._vaults if v.owner == one.vault), value, by=by, why=why, at=at)
+        if isinstance(to, Sleeve) and to.is_flat() and not to.held_units():
+            to.vault.sweep(to, ref="adopted", at=at)
+            to.vault.land(to, at=at)
         return NOTHING
 
     def _adopt_trade(self, trade: Fill, legs: Sequence[Residual], to: Sleeve, *, by: str, why: str, at: int) -> Sequence[Command]:

@@ -84,13 +84,12 @@ def status(place: Place, view: View, vault: EngineVault) -> Refusal | None:
     core = vault.sleeve.vault
     if core.short():
         return refuse("status", "shortfall", place, view, vault, suspense=core.suspense)
-    if core.books.residuals or core.books.mismatched:
-        market = place.instrument
-        for asset in (market.base, market.quote) if market.contract is None else (market.quote,):
-            if core.unexplained(asset):
-                return refuse("status", "residual", place, view, vault, asset=asset, residual=core.books.unexplained(core.wallet, asset))
-        if market.symbol in core.books.mismatched.get(core.wallet, ()):
-            return refuse("status", "mismatch", place, view, vault)
+    market = place.instrument
+    for asset in (market.base, market.quote) if market.contract is None else (market.quote,):
+        if core.unexplained(asset):
+            return refuse("status", "residual", place, view, vault, asset=asset, residual=core.books.unexplained(core.wallet, asset))
+    if market.symbol in core.books.mismatched.get(core.wallet, ()):
+        return refuse("status", "mismatch", place, view, vault)
     tradeable = core.tradeable_units()
     if tradeable < core.allocated_units() + core.earmarked_units():
         needed = view.hold(place)

@@ -38,7 +38,11 @@ async def trade(desk: Desk, *venues: Venue, patience: float = 60.0, reconcile_ev
     recovered; `JournalError` when the journal could not keep something: then nothing more is done; and what
     `Feed.events` raises (as a group when several venues raise at once).
     """
+    if not isinstance(desk, Desk):
+        raise VaultError(f"trade(desk, venue): the first is a Desk, not {desk!r}")
     by_name = named(venues, "trade")
+    if not desk.engines:
+        raise VaultError("this desk has no engine, so nothing would ever be done: desk.assign(engine, to=sleeve), or engines.Idle")
     for name, value in (("patience", patience), ("reconcile_every", reconcile_every)):
         if value is not None and not (isinstance(value, (int, float)) and 0.001 <= value < inf):
             raise VaultError(f"{name} {value!r} must be a number of seconds, 0.001 or more")

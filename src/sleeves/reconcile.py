@@ -110,7 +110,7 @@ class Reconciliation:
         return tuple(residual for line in self.lines for residual in line.standing)
 
     def __str__(self) -> str:
-        rows = [("asset", "venue holds", "books had", "residual", "cause")]
+        rows = [("asset", "venue holds", "books had", "in suspense", "cause")]
         for line in self.lines:
             first = (line.asset.code, line.theirs.text, line.ours.text)
             rows += [(*(first if n == 0 else ("", "", "")), r.amount.text, str(r.cause)) for n, r in enumerate(line.standing)]
@@ -324,17 +324,39 @@ def adopt(
         if -units > to.loose_units():
             raise NotEnough(f"{to.name} cannot bear {one}: only {to.free} is free there", to.free)
         books.post(booking.gain(one.vault, to.name, asset, one.of, units, ref=one.id, at=at, by=by, why=why))
-    else:
+    elif to.free_units(asset) < 0:
         books.post(_cover(books, one, units, to, value, by=by, why=why, at=at))
+    else:
+        books.post(_coins(one, units, to, value, by=by, why=why, at=at))
+
+
+def _coins(one: Residual, units: int, to: Sleeve, value: AmountLike | None, *, by: str, why: str, at: int) -> Entry:
+    """Coins that a sleeve trades were found, at what they are worth, or are gone, with what they had cost."""
+    asset = one.amount.asset
+    market = next((m for m in to.positions() if m.base == asset and m.quote == to.asset and m.contract is None), None)
+    if market is None:
+        hint = f"a core vault of {asset} may adopt it, or a sleeve the trade that it is of"
+        raise VaultError(f"{one} is no coin of {to.name}, which is kept in {to.asset} and holds no {asset}: {hint}")
+    if units < 0:
+        if -units > to.free_units(asset):
+            free = Amount(to.free_units(asset), asset)
+            raise NotEnough(f"{to.name} cannot bear {one}: only {free} of its coins are in no order", free)
+        cost = -booking.released_cost(to.open_cost_units(market), to.position_units(market), -units)
+    elif value is None:
+        raise VaultError(f"{one} adds to what {to.name} holds of {market}: say by value= what it is worth in {to.asset}, or 0")
+    else:
+        cost = to.asset(value).units
+        if cost < 0:
+            raise VaultError(f"{one} cannot be worth {to.asset(value)}")
+    return booking.adopt_coins(one.vault, to.name, market, one.of, units, cost, ref=one.id, at=at, by=by, why=why)
 
 
 def _cover(books: Books, one: Residual, units: int, to: Sleeve, value: AmountLike | None, *, by: str, why: str, at: int) -> Entry:
     """Coins of a residual stand for what a sleeve lacks of them, and the sleeve pays what they are worth."""
     asset = one.amount.asset
     lacks = -to.free_units(asset)
-    if units <= 0 or lacks <= 0:
-        hint = f"a core vault of {asset} may adopt it, or a sleeve the trade that it is of"
-        raise VaultError(f"{one} is no coin of {to.name}, which is kept in {to.asset} and lacks no {asset}: {hint}")
+    if units <= 0:
+        raise VaultError(f"{to.name} lacks {asset} itself: {one} would make that worse")
     if value is None:
         raise VaultError(
             f"{to.name} lacks {Amount(lacks, asset)}, and {one} may stand for it: say by value= what that is worth in {to.asset}"

@@ -151,7 +151,7 @@ class Stops:
         cancels: list[Command] = []
         for vault in vaults:
             mismatched = self._books.mismatched.get(vault.wallet, frozenset())
-            for cancel in self.cancel_opening_of(vault.sleeves.values()) if vault.short() or self._books.residuals or mismatched else ():
+            for cancel in self.cancel_opening_of(vault.sleeves.values()):
                 assert isinstance(cancel, CancelOrder)
                 market = cancel.order.place.instrument
                 coins = (market.base, market.quote) if market.contract is None else (market.quote,)

@@ -125,6 +125,8 @@ class Treasury:
     def __init__(self, *vaults: CoreVault) -> None:
         if not vaults:
             raise VaultError("a treasury needs at least one core vault")
+        if not all(isinstance(vault, CoreVault) for vault in vaults):
+            raise VaultError(f"a treasury is made of core vaults, not of {vaults[0]!r}")
         if any(vault.books is not vaults[0].books for vault in vaults):
             raise VaultError("these vaults keep different books: make one Books() and hand it to each CoreVault(..., books=books)")
         self.vaults = vaults
@@ -135,6 +137,8 @@ class Treasury:
 
         Raises `VaultError` when no vault was ever opened in them.
         """
+        if not isinstance(books, Books):
+            raise VaultError(f"a treasury is reopened from Books(journal), not from {books!r}")
         vaults = CoreVault.reopen(books)
         if not vaults:
             raise VaultError("no vault was opened in these books yet: open one, CoreVault(..., books=books)")
@@ -145,7 +149,7 @@ class Treasury:
         for vault in self.vaults:
             if vault.asset.code == asset:
                 return vault
-        raise KeyError(asset)
+        raise KeyError(f"no vault of {asset!r} here, but of {', '.join(vault.asset.code for vault in self.vaults)}")
 
     def inventory(self, marks: Mapping[str, Mark], *, now: int, engines: Mapping[str, str] | None = None) -> Inventory:
         """All coins of all vaults and sleeves, valued in their vault's asset at these marks (by symbol).

@@ -66,6 +66,8 @@ class CoreVault(Stateful):
     ) -> None:
         if not isinstance(asset, Asset):
             raise VaultError(f"a core vault is over an Asset such as sleeves.USD, not {asset!r}")
+        if books is not None and not isinstance(books, Books):
+            raise VaultError(f"the books of a vault are Books(journal), not {books!r}")
         rule = _reserve_rule(reserve)
         self._begin(asset, named(wallet, "wallet"), Books() if books is None else books, rule, None if cap is None else asset(cap).units)
         units, limit = asset(total).units, asset(tradeable).units
@@ -178,7 +180,7 @@ class CoreVault(Stateful):
 
     def unexplained(self, asset: Asset) -> bool:
         """Whether more of an asset stands in SUSPENSE of this wallet, either way, than is tolerated."""
-        return bool(self.books.residuals) and self.books.unexplained(self.wallet, asset) > self.books.tolerances.get(asset.code, 0)
+        return self.books.unexplained(self.wallet, asset) > self.books.tolerances.get(asset.code, 0)
 
     def idle_units(self) -> int:
         """Idle coins that are set aside for nobody; at least 0."""

@@ -99,26 +99,27 @@ def run(fills, restarts, seed, folder):
     told = [fact for fact in facts for _ in range(dice.randint(1, 5))]
     dice.shuffle(told)
     path = Path(folder) / "main.sleeves"
-    journal = SQLite.open(path)
-    with journal.group():
-        desk = opened(journal, orders)
-    slowest = 0.0
-    for n in range(restarts + 1):
+    journal, slowest = SQLite.open(path), 0.0
+    try:
         with journal.group():
-            for fact in told[len(told) * n // (restarts + 1) : len(told) * (n + 1) // (restarts + 1)]:
-                desk.step(fact)
-        if n < restarts:
-            journal.close()
-            began = time.perf_counter()
-            journal = SQLite.open(path)
-            desk = reopened(journal)
-            slowest = max(slowest, time.perf_counter() - began)
-    ours, theirs = figures(desk), figures(clean)
-    different = {name: (ours.get(name, 0), theirs.get(name, 0)) for name in ours | theirs if ours.get(name) != theirs.get(name)}
-    seen = {"fills": len(facts), "told": len(told), "restarts": restarts, "records": len(journal), "broken": different}
-    if not desk.check(deep=True).holds:
-        seen["broken"] = str(desk.check(deep=True))
-    journal.close()
+            desk = opened(journal, orders)
+        for n in range(restarts + 1):
+            with journal.group():
+                for fact in told[len(told) * n // (restarts + 1) : len(told) * (n + 1) // (restarts + 1)]:
+                    desk.step(fact)
+            if n < restarts:
+                journal.close()
+                began = time.perf_counter()
+                journal = SQLite.open(path)
+                desk = reopened(journal)
+                slowest = max(slowest, time.perf_counter() - began)
+        ours, theirs = figures(desk), figures(clean)
+        different = {name: (ours.get(name, 0), theirs.get(name, 0)) for name in ours | theirs if ours.get(name) != theirs.get(name)}
+        seen = {"fills": len(facts), "told": len(told), "restarts": restarts, "records": len(journal), "broken": different}
+        if not desk.check(deep=True).holds:
+            seen["broken"] = str(desk.check(deep=True))
+    finally:
+        journal.close()
     return seen | {"slowest_opening_s": round(slowest, 2)}
 
 
