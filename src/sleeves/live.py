@@ -42,7 +42,7 @@ async def trade(desk: Desk, *venues: Venue, patience: float = 60.0, reconcile_ev
         raise VaultError(f"trade(desk, venue): the first is a Desk, not {desk!r}")
     by_name = named(venues, "trade")
     if not desk.engines:
-        raise VaultError("this desk has no engine, so nothing would ever be done: desk.assign(engine, to=sleeve), or engines.Idle")
+        log.warning("this desk has no engine, so nothing will ever be ordered: desk.assign(engine, to=sleeve)")
     for name, value in (("patience", patience), ("reconcile_every", reconcile_every)):
         if value is not None and not (isinstance(value, (int, float)) and 0.001 <= value < inf):
             raise VaultError(f"{name} {value!r} must be a number of seconds, 0.001 or more")
