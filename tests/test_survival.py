@@ -526,6 +526,18 @@ def test_what_is_handed_to_the_wrong_place_is_said(wrong, said):
         wrong()
 
 
+@pytest.mark.parametrize(("policy", "status"), [("flatten", Status.HALTED), ("hold", Status.PAUSED), ("resume", Status.ACTIVE)])
+def test_a_policy_by_its_name_is_that_policy(policy, status):
+    h = House()
+    h.buys()
+    again = reopened(h.desk)
+    with pytest.raises(VaultError, match="none of resume, hold, flatten"):
+        again.recovered(policy="sell")
+    assert again.recovering
+    again.recovered(policy=policy)
+    assert again.treasury.vaults[0].sleeves["quiet"].own_status is status
+
+
 def test_one_journal_has_one_set_of_books():
     journal = Memory()
     books = Books(journal)

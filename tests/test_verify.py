@@ -10,13 +10,13 @@ from pathlib import Path
 import polars
 import pytest
 
-from helpers import BTCUSD, Puppet, carry, new_desk
-from sleeves import FLASH, USD, Books, CoreVault, Place, Side
+from helpers import BTCUSD, carry, new_desk
+from sleeves import FLASH, USD, Books, CoreVault
 from sleeves.cli import main
 from sleeves.codec import encode
 from sleeves.errors import JournalError, SleevesError
 from sleeves.export import COLUMNS, csv_lines, json_lines, parquet, postings
-from sleeves.journal import Memory, chain
+from sleeves.journal import Memory
 from sleeves.journals import SQLite
 from sleeves.ledger import Entry
 from sleeves.money import Asset
@@ -242,4 +242,3 @@ def test_a_trial_that_fails_says_how_to_run_it_again(capsys, monkeypatch):
 def test_a_record_that_cannot_be_written_is_said():
     with pytest.raises(SleevesError, match="cannot be written"):
         encode(Alert(float("nan"), Level.INFO, "x", "c", "t"))
-    assert list(chain([])) == [] and Place and Side and Puppet

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from weakref import WeakSet
 
-from . import booking
+from .booking import suspend
 from .errors import JournalError, VaultError
 from .facts import Transferred
 from .journal import Journal, Memory
@@ -107,11 +107,11 @@ class Books:
         self._clock = clock
         self._saved = 0
         self._reopened = len(self.journal) > 0
-        _KEPT.add(self)
         if self._reopened:
             self._reopen()
         elif not isinstance(self.journal, Memory):
             self.state = State()
+        _KEPT.add(self)
 
     def _reopen(self) -> None:
         """Stand where the journal's records lead."""
@@ -227,7 +227,7 @@ class Books:
             if one.ref == key:
                 units = self.ledger.units(Account(one.vault, Role.SUSPENSE, one.of), one.amount.asset)
                 why = "its fact is booked"
-                entries.append(booking.suspend(one.vault, one.amount.asset, one.of, -units, ref=one.id, at=at, by=by, why=why))
+                entries.append(suspend(one.vault, one.amount.asset, one.of, -units, ref=one.id, at=at, by=by, why=why))
         return entries
 
     def _remember(self, records: tuple[Record, ...]) -> None:

@@ -62,7 +62,7 @@ from .reconcile import (
     reconcile,
     transfers_in,
 )
-from .records import Alert, Level, Marked, Opened, OrderUpdate, Placed, Policy, Record, Recovered, Refusal, Residual
+from .records import Alert, Level, Marked, Opened, OrderUpdate, Placed, Policy, Record, Recovered, Refusal, Residual, policy_of
 from .risk import realized_volatility
 from .seat import NEVER, Seat, SeatView
 from .sleeve import OWNER, Sleeve
@@ -641,13 +641,15 @@ class Desk:
         """What the venue had to tell is booked: from here on the desk works again. `recover` calls this at its end.
 
         What follows from facts that were booked just before the end (a sweep, coins that were set aside, a flattening) is
-        made up for. Returns the commands to carry out now. Raises `WrongStatus` when nothing had to be recovered.
+        made up for. Returns the commands to carry out now. Raises `WrongStatus` when nothing had to be recovered, `VaultError`
+        for a policy that is none.
         """
+        policy = policy_of(policy)
         if not self.recovering:
             raise WrongStatus("this desk was not opened on a journal with records, or is recovered already")
         at = self.books.time(at)
         words = {str(name): str(value) for name, value in (found or {}).items()}
-        self.books.record(Recovered(at, by, Policy(policy), words))
+        self.books.record(Recovered(at, by, policy, words))
         self._stops.recovering = False
         commands: list[Command] = []
         for seat in self._seats.values():

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
-from .errors import LedgerError
+from .errors import LedgerError, VaultError
 from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Transferred
 from .ledger import Entry
 from .money import Amount
@@ -38,6 +38,7 @@ __all__ = [
     "Refusal",
     "Residual",
     "key_of",
+    "policy_of",
 ]
 
 Fact = Fill | AccountFact
@@ -254,6 +255,14 @@ class Policy(StrEnum):
     """Those that were active are paused until a human resumes them."""
     FLATTEN = "flatten"
     """All are killed and their positions sold."""
+
+
+def policy_of(policy: str) -> Policy:
+    """A policy by its name. Raises `VaultError` for what is none."""
+    try:
+        return Policy(policy)
+    except ValueError:
+        raise VaultError(f"policy {policy!r} is none of {', '.join(Policy)}") from None
 
 
 @frozen(order=False)

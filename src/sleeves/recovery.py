@@ -24,7 +24,7 @@ from .money import Amount
 from .orders import CancelOrder, Command, Order, OrderStatus, Position, Unanswered
 from .protocols import Venue
 from .reconcile import Reconciliation
-from .records import Fact, Level, Policy
+from .records import Fact, Level, Policy, policy_of
 from .seat import NEVER
 from .shell import carry_out, log, named
 
@@ -82,7 +82,7 @@ async def recover(desk: Desk, *venues: Venue, policy: Policy = Policy.RESUME, by
     again. What was booked by then stays booked.
     """
     by_name = named(venues, "recover")
-    policy = _policy(policy)
+    policy = policy_of(policy)
     _check(desk)
     ours = desk.open_orders()
     at = {order.id: _venues_of(order, by_name) for order in ours}
@@ -105,13 +105,6 @@ async def recover(desk: Desk, *venues: Venue, policy: Policy = Policy.RESUME, by
     foreign = sum(map(len, desk.books.quarantine.values()))
     booked = len(desk.books.facts) - before
     return Recovery(since, booked, foreign, resolved, tuple(strangers), tuple(reconciliations), policy, tuple(commands))
-
-
-def _policy(policy: str) -> Policy:
-    try:
-        return Policy(policy)
-    except ValueError:
-        raise VaultError(f"policy {policy!r} is none of {', '.join(Policy)}") from None
 
 
 class _Hands(Protocol):

@@ -7,7 +7,6 @@ import os
 import anyio
 import pytest
 
-from sleeves import USDC
 from sleeves.books import Books
 from sleeves.errors import JournalError, VenueUnavailable, VenueUnknown
 from sleeves.journal import Memory
@@ -202,4 +201,4 @@ def test_a_dying_journal_that_failed_takes_no_more():
     for act in (lambda: journal.append(alert(2)), journal.flush):
         with pytest.raises(JournalError, match="takes no more"):
             act()
-    assert len(journal.rest()) in (0, 1) and USDC
+    assert len(journal.rest()) in (0, 1)
