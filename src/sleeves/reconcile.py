@@ -130,13 +130,12 @@ def reconcile(
 
     `flows` are the lines of the venue's own ledger since the books were opened, or since an earlier look; lines that the
     books have, or that explained something before, are passed over. A deposit or withdrawal in a vault's own asset is a
-    fact and is booked as one before this is called (`transfers_in`). Raises `VaultError` for a wallet that no vault is of,
-    and for balances that are none.
+    fact and is booked as one before this is called (`transfers_in`), and what the venue is said to say was checked
+    (`check_told`, `check_balances`). Raises `VaultError` for a wallet that no vault is of.
     """
     own = _of(vaults, wallet)
     books = own[0].books
     ours = books.coins(wallet)
-    check_balances(vaults, wallet, balances)
     lines: list[Line] = []
     records: list[Record] = []
     maker = _Maker(books, by, at)

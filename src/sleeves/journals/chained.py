@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, Self
 
 from ..codec import GENESIS, VERSION, Decoder, canonical, encode, link
 from ..errors import JournalError
@@ -74,6 +74,10 @@ class Chained(ABC):
     @abstractmethod
     def _line(self, key: str) -> tuple[int, str] | None:
         """The number and line of the row that has a key."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Make all durable and let go of the storage. Closing again does nothing."""
 
     # -- the journal ----------------------------------------------------------------------------------------------------
 
@@ -181,6 +185,15 @@ class Chained(ABC):
 
     def __len__(self) -> int:
         return self._count
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self._count} records)"
 
     def __reduce__(self) -> NoReturn:
         raise JournalError(f"journal {self.name} cannot be copied or pickled: it has one writer")

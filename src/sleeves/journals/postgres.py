@@ -477,15 +477,6 @@ class Postgres(Chained):
     def _sql(self, query: str) -> str:
         return query.replace("{schema}", self._quoted.replace("%", "%%"))
 
-    def __enter__(self) -> Postgres:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"Postgres({self.name!r}, {self._count} records)"
-
 
 def _parts(dsn: str) -> dict[str, Any]:
     """What a dsn says. Raises `JournalError` that quotes none of it: where it is read wrongly, any part may be the password."""

@@ -385,15 +385,6 @@ class SQLite(Chained):
             with suppress(JournalError):
                 self.close()
 
-    def __enter__(self) -> SQLite:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"SQLite({self.name!r}, {self._count} records)"
-
 
 class Anchor:
     """A small file that remembers the last record: two slots on two sectors, written in turn, so that one is always whole."""
