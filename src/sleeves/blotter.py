@@ -21,7 +21,7 @@ __all__ = ["Blotter", "Working", "working_of"]
 class Working:
     """One order at the desk: whose it is, what holds its money, what is filled of it."""
 
-    __slots__ = ("asset", "closes", "filled", "held", "order", "seat", "status")
+    __slots__ = ("asset", "closes", "filled", "held", "leg", "order", "seat", "status")
 
     def __init__(self, order: Order, seat: Seat, asset: Asset, closes: bool) -> None:
         self.order = order
@@ -31,6 +31,8 @@ class Working:
         """Whether it took no new risk when it was ordered."""
         self.held = Account(order.sleeve, Role.HELD, order.id)
         self.filled = 0
+        self.leg = False
+        """Whether it is part of a bundle."""
         self.status = OrderStatus.SUBMITTED
 
     @property

@@ -19,12 +19,16 @@ from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred
 from .ledger import Account, Entry, EntryKind, Posting, Role
 from .market import Basis, FundingRate, Instrument
 from .money import Amount, Asset
-from .orders import Fill, Liquidity, Order, OrderStatus, Place, Side, TimeInForce, Transfer
+from .orders import Bundle, Fill, Liquidity, Order, OrderStatus, Place, Side, TimeInForce, Transfer
 from .records import (
     Alert,
     Asked,
+    Bundled,
+    BundleStatus,
+    BundleUpdate,
     Cause,
     Changed,
+    Crossed,
     Fact,
     Level,
     Marked,
@@ -146,6 +150,22 @@ def _order(order: Order) -> dict[str, Any]:
     return body | ({"netted": True} if order.netted else {})
 
 
+def _placed(r: Placed) -> tuple[str, dict[str, Any]]:
+    body = {"at": r.at, "by": r.by, "order": _order(r.order), "closes": r.closes}
+    return "placed", body | ({"bundle": r.bundle, "leg": r.leg} if r.bundle else {})
+
+
+def _bundled(r: Bundled) -> tuple[str, dict[str, Any]]:
+    bundle = r.bundle
+    body = {"at": r.at, "by": r.by, "id": r.id, "sleeve": r.sleeve, "legs": [_place(leg) for leg in bundle.legs], "why": bundle.why}
+    return "bundled", body | {"tries": bundle.tries, "rollback": bundle.rollback, "reserves": [str(units) for units in r.reserves]}
+
+
+def _crossed(r: Crossed) -> tuple[str, dict[str, Any]]:
+    body = {"at": r.at, "instrument": r.instrument.symbol, "qty": str(r.qty), "price": str(r.price)}
+    return "crossed", body | {"buy": r.buy, "sell": r.sell, "saved": str(r.saved)}
+
+
 def _funding(r: FundingPaid) -> tuple[str, dict[str, Any]]:
     return "funding", {
         "at": r.at,
@@ -212,7 +232,10 @@ _ENCODERS: Mapping[type, Any] = {
         {"at": r.at, "by": r.by, "subject": r.subject, "what": r.what, "before": r.before, "after": r.after, "why": r.why},
     ),
     Entry: _entry,
-    Placed: lambda r: ("placed", {"at": r.at, "by": r.by, "order": _order(r.order), "closes": r.closes}),
+    Placed: _placed,
+    Bundled: _bundled,
+    BundleUpdate: lambda r: ("bundle", {"at": r.at, "id": r.id, "status": r.status.value, "why": r.why}),
+    Crossed: _crossed,
     OrderUpdate: lambda r: ("update", {"at": r.at, "order": r.order_id, "status": r.status.value, "reason": r.reason}),
     Fill: _fill,
     FundingPaid: _funding,
@@ -302,9 +325,8 @@ class Decoder:
         )
         return Entry(b["at"], EntryKind(b["entry"]), b["by"], postings, b["ref"], b["why"])
 
-    def order(self, o: dict[str, Any]) -> Order:
-        p = o["place"]
-        place = Place(
+    def place(self, p: dict[str, Any]) -> Place:
+        return Place(
             self.instrument(p["instrument"]),
             Side(p["side"]),
             _units(p["qty"]),
@@ -316,12 +338,27 @@ class Decoder:
             expect=_maybe_units(p["expect"]),
             why=p["why"],
         )
+
+    def order(self, o: dict[str, Any]) -> Order:
+        place = self.place(o["place"])
         return Order(_text(o["id"]), _text(o["sleeve"]), place, o["at"], _maybe_units(o["worst"]), o.get("netted", False))
 
     def _placed(self, b: dict[str, Any]) -> Placed:
         if type(b["closes"]) is not bool:
             raise JournalError(f"closes {b['closes']!r} must be true or false")
-        return Placed(b["at"], self.order(b["order"]), _text(b.get("by", "")), b["closes"])
+        bundle, leg = _text(b.get("bundle", "")), _index(b.get("leg", 0))
+        return Placed(b["at"], self.order(b["order"]), _text(b.get("by", "")), b["closes"], bundle, leg)
+
+    def _bundled(self, b: dict[str, Any]) -> Bundled:
+        bundle = Bundle(tuple(self.place(leg) for leg in b["legs"]), b["tries"], b["rollback"], b["why"])
+        return Bundled(b["at"], _text(b["id"]), _text(b["sleeve"]), _text(b["by"]), bundle, tuple(map(_units, b["reserves"])))
+
+    def _bundle(self, b: dict[str, Any]) -> BundleUpdate:
+        return BundleUpdate(b["at"], _text(b["id"]), BundleStatus(b["status"]), _text(b["why"]))
+
+    def _crossed(self, b: dict[str, Any]) -> Crossed:
+        market, saved = self.instrument(b["instrument"]), _units(b["saved"])
+        return Crossed(b["at"], market, _units(b["qty"]), _units(b["price"]), _text(b["buy"]), _text(b["sell"]), saved)
 
     def _update(self, b: dict[str, Any]) -> OrderUpdate:
         return OrderUpdate(b["at"], b["order"], OrderStatus(b["status"]), b["reason"])
@@ -405,6 +442,12 @@ def _maybe_units(value: object) -> int | None:
     return None if value is None else _units(value)
 
 
+def _index(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise JournalError(f"{value!r} stands where the number of a leg must")
+    return value
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise JournalError(f"{value!r} stands where text must")
@@ -416,6 +459,9 @@ _READERS: Mapping[str, Callable[[Decoder, dict[str, Any]], Record]] = {
     "changed": Decoder._changed,
     "entry": Decoder._entry,
     "placed": Decoder._placed,
+    "bundled": Decoder._bundled,
+    "bundle": Decoder._bundle,
+    "crossed": Decoder._crossed,
     "update": Decoder._update,
     "fill": Decoder._fill,
     "funding": Decoder._funding,

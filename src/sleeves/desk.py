@@ -15,22 +15,27 @@ from typing import Any
 
 from attrs import evolve
 
-from . import booking, contracts
+from . import booking, contracts, swaps
 from .blotter import Blotter, Working, working_of
 from .booking import Allowance
+from .bundles import Bundles
 from .errors import InvalidMarket, NotEnough, VaultError, WrongStatus
 from .explain import Waterfall, explain
 from .exposure import Footing, Ground, WhatIf, check_collateral
 from .facts import Bankrupted, CashFlow, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
-from .gates import CORE, opens, refuse
+from .gates import CORE, describe, opens, refuse
+from .inside import Inside, SelfTrade
+from .ledger import Entry
 from .margin import Weights
-from .market import BP, DAY, HOUR, SECOND, Book, Instrument, Mark, Quote
-from .money import PPM, Amount, AmountLike, Asset, Rounding, divide, parse_units
+from .market import BP, DAY, HOUR, SECOND, Book, FundingRate, Instrument, Mark, Quote
+from .money import PPM, Amount, AmountLike, Asset, Fraction, Rounding, divide, parse_units, ppm
 from .netting import Netting
 from .netting import missing as short_of
+from .news import FairValue, News, PoolState, Reading
 from .orders import (
     ORDER_TRANSITIONS,
     Accepted,
+    Bundle,
     Cancel,
     Canceled,
     CancelOrder,
@@ -64,7 +69,7 @@ from .reconcile import (
 )
 from .records import Alert, Level, Marked, Opened, OrderUpdate, Placed, Policy, Record, Recovered, Refusal, Residual, policy_of
 from .risk import realized_volatility
-from .seat import NEVER, Seat, SeatView
+from .seat import NEVER, Seat, SeatView, Telemetry
 from .sleeve import OWNER, Sleeve
 from .state import State
 from .status import Move, Status
@@ -87,18 +92,23 @@ class Desk:
     equity, and when a slice is closed what is unsettled beyond `settle_above` quote coins is settled. Alerts tell when the
     health of the account that a vault's sleeves share falls below the levels of `health_alerts`, the lowest as critical.
     `tolerances` say how much of an asset may stand in SUSPENSE, unexplained by the books, while new risk is taken in it:
-    nothing by default.
+    nothing by default. `self_trade` says what is done when sleeves of one account would trade with each other (see `inside`),
+    and `cross_at` where between bid and ask a trade inside is priced.
     """
 
     __slots__ = (
         "_bands",
         "_blotter",
         "_boards",
+        "_bundles",
         "_closes",
         "_collateral",
+        "_crosses",
         "_ground",
+        "_inside",
         "_mark_at",
         "_netting",
+        "_news",
         "_seats",
         "_steps",
         "_stops",
@@ -125,6 +135,8 @@ class Desk:
         settle_above: AmountLike = 1,
         health_alerts: tuple[int, ...] = (50, 20),
         tolerances: Mapping[Asset, AmountLike] | None = None,
+        self_trade: SelfTrade | str = SelfTrade.REFUSE,
+        cross_at: Fraction = "50%",
     ) -> None:
         if not vaults:
             raise VaultError("a desk needs at least one core vault")
@@ -147,6 +159,8 @@ class Desk:
         """Orders whose cancel was not answered, or did not reach the venue."""
         self._seats: dict[str, Seat] = {}
         self._boards: dict[str, Book] = {}
+        self._news: dict[tuple[type, str], News] = {}
+        """The latest news by kind and topic."""
         self._tables: list[Book] = []
         self._watchers: list[list[Seat]] = []
         self._blotter = Blotter(self.books, self._seats)
@@ -162,6 +176,9 @@ class Desk:
         self._stops = Stops(vaults, self._seats, self._blotter, self.books, self._order, self.index)
         self._netting = Netting(vaults, self._seats, self._boards, self._ground, str(settle_above), levels, self._stops)
         self._bands = self._netting.bands
+        self._bundles = Bundles(self._seats, self.books, self._judge, self._order)
+        self._inside = Inside(_policy(self_trade), _between(cross_at), self, self._seats, self._boards, self._blotter, self.books)
+        self._crosses = self._inside.policy is SelfTrade.CROSS
         self._transfers = Transfers(vaults)
         self._mark_at = 0
         self._closes: dict[str, deque[float]] = {}
@@ -179,6 +196,7 @@ class Desk:
             TransferRefused: self._transfer_refused,
             Unanswered: self._unanswered,
             OrderReport: self._reported,
+            **dict.fromkeys((FundingRate, FairValue, PoolState, Reading), self._heard),
         }
         if self.books.state is not None:
             self._remember(self.books.state)
@@ -229,7 +247,8 @@ class Desk:
         tradeable = [i for i in indexes if self._tables[i].instrument.quote == to.asset]
         reason = "" if tradeable else f"none of {', '.join(m.symbol for m in engine.watches)} is quoted in {to.asset}"
         vault = EngineVault(to, engine.name, backing, reason)
-        view = SeatView(to, self._boards, self.allowance, self._tables[indexes[0]], self._ground, self._blotter.left, self.most_leverage_bp)
+        ground, left = self._ground, self._blotter.left
+        view = SeatView(to, self._boards, self.allowance, self._tables[indexes[0]], ground, left, self.most_leverage_bp, self._news)
         seat = Seat(engine, vault, (*CORE, *gates), view)
         to.losing = view.lost
         at = self.books.time()
@@ -260,6 +279,7 @@ class Desk:
                 self._blotter.add(working_of(one, seat))
                 if seat.flatten_by and one.by == seat.flatten_by:
                     self._stops.flattening.add(one.order.id)
+        self._bundles.remember(state.flights, seat.sleeve.name)
         if self.recovering:
             seat.wake = NEVER
 
@@ -270,13 +290,14 @@ class Desk:
 
     # -- events in ---------------------------------------------------------------------------------------------------
 
-    def quote(self, index: int, now: int, bid: int, ask: int) -> Sequence[Command]:
+    def quote(self, index: int, now: int, bid: int, ask: int, volume: int = -1) -> Sequence[Command]:
         """A price, by scalars: the hot path. `replay` calls this, and so does `step` for a `Quote`."""
         book = self._tables[index]
         book.before = book.at or now
         book.at = now
         book.bid = bid
         book.ask = ask
+        book.volume = volume
         if now > self.books.now:
             self.books.now = now
         if now >= self._mark_at:
@@ -284,6 +305,8 @@ class Desk:
         commands: list[Command] | None = None
         if self._bands:
             commands = self._look(book, now) or None
+        if self._bundles.waiting:
+            commands = [*(commands or ()), *self._bundles.look(now)]
         for seat in self._watchers[index]:
             if now < seat.wake:
                 continue
@@ -293,25 +316,61 @@ class Desk:
             view.now = now
             view.book = book
             try:
-                wishes = seat.decide(seat.memory, view)
-                if wishes is None:
-                    continue
-                if isinstance(wishes, (Place, Cancel)):
-                    raise TypeError(f"decide returned {wishes!r}: return a list of wishes, or None")
-                wishes = tuple(wishes)
+                wishes: object = seat.decide(seat.memory, view)
             except Exception as error:
-                self._fault(seat, error, now)
-                wishes = ()
-            for wish in wishes:
-                command = self._wish(seat, wish, now)
-                if seat.fault is not None:
-                    break
-                if command is not None:
-                    if commands is None:
-                        commands = []
-                    commands.append(command)
+                wishes = _Raised(error)
+            if wishes is not None:
+                commands = self._wished(seat, wishes, now, commands)
+        return NOTHING if commands is None else commands
+
+    def _wished(self, seat: Seat, wishes: object, now: int, commands: list[Command] | None) -> list[Command] | None:
+        """What an engine wishes for, behind the commands that there are already."""
+        try:
+            if isinstance(wishes, _Raised):
+                raise wishes.error
+            if isinstance(wishes, (Place, Cancel, Bundle)):
+                raise TypeError(f"decide returned {wishes!r}: return a list of wishes, or None")
+            wanted = tuple(wishes)  # type: ignore[var-annotated,arg-type]
+        except Exception as error:
+            self._fault(seat, error, now)
+            wanted = ()
+        seat.wanted = now, wanted
+        for wish in wanted:
+            more = self._wish(seat, wish, now)
             if seat.fault is not None:
-                commands = [*(commands or ()), *self._stops.cancel_opening(seat)]
+                break
+            if more:
+                commands = self._inside.cross(commands, more, now) if commands and self._crosses else [*(commands or ()), *more]
+        if seat.fault is not None:
+            commands = [*(commands or ()), *self._stops.cancel_opening(seat)]
+        return commands
+
+    def _heard(self, news: News) -> Sequence[Command]:
+        """News: it is shown from here on, and engines that it concerns are asked. What is older than the known is passed over."""
+        key = type(news), news.topic
+        known = self._news.get(key)
+        if known is not None and (news.at < known.at or news == known):
+            return NOTHING
+        self._news[key] = news
+        if isinstance(news, PoolState):
+            return NOTHING
+        now = self.books.now
+        commands: list[Command] | None = None
+        for seat in self._seats.values():
+            view = seat.view
+            if seat.wake == NEVER or seat.vault.idle_reason or not _concerns(news, seat.engine.watches):
+                continue
+            book = self._boards[news.topic] if isinstance(news, FundingRate) else view.book
+            view.book = book if book.bid else view.book
+            if not view.book.bid:
+                continue
+            view.now = now
+            try:
+                wishes: object = seat.decide(seat.memory, view)
+            except Exception as error:
+                wishes = _Raised(error)
+            if wishes is not None:
+                commands = self._wished(seat, wishes, now, commands)
         return NOTHING if commands is None else commands
 
     def _look(self, book: Book, now: int) -> list[Command]:
@@ -333,7 +392,7 @@ class Desk:
         if type(event) is Quote:
             index = self.index(event.instrument)
             self.books.now = max(self.books.now, event.at)
-            return self.quote(index, event.at, event.bid, event.ask)
+            return self.quote(index, event.at, event.bid, event.ask, event.volume)
         handle = self._steps.get(type(event))
         if handle is None:
             raise TypeError(f"{event!r} is not an event that a desk knows")
@@ -383,29 +442,46 @@ class Desk:
 
     # -- wishes ------------------------------------------------------------------------------------------------------
 
-    def _wish(self, seat: Seat, wish: object, now: int) -> Command | None:
-        if isinstance(wish, Place):
+    def _wish(self, seat: Seat, wish: object, now: int) -> list[Command]:
+        if isinstance(wish, (Place, Bundle)):
             return self._place(seat, wish, now)
         if isinstance(wish, Cancel):
             order = seat.open_orders.get(wish.order_id)
-            return None if order is None else CancelOrder(order)
-        self._fault(seat, TypeError(f"{wish!r} is neither a Place nor a Cancel"), now)
-        return None
+            return [] if order is None else [CancelOrder(order)]
+        self._fault(seat, TypeError(f"{wish!r} is neither a Place, a Bundle nor a Cancel"), now)
+        return []
 
-    def _place(self, seat: Seat, place: Place, now: int) -> Command | None:
+    def _place(self, seat: Seat, wish: Place | Bundle, now: int) -> list[Command]:
+        legs = wish.legs if isinstance(wish, Bundle) else (wish,)
         try:
-            self.index(place.instrument)
+            for leg in legs:
+                self.index(leg.instrument)
         except (InvalidMarket, VaultError) as error:
             self._fault(seat, error, now)
-            return None
-        refusal = self._judge(seat, place)
-        if refusal is not None:
-            self._refused(seat, refusal, now)
-            return None
-        if opens(place, seat.view) if place.instrument.contract is not None else place.side is Side.BUY:
-            seat.sleeve.vault.land(seat.sleeve, at=now)
+            return []
+        done = self._begin(seat, wish, now, seat.engine.name)
+        if isinstance(done, Refusal):
+            self._refused(seat, done, now)
+            return []
         self._flush(seat, now)
-        return self._order(seat, place, now, seat.engine.name)
+        return done
+
+    def _begin(self, seat: Seat, wish: Place | Bundle, now: int, by: str) -> list[Command] | Refusal:
+        """Send what the gates let pass. Coins that were set aside for the sleeve's next buy arrive with it."""
+        if isinstance(wish, Bundle):
+            begun = self._bundles.begin(seat, wish, now, by)
+            if not isinstance(begun, Refusal):
+                self._land(seat, now)
+            return begun
+        refusal = self._judge(seat, wish)
+        if refusal is not None:
+            return refusal
+        if opens(wish, seat.view) if wish.instrument.contract is not None else wish.side is Side.BUY:
+            self._land(seat, now)
+        return [self._order(seat, wish, now, by)]
+
+    def _land(self, seat: Seat, now: int) -> None:
+        seat.sleeve.vault.land(seat.sleeve, at=now)
 
     def _judge(self, seat: Seat, place: Place) -> Refusal | None:
         view, vault = seat.view, seat.vault
@@ -424,9 +500,9 @@ class Desk:
                     return refusal
                 name = getattr(gate, "__name__", type(gate).__name__)
                 return refuse(name, "gate_error", place, view, vault, error=f"it answered {refusal!r}")
-        return None
+        return self._inside.refuses(seat, place)
 
-    def _order(self, seat: Seat, place: Place, now: int, by: str) -> SubmitOrder:
+    def _order(self, seat: Seat, place: Place, now: int, by: str, bundle: str = "", leg: int = 0) -> SubmitOrder:
         """Hold the money, journal the order, and only then hand it out."""
         sleeve = seat.sleeve.name
         seat.view.now = now
@@ -438,12 +514,16 @@ class Desk:
         order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst, netted)
         closes = not opens(place, seat.view)
         holds = [booking.hold(sleeve, order.id, asset, units, at=now, by=by)] if units else []
-        self.books.post(Placed(now, order, by, closes), *holds)
-        self._blotter.add(Working(order, seat, asset, closes))
+        placed = Placed(now, order, by, closes, bundle, leg)
+        self.books.post(placed, *holds)
+        working = Working(order, seat, asset, closes)
+        working.leg = bool(bundle)
+        self._blotter.add(working)
+        self._bundles.placed(placed)
         return SubmitOrder(order)
 
     def _refused(self, seat: Seat, refusal: Refusal, now: int) -> None:
-        last = seat.refusal
+        last, seat.refused = seat.refusal, refusal
         if last is not None and last.gate == refusal.gate and last.reason == refusal.reason:
             seat.repeats += 1
             seat.refusal = refusal
@@ -488,10 +568,13 @@ class Desk:
             self.books.set_aside(fill, "unattributed", Alert(fill.at, Level.CRITICAL, fill.order_id, "fill_unattributed", text))
             return NOTHING
         self.index(fill.instrument)
-        owned = working.seat.sleeve.position_units(fill.instrument)
+        sleeve = working.seat.sleeve
+        owned = sleeve.position_units(fill.instrument)
+        spot_sale = fill.side is Side.SELL and fill.instrument.contract is None
+        closed = owned * fill.side.sign < 0 or (spot_sale and not owned and bool(sleeve.kept(fill.instrument.base)))
         overdrawn = self._book(working, fill, owned)
-        closed = owned * fill.side.sign < 0
-        return self._after_fill(working.seat, fill, closed, overdrawn)
+        commands = self._after_fill(working.seat, fill, closed, overdrawn)
+        return [*commands, *self._bundles.after(fill.order_id, fill.at)] if self._bundles.flights else commands
 
     def _book(self, working: Working, fill: Fill, owned: int) -> bool:
         """Book a fill, with what it does to the sleeve's status, all of it or nothing. Returns whether it overdrew."""
@@ -500,10 +583,10 @@ class Desk:
         if fill.qty < working.left:
             held = self._used(working, fill, held)
         by = fill.venue or "venue"
-        cost = sleeve.open_cost_units(market)
         if market.contract is None:
-            entry = booking.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, by=by)
+            entry = self._coins(sleeve, fill, held, owned, by)
         else:
+            cost = sleeve.open_cost_units(market)
             margin, free = sleeve.margin_units(market), sleeve.free_units(market.quote)
             entry = contracts.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, margin=margin, free=free, by=by)
         records: list[Record] = [fill, *self.books.release(fill.key, at=fill.at, by=by), entry]
@@ -524,7 +607,28 @@ class Desk:
             self._netting.moved(market, fill.at, sleeve.name, fill.side.sign * fill.qty)
         if filled >= place.qty:
             self._blotter.move(working, OrderStatus.FILLED)
+        if self._bundles.flights:
+            self._bundles.filled(fill, done=working.status.done)
         return missing is not None
+
+    @staticmethod
+    def _coins(sleeve: Sleeve, fill: Fill, held: int, owned: int, by: str) -> Entry:
+        """A trade of coins as an entry: plain, or of coins that stand under other markets, or one coin for another."""
+        market = fill.instrument
+        if market.quote != sleeve.asset:
+            goes, comes = (market.quote, market.base) if fill.side is Side.BUY else (market.base, market.quote)
+            home, into = sleeve.home(goes), sleeve.home(comes)
+            assert home is not None, "the gates let no trade pass whose coins have no market"
+            assert into is not None, "the gates let no trade pass whose coins have no market"
+            kept = [swaps.Kept(m.symbol, qty, sleeve.open_cost_units(m)) for m, qty in sleeve.kept(goes)]
+            where = swaps.Kept(into.symbol, sleeve.position_units(into), sleeve.open_cost_units(into))
+            return swaps.cross(sleeve.name, fill, sleeve.asset, held=held, out=kept or [swaps.Kept(home.symbol, 0, 0)], into=where, by=by)
+        cost = sleeve.open_cost_units(market)
+        if fill.side is Side.SELL and owned < fill.qty + (fill.fee.units if fill.fee.asset == market.base else 0):
+            others = [swaps.Kept(m.symbol, q, sleeve.open_cost_units(m)) for m, q in sleeve.kept(market.base) if m.symbol != market.symbol]
+            if any(one.qty > 0 for one in others):
+                return swaps.sale(sleeve.name, fill, held=held, own=swaps.Kept(market.symbol, owned, cost), others=others, by=by)
+        return booking.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, by=by)
 
     @staticmethod
     def _used(working: Working, fill: Fill, held: int) -> int:
@@ -609,10 +713,12 @@ class Desk:
         else:
             self.books.record(update)
         self._blotter.move(working, status)
+        self._bundles.off(order_id)
         seat = working.seat
         if seat.sleeve.is_flat() and not seat.open_orders:
             seat.sleeve.vault.sweep(seat.sleeve, ref=order_id, at=at)
-        return self._stops.flatten(seat, at) if seat.flatten_by else NOTHING
+        commands = self._bundles.after(order_id, at) if self._bundles.flights else []
+        return [*commands, *self._stops.flatten(seat, at)] if seat.flatten_by else commands
 
     def _transferred(self, fact: Transferred) -> Sequence[Command]:
         if self._netting.known(fact):
@@ -673,6 +779,7 @@ class Desk:
         for market in self.books.instruments.values():
             if market.contract is not None and market.quote == sleeve.asset:
                 commands += self._netting.settle_if_closed(sleeve, market)
+        commands += self._bundles.take_back(seat, at, "the desk was restarted")
         if seat.flatten_by:
             others = [order for order in seat.open_orders.values() if order.id not in self._stops.flattening]
             return [*commands, *map(CancelOrder, others)] if seat.open_orders else [*commands, *self._stops.flatten(seat, at)]
@@ -792,28 +899,27 @@ class Desk:
         seat = self._seats.get(name)
         return () if seat is None else seat.open_orders.values()
 
-    def order(self, sleeve: Sleeve, place: Place, *, by: str, at: int | None = None) -> Sequence[Command] | Refusal:
-        """Place an order for a sleeve by hand, through the same gates as its engine's: what to carry out, or the refusal.
+    def order(self, sleeve: Sleeve, place: Place | Bundle, *, by: str, at: int | None = None) -> Sequence[Command] | Refusal:
+        """Place an order, or a bundle of them, for a sleeve by hand, through the same gates as its engine's: what to carry
+        out, or the refusal.
 
         Raises `VaultError` when the sleeve has no engine here, `WrongStatus` while it is killed.
         """
         seat = self._stops.seat(sleeve)
-        if not isinstance(place, Place):
-            raise VaultError(f"an order by hand is a Place, not {place!r}")
+        if not isinstance(place, (Place, Bundle)):
+            raise VaultError(f"an order by hand is a Place or a Bundle, not {place!r}")
         if not isinstance(by, str) or not by.strip():
             raise VaultError(f"an order by hand is by somebody, not by {by!r}")
         if sleeve.own_status is Status.HALTED:
             raise WrongStatus(f"sleeve {sleeve.name} is halted: revive it")
         now = self.books.time(at)
-        self.index(place.instrument)
+        for leg in place.legs if isinstance(place, Bundle) else (place,):
+            self.index(leg.instrument)
         seat.view.now = now
-        refusal = self._judge(seat, place)
-        if refusal is not None:
-            self.books.record(refusal)
-            return refusal
-        if opens(place, seat.view):
-            sleeve.vault.land(sleeve, at=now)
-        return [self._order(seat, place, now, by)]
+        done = self._begin(seat, place, now, by)
+        if isinstance(done, Refusal):
+            self.books.record(done)
+        return done
 
     def close(self, sleeve: Sleeve, instrument: Instrument, *, by: str, at: int | None = None) -> Sequence[Command] | Refusal:
         """Close a sleeve's whole position in an instrument at market: its exact size, reduce-only, open exits aside.
@@ -957,6 +1063,16 @@ class Desk:
         """All orders that the venue has, or may have."""
         return [order for seat in self._seats.values() for order in seat.open_orders.values()]
 
+    def telemetry(self, sleeve: Sleeve | str) -> Telemetry:
+        """What a sleeve's engine last saw, what it last wished for, and what was refused and why. Raises `VaultError` for no seat."""
+        seat = self._seats.get(sleeve if isinstance(sleeve, str) else sleeve.name)
+        if seat is None:
+            raise VaultError(f"no engine sits at {sleeve!r} of this desk")
+        told = getattr(seat.engine, "saw", None)
+        saw = {str(name): str(value) for name, value in told(seat.memory).items()} if callable(told) else {}
+        at, wishes = seat.wanted
+        return Telemetry(self.books.now, seat.sleeve.name, seat.engine.name, saw, at, tuple(map(_wish_text, wishes)), seat.refused)
+
     def inventory(self) -> Inventory:
         """Who has what: idle against deployed by asset, engine and sleeve, at the latest prices."""
         engines = {name: seat.engine.name for name, seat in self._seats.items()}
@@ -1000,6 +1116,44 @@ class Desk:
             if name in vault.sleeves:
                 return explain(self.books.journal, name, vault.asset, since, until)
         raise VaultError(f"no sleeve {name!r} at this desk")
+
+
+class _Raised:
+    """What an engine raised in place of its wishes."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def _policy(self_trade: SelfTrade | str) -> SelfTrade:
+    try:
+        return SelfTrade(self_trade)
+    except ValueError:
+        raise VaultError(f"self_trade {self_trade!r} is none of {', '.join(SelfTrade)}") from None
+
+
+def _between(cross_at: Fraction) -> int:
+    part = ppm(cross_at, "cross_at")
+    if part > PPM:
+        raise VaultError(f"cross_at {cross_at} must lie between the bid, 0%, and the ask, 100%")
+    return part
+
+
+def _wish_text(wish: object) -> str:
+    if isinstance(wish, Place):
+        return describe(wish) + (f": {wish.why}" if wish.why else "")
+    if isinstance(wish, Bundle):
+        return " then ".join(map(describe, wish.legs)) + (f": {wish.why}" if wish.why else "")
+    return str(wish)
+
+
+def _concerns(news: News, watches: Iterable[Instrument]) -> bool:
+    """Whether news is about what an engine watches: its instruments, or their coins; an outside reading is about all."""
+    if isinstance(news, Reading):
+        return True
+    if isinstance(news, FairValue):
+        return any(market.base == news.base and market.contract is None for market in watches)
+    return any(market.symbol == news.topic for market in watches)
 
 
 def _tolerances(given: Mapping[Asset, AmountLike]) -> dict[str, int]:

@@ -147,15 +147,29 @@ class Ground:
 
     # -- one sleeve ----------------------------------------------------------------------------------------------------
 
-    def own(self, sleeve: Sleeve, place: Place | None = None, *, orders: bool = True, stale: bool = False) -> MarginAccount | None:
+    def own(
+        self,
+        sleeve: Sleeve,
+        place: Place | None = None,
+        *,
+        orders: bool = True,
+        stale: bool = False,
+        also: Iterable[Place] = (),
+        spend: int = 0,
+    ) -> MarginAccount | None:
         """A sleeve as if it were alone, with a further order open; None while a contract or collateral has no price.
+
+        `also` are more orders that are taken for open, `spend` units of its asset that are taken for spent.
 
         With `stale` an old price is taken for the present one: to close what may be in danger, never to open anything.
         """
         coins, contracts = self._slices(sleeve)
         wishes = self._open(sleeve) if orders else {}
-        if place is not None and place.instrument.contract is not None:
-            _wish(wishes, place, place.qty)
+        for one in (*also, *(() if place is None else (place,))):
+            if one.instrument.contract is not None:
+                _wish(wishes, one, one.qty)
+        if spend:
+            coins[sleeve.asset] -= spend
         return self._account(sleeve.asset, coins, contracts, wishes, stale)
 
     def _slices(self, sleeve: Sleeve) -> tuple[dict[Asset, int], dict[str, tuple[int, int]]]:
@@ -237,7 +251,9 @@ class Ground:
 
     # -- the account that sleeves share --------------------------------------------------------------------------------
 
-    def joint(self, vault: CoreVault, place: Place | None = None, *, stale: bool = False) -> MarginAccount | None:
+    def joint(
+        self, vault: CoreVault, place: Place | None = None, *, stale: bool = False, also: Iterable[Place] = (), spend: int = 0
+    ) -> MarginAccount | None:
         """All that the venue sees of a vault's wallet: all its coins, and the sum of all slices and open orders."""
         contracts: dict[str, tuple[int, int]] = {}
         wishes: dict[str, tuple[int, int]] = {}
@@ -248,9 +264,12 @@ class Ground:
             for symbol, (bids, asks) in self._open(sleeve).items():
                 had = wishes.get(symbol, (0, 0))
                 wishes[symbol] = (had[0] + bids, had[1] + asks)
-        if place is not None and place.instrument.contract is not None:
-            _wish(wishes, place, place.qty)
+        for one in (*also, *(() if place is None else (place,))):
+            if one.instrument.contract is not None:
+                _wish(wishes, one, one.qty)
         coins = vault.books.coins(vault.wallet, leaving=False)
+        if spend:
+            coins[vault.asset] = coins.get(vault.asset, 0) - spend
         return self._account(vault.asset, coins, contracts, wishes, stale)
 
     # -- for people ----------------------------------------------------------------------------------------------------

@@ -37,7 +37,21 @@ from .protocols import Gate, View
 from .records import Refusal
 from .vault import EngineVault
 
-__all__ = ["CORE", "Cooldown", "DailyLoss", "Drawdown", "OrderCap", "PriceAge", "funds", "margin", "opens", "quote", "size", "status"]
+__all__ = [
+    "CORE",
+    "Cooldown",
+    "DailyLoss",
+    "Drawdown",
+    "OrderCap",
+    "PriceAge",
+    "funds",
+    "margin",
+    "opens",
+    "quote",
+    "size",
+    "status",
+    "worth",
+]
 
 
 def opens(place: Place, view: View) -> bool:
@@ -92,19 +106,21 @@ def status(place: Place, view: View, vault: EngineVault) -> Refusal | None:
         return refuse("status", "mismatch", place, view, vault)
     tradeable = core.tradeable_units()
     if tradeable < core.allocated_units() + core.earmarked_units():
-        needed = view.hold(place)
-        risked = core.at_risk_units()
+        needed = view.needs(place)
+        risked = core.at_risk_units() + max(0, view.reserved)
         if needed is None or risked + needed > tradeable:
             return refuse("status", "tradeable", place, view, vault, tradeable=core.tradeable, at_risk=_money(risked, vault))
     return None
 
 
 def quote(place: Place, view: View, vault: EngineVault) -> Refusal | None:
-    """A vault trades only instruments that are quoted in its asset."""
-    asset = vault.sleeve.asset
-    if place.instrument.quote is asset or place.instrument.quote == asset:
+    """A vault trades what is quoted in its asset; one coin for another only where both have a market and a price in it."""
+    asset, market = vault.sleeve.asset, place.instrument
+    if market.quote is asset or market.quote == asset:
         return None
-    return refuse("quote", "quote_asset", place, view, vault, quoted_in=place.instrument.quote, traded_in=asset)
+    if market.contract is None and market.base != asset and view.home(market.base) is not None and view.home(market.quote) is not None:
+        return None
+    return refuse("quote", "quote_asset", place, view, vault, quoted_in=market.quote, traded_in=asset)
 
 
 @frozen
@@ -153,6 +169,16 @@ def _notional(place: Place, view: View) -> int | None:
     return place.instrument.cost(price, place.qty, Rounding.FLOOR)
 
 
+def worth(place: Place, view: View, vault: EngineVault) -> int | None:
+    """What an order is worth in units of the vault's asset; None while a price is missing."""
+    notional, quote = _notional(place, view), place.instrument.quote
+    if notional is None or quote == vault.sleeve.asset:
+        return notional
+    market = view.home(quote)
+    book = None if market is None else view.book_of(market)
+    return None if market is None or book is None else market.cost(book.ask, notional, Rounding.CEIL)
+
+
 def funds(place: Place, view: View, vault: EngineVault) -> Refusal | None:
     """A buy fits into the sleeve's free money with its allowances; a sale into its position and its free coins.
 
@@ -170,12 +196,12 @@ def funds(place: Place, view: View, vault: EngineVault) -> Refusal | None:
         needed = view.hold(place)
         if needed is None:
             return refuse("funds", "no_price", place, view, vault)
-        free = view.free()
+        free, scale = view.spendable(place.instrument), place.instrument.quote.scale
         if needed <= free:
             return None
-        return refuse("funds", "funds", place, view, vault, needed=_money(needed, vault), free=_money(free, vault))
+        return refuse("funds", "funds", place, view, vault, needed=decimal_text(needed, scale), free=decimal_text(free, scale))
     market = place.instrument
-    owned = min(view.position(market), vault.sleeve.free_units(market.base))
+    owned = view.sellable(market)
     if place.qty <= owned:
         return None
     return refuse("funds", "position", place, view, vault, qty=market.qty_text(place.qty), owned=market.qty_text(max(0, owned)))
@@ -191,10 +217,10 @@ def margin(place: Place, view: View, vault: EngineVault) -> Refusal | None:
     own, joint = view.exposure(place), view.joint_exposure(place)
     if own is None or joint is None:
         return refuse("margin", "stale_price", place, view, vault)
-    worth, most = equity(own), view.most_leverage_bp
+    has, most = equity(own), view.most_leverage_bp
     owed = sum(notional(one, one.worst, quote_scale=own.quote_scale) for one in own.contracts)
-    if worth <= 0 or owed * BP > most * worth:
-        leverage = "none" if worth <= 0 else decimal_text(divide(owed * BP, worth, Rounding.CEIL), 4)
+    if has <= 0 or owed * BP > most * has:
+        leverage = "none" if has <= 0 else decimal_text(divide(owed * BP, has, Rounding.CEIL), 4)
         return refuse("margin", "leverage", place, view, vault, leverage=leverage, most=decimal_text(most, 4))
     alone, together = standing(own, Check.INITIAL), standing(joint, Check.INITIAL)
     if alone.short:
@@ -217,12 +243,12 @@ class OrderCap:
     def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
         if not opens(place, view):
             return None
-        notional = _notional(place, view)
+        notional = worth(place, view, vault)
         most = vault.sleeve.asset(self.most).units
         if notional is not None and notional <= most:
             return None
-        worth = "unknown" if notional is None else _money(notional, vault)
-        return refuse("order_cap", "order_cap", place, view, vault, notional=worth, most=self.most)
+        shown = "unknown" if notional is None else _money(notional, vault)
+        return refuse("order_cap", "order_cap", place, view, vault, notional=shown, most=self.most)
 
 
 def _part(gate: Any, _: Any, value: Any) -> None:

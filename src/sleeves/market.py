@@ -323,7 +323,7 @@ class Instrument:
 class Book:
     """The latest top of book of one instrument: one object for its whole life, changed in place. Zero: not seen yet."""
 
-    __slots__ = ("ask", "at", "before", "bid", "index", "instrument")
+    __slots__ = ("ask", "at", "before", "bid", "index", "instrument", "volume")
 
     def __init__(self, instrument: Instrument, index: int) -> None:
         self.instrument = instrument
@@ -333,6 +333,8 @@ class Book:
         """When the price before this one was seen."""
         self.bid = 0
         self.ask = 0
+        self.volume = -1
+        """Base units that were traded from the price before this one to this one; -1: not known."""
 
     @property
     def seen(self) -> bool:
@@ -354,18 +356,25 @@ class Book:
 
 @frozen(order=False)
 class Quote:
-    """Top of book at an instant. Refuses a price that is not positive, and a bid above its ask."""
+    """Top of book at an instant. Refuses a price that is not positive, and a bid above its ask.
+
+    `volume` are the base units that were traded since the quote before; -1: not known. A quote that stands for several
+    that were skipped says what was traded in all of them.
+    """
 
     instrument: Instrument
     at: int
     bid: int
     ask: int
+    volume: int = -1
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.instrument, Instrument) or type(self.at) is not int:
             raise InvalidMarket(f"a quote is of an Instrument at whole nanoseconds, not of {self.instrument!r} at {self.at!r}")
         if type(self.bid) is not int or type(self.ask) is not int or not 0 < self.bid <= self.ask:
             raise InvalidMarket(f"quote of {self.instrument} with bid {self.bid} and ask {self.ask}: need 0 < bid <= ask")
+        if type(self.volume) is not int or self.volume < -1:
+            raise InvalidMarket(f"quote of {self.instrument} with volume {self.volume!r}: need whole base units, or -1 for not known")
 
 
 @frozen(order=False)
@@ -459,6 +468,10 @@ class FundingRate:
         numerator, denominator = exact.as_integer_ratio()
         rate = divide(numerator * 10**instrument.price_scale * PPB, denominator * units, Rounding.HALF_EVEN)
         return cls(instrument, at, rate, units, _interval(instrument, every), Basis(basis))
+
+    @property
+    def topic(self) -> str:
+        return self.instrument.symbol
 
     def entitlement(self, qty: int) -> tuple[int, int]:
         """What a holder of `qty` contracts (below zero: short) receives, as an exact fraction of quote units."""

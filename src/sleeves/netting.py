@@ -21,7 +21,7 @@ from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Tr
 from .funding import split
 from .ledger import Entry, Role
 from .margin import Check, health_bp, standing
-from .market import Book, Instrument
+from .market import MINUTE, Book, Instrument
 from .money import Amount, decimal_text
 from .orders import Command, Fill, SettlePnl
 from .records import Alert, Level, Record
@@ -90,6 +90,8 @@ class Netting:
         self._health_at = health_at
         self._levels: dict[str, int] = {}
         """By vault: how many of those levels its account's health is below."""
+        self._told: dict[tuple[str, int], int] = {}
+        """By vault and level: when that was last told. Each level has a rest of its own, so that none mutes another."""
         self._measured: dict[int, int] = {}
         """By index: the state of the books at which its band was worked out."""
         self._moves: dict[str, deque[tuple[int, str, int]]] = {}
@@ -179,14 +181,15 @@ class Netting:
             self._levels.clear()
 
     def _tell_health(self, market: Instrument, now: int) -> None:
-        """Say once when an account's health falls below a level, and again when it falls below the next."""
+        """Say when an account's health falls below a level: at most once a minute for each level."""
         for vault in self._vaults:
             joint = self._ground.joint(vault, stale=True) if vault.asset == market.quote else None
             if joint is None or not joint.contracts:
                 continue
             now_at = health_bp(joint)
             level = sum(now_at < one * 100 for one in self._health_at)
-            if level > self._levels.get(vault.owner, 0):
+            if level > self._levels.get(vault.owner, 0) and now - self._told.get((vault.owner, level), -MINUTE) >= MINUTE:
+                self._told[vault.owner, level] = now
                 price = self._ground.liquidation(joint, market) if any(c.symbol == market.symbol for c in joint.contracts) else None
                 text = f"health {decimal_text(now_at, 2)} is below {self._health_at[level - 1]}"
                 text += "" if price is None else f"; {market} at {market.price_text(price)} liquidates the account"

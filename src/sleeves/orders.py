@@ -9,7 +9,7 @@ This module knows nothing of accounts: an order says what to do, the ledger says
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from attrs import field, frozen
@@ -18,10 +18,12 @@ from .errors import InvalidMarket
 from .facts import AccountFact, TransferRefused
 from .market import Instrument, Quote
 from .money import Amount
+from .news import News
 
 __all__ = [
     "ORDER_TRANSITIONS",
     "Accepted",
+    "Bundle",
     "Cancel",
     "CancelOrder",
     "Canceled",
@@ -136,7 +138,37 @@ class Cancel:
             raise InvalidMarket(f"an order id is text, not {self.order_id!r}")
 
 
-Intent = Place | Cancel
+def _legs(given: Iterable[Place]) -> tuple[Place, ...]:
+    return tuple(given) if isinstance(given, Iterable) else (given,)
+
+
+@frozen(order=False)
+class Bundle:
+    """A wish for orders that belong together: a hedge, an arbitrage. It passes the gates whole or not at all.
+
+    Legs are sent one after the other, the less liquid first, each for as much as what was filled of the leg before calls
+    for: `legs[n].qty` are in proportion. A leg that is not filled whole is sent again for the rest, at most `tries` times
+    in all; then what stands alone of the legs before it is rolled back to the unit, in the opposite direction and at
+    market, unless `rollback` is False: then it is left as it is, with an alert. Gates judge each leg as if those before
+    it were filled. A leg is at market, or a limit that is immediate or cancel: none rests.
+    """
+
+    legs: tuple[Place, ...] = field(converter=_legs)
+    tries: int = 2
+    rollback: bool = True
+    why: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.legs) < 2 or not all(isinstance(leg, Place) for leg in self.legs):
+            raise InvalidMarket(f"a bundle is of at least two Places, not of {self.legs!r}")
+        if type(self.tries) is not int or self.tries < 1 or type(self.rollback) is not bool or not isinstance(self.why, str):
+            raise InvalidMarket(f"a bundle needs tries above zero, rollback True or False, and why in text: {self!r}")
+        for leg in self.legs:
+            if leg.stop is not None or leg.post_only or (leg.limit is not None and leg.tif is not TimeInForce.IOC):
+                raise InvalidMarket(f"a leg of a bundle is at market, or a limit that is immediate or cancel, not {leg!r}")
+
+
+Intent = Place | Cancel | Bundle
 
 
 # -- orders and commands ---------------------------------------------------------------------------------------------
@@ -349,7 +381,7 @@ def _check_words(event: object, at: object, *words: object) -> None:
     raise InvalidMarket(f"{type(event).__name__} at {at!r} with {words!r}: need whole nanoseconds and text")
 
 
-Event = Quote | Accepted | Fill | Canceled | Rejected | Unanswered | OrderReport | AccountFact | TransferRefused
+Event = Quote | News | Accepted | Fill | Canceled | Rejected | Unanswered | OrderReport | AccountFact | TransferRefused
 
 _FINAL = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED})
 ORDER_TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {

@@ -17,8 +17,9 @@ from typing import Protocol, TypeVar
 from .facts import CashFlow
 from .journal import Journal
 from .margin import MarginAccount
-from .market import Book, Instrument
-from .money import Amount
+from .market import Book, FundingRate, Instrument
+from .money import Amount, Asset
+from .news import FairValue, PoolState, Reading
 from .orders import Event, Intent, Order, OrderReport, Place, Position, Transfer
 from .records import Fact, Refusal
 from .vault import EngineVault
@@ -26,6 +27,7 @@ from .vault import EngineVault
 __all__ = ["Broker", "Custody", "Engine", "Feed", "Gate", "Journal", "Venue", "View"]
 
 M = TypeVar("M")
+N = TypeVar("N", FundingRate, FairValue, PoolState, Reading)
 
 
 class View(Protocol):
@@ -48,6 +50,39 @@ class View(Protocol):
 
     def position(self, instrument: Instrument) -> int:
         """Base units that this sleeve owns through this instrument; below zero for contracts sold short."""
+
+    def sellable(self, instrument: Instrument) -> int:
+        """Base units that an order can sell here now: free coins of that kind, through whichever market they were bought.
+
+        Nothing of contracts, which `closable` tells.
+        """
+
+    def spendable(self, instrument: Instrument) -> int:
+        """What a buy here can spend, in quote units: `free`, or free coins of that kind where it is quoted in another coin."""
+
+    def home(self, coin: Asset) -> Instrument | None:
+        """The spot market of a coin, quoted in the vault's asset and with a price, through which it is valued; None for none."""
+
+    def news(self, kind: type[N], topic: str) -> N | None:
+        """The latest news of a kind about a topic: `view.news(FundingRate, "SOL-PERP")`; None while there is none.
+
+        It may be old: `.at` says how old.
+        """
+
+    @property
+    def bundles(self) -> int:
+        """How many of this sleeve's bundles are under way."""
+
+    @property
+    def reserved(self) -> int:
+        """For gates: what the legs before this one of a bundle would set aside, net of what they bring."""
+
+    @property
+    def legs(self) -> Sequence[Place]:
+        """For gates: the bundle that is judged, whole; nothing when a lone order is.
+
+        All else that the view shows is then as if the legs before the one that is judged were filled.
+        """
 
     def open_cost(self, instrument: Instrument) -> int:
         """What that position cost, in quote units, fees apart."""
@@ -102,14 +137,19 @@ class View(Protocol):
         """
 
     def hold(self, place: Place) -> int | None:
-        """What this order would set aside; None while its instrument has no price."""
+        """What this order would set aside, of the coin that it pays with; None while its instrument has no price."""
+
+    def needs(self, place: Place) -> int | None:
+        """What this order would set aside of the vault's asset: nothing where it pays with other coins."""
 
 
 class Engine(Protocol[M]):
     """A strategy. It decides and never does: no I/O, no clock, no randomness of its own.
 
     `name` labels its decisions, `watches` are the instruments whose prices wake it, `every` is the least time between
-    two decisions in nanoseconds (0: each price).
+    two decisions at prices in nanoseconds (0: each price). News about what it watches wakes it too, whatever `every` says:
+    funding rates of those instruments, fair values of their coins, and every outside reading; not the states of pools,
+    which the next price wakes it to.
     """
 
     @property
@@ -125,7 +165,10 @@ class Engine(Protocol[M]):
         """Fresh scratch memory. The desk owns it and hands it back at each decision."""
 
     def decide(self, memory: M, view: View) -> Iterable[Intent] | None:
-        """What to do now; None, nearly always, for nothing. The same memory and view give the same intents."""
+        """What to do now; None, nearly always, for nothing. The same memory and view give the same intents.
+
+        An engine with a `saw(memory) -> Mapping[str, str]` besides tells what its last decision was made on, for people.
+        """
 
 
 class Gate(Protocol):

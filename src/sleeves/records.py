@@ -16,14 +16,19 @@ from attrs import field, frozen
 from .errors import LedgerError, VaultError
 from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Transferred
 from .ledger import Entry
+from .market import Instrument
 from .money import Amount
-from .orders import Fill, Order, OrderStatus, Transfer
+from .orders import Bundle, Fill, Order, OrderStatus, Transfer
 
 __all__ = [
     "Alert",
     "Asked",
+    "BundleStatus",
+    "BundleUpdate",
+    "Bundled",
     "Cause",
     "Changed",
+    "Crossed",
     "Fact",
     "Level",
     "Marked",
@@ -109,6 +114,71 @@ class Placed:
     """Who ordered it: an engine, a human, or the desk."""
     closes: bool = False
     """Whether it took no new risk when it was ordered."""
+    bundle: str = ""
+    """The bundle that it is part of, if any."""
+    leg: int = 0
+    """Which leg of that bundle it is sent for, from 0; one against the leg's own side rolls it back."""
+
+
+class BundleStatus(StrEnum):
+    """How far a bundle has come."""
+
+    RUNNING = "running"
+    """Legs are sent one after the other."""
+    ROLLING_BACK = "rolling back"
+    """A leg failed, or the desk was restarted: what stands alone is being closed."""
+    DONE = "done"
+    """All that was filled of one leg was matched by the others."""
+    NOTHING = "nothing"
+    """Nothing of it was filled, or all was rolled back."""
+    LEFT = "left"
+    """Something stands alone, and was left."""
+
+    @property
+    def over(self) -> bool:
+        return self is not BundleStatus.RUNNING and self is not BundleStatus.ROLLING_BACK
+
+
+@frozen(order=False)
+class Bundled:
+    """A bundle was accepted: all its legs passed the gates. Journaled before its first leg leaves the house.
+
+    `reserves` is what is set aside for each leg until it is sent, in units of the vault's asset, under the bundle's id.
+    """
+
+    at: int
+    id: str
+    sleeve: str
+    by: str
+    bundle: Bundle
+    reserves: tuple[int, ...]
+
+
+@frozen(order=False)
+class BundleUpdate:
+    """What became of a bundle."""
+
+    at: int
+    id: str
+    status: BundleStatus
+    why: str = ""
+
+
+@frozen(order=False)
+class Crossed:
+    """Two sleeves wanted to trade against each other: it was done inside at one price, and never went to the venue.
+
+    `buy` and `sell` are the ids of their orders; the two fills follow, with no fee. `saved` is what both together would
+    have paid for the spread, in units of the quote asset, their fees apart.
+    """
+
+    at: int
+    instrument: Instrument
+    qty: int
+    price: int
+    buy: str
+    sell: str
+    saved: int = 0
 
 
 @frozen(order=False)
@@ -280,6 +350,9 @@ Record = (
     | Changed
     | Entry
     | Placed
+    | Bundled
+    | BundleUpdate
+    | Crossed
     | OrderUpdate
     | Fact
     | Refusal
@@ -297,11 +370,13 @@ _KEYED = frozenset({Fill, FundingPaid, Settled, Liquidated, Bankrupted, Transfer
 
 
 def key_of(record: Record) -> str | None:
-    """What no other record of a journal may bear: the key of a fact, the id of an order or a transfer; None for the rest."""
+    """What no other record of a journal may bear: the key of a fact, the id of an order, a bundle or a transfer; else None."""
     if type(record) in _KEYED:
         return record.key  # type: ignore[union-attr]
     if isinstance(record, Placed):
         return f"order|{record.order.id}"
+    if isinstance(record, Bundled):
+        return f"bundle|{record.id}"
     if isinstance(record, Asked):
         return f"transfer|{record.transfer.id}"
     return f"residual|{record.id}" if isinstance(record, Residual) else None

@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from attrs import field, frozen
+
 from .booking import Allowance
 from .exposure import Ground
 from .ledger import Role
 from .margin import MarginAccount
 from .market import DAY, Book, Instrument
-from .money import Amount, Asset, Rounding
+from .money import PPM, Amount, Asset, Rounding, divide
+from .news import News
 from .orders import Order, Place, Side
-from .protocols import Engine, Gate
+from .protocols import Engine, Gate, N
 from .records import Refusal
 from .vault import EngineVault, Sleeve
 
-__all__ = ["NEVER", "Seat", "SeatView"]
+__all__ = ["NEVER", "Seat", "SeatView", "Telemetry"]
 
 NEVER = 1 << 62
 """A time that does not come: the wake time of an engine that is not to be asked."""
@@ -30,17 +33,22 @@ class SeatView:
 
     __slots__ = (
         "_allowance",
+        "_assumed",
         "_boards",
         "_day",
         "_day_pnl",
         "_ground",
         "_last_exit",
         "_left",
+        "_news",
         "_orders",
         "_peak",
         "_sleeve",
+        "_spent",
         "_terms",
         "book",
+        "bundles",
+        "legs",
         "most_leverage_bp",
         "now",
     )
@@ -54,8 +62,16 @@ class SeatView:
         ground: Ground,
         left: Callable[[Order], int],
         most_leverage_bp: int,
+        news: Mapping[tuple[type, str], News],
     ) -> None:
         self.now = 0
+        self.bundles = 0
+        self.legs: Sequence[Place] = ()
+        self._news = news
+        self._assumed: list[Place] = []
+        """Legs of the bundle that is judged, which are taken for filled."""
+        self._spent = 0
+        """What those would set aside of the vault's asset, net of what they would bring."""
         self.book = book
         self.most_leverage_bp = most_leverage_bp
         self._ground = ground
@@ -74,8 +90,70 @@ class SeatView:
         book = self._boards.get(instrument.symbol)
         return book if book is not None and book.bid else None
 
+    def news(self, kind: type[N], topic: str) -> N | None:
+        return self._news.get((kind, topic))  # type: ignore[return-value]
+
     def position(self, instrument: Instrument) -> int:
-        return self._sleeve.position_units(instrument)
+        position = self._sleeve.position_units(instrument)
+        for leg in self._assumed:
+            if leg.instrument.symbol == instrument.symbol:
+                position += leg.side.sign * leg.qty
+        return position
+
+    def sellable(self, instrument: Instrument) -> int:
+        return self._coins(instrument.base, instrument) if instrument.contract is None else 0
+
+    def spendable(self, instrument: Instrument) -> int:
+        return self.free() if instrument.quote == self._sleeve.asset else self._coins(instrument.quote, instrument)
+
+    def _coins(self, coin: Asset, market: Instrument) -> int:
+        """Free coins of a kind that trades brought, those of assumed legs as well."""
+        sleeve = self._sleeve
+        free = sleeve.free_units(coin)
+        if not self._assumed and market.base is coin and sleeve.position_units(market) >= free:
+            return free
+        owned = sum(qty for market, qty in sleeve._positions() if market.contract is None and market.base == coin)
+        coins = min(owned, free)
+        for leg in self._assumed:
+            if leg.instrument.contract is None and leg.instrument.base == coin:
+                coins += leg.side.sign * leg.qty
+            elif leg.instrument.contract is None and leg.instrument.quote == coin:
+                coins += self._brings(leg) if leg.side is Side.SELL else -(self.hold(leg) or 0)
+        return max(0, coins)
+
+    def home(self, coin: Asset) -> Instrument | None:
+        market = self._sleeve.home(coin)
+        return market if market is not None and self.book_of(market) is not None else None
+
+    def needs(self, place: Place) -> int | None:
+        return self.hold(place) if place.instrument.quote == self._sleeve.asset and self._pays(place) else 0
+
+    @staticmethod
+    def _pays(place: Place) -> bool:
+        return place.side is Side.BUY or place.instrument.contract is not None
+
+    @property
+    def reserved(self) -> int:
+        return self._spent
+
+    def assume(self, leg: Place) -> None:
+        """Take a leg that was judged for filled, for the judgement of those behind it."""
+        spent = self.needs(leg) or 0
+        if leg.instrument.contract is None and leg.side is Side.SELL and leg.instrument.quote == self._sleeve.asset:
+            spent -= self._brings(leg)
+        self._assumed.append(leg)
+        self._spent += spent
+
+    def forget(self) -> None:
+        """Nothing is assumed any more."""
+        self._assumed, self._spent = [], 0
+
+    def _brings(self, leg: Place) -> int:
+        """What a sale brings at least: at its limit, or at the bid with the allowances of an order at market against it."""
+        market, book = leg.instrument, self.book_of(leg.instrument)
+        price = leg.limit or (0 if book is None else market.shift(book.bid, -self._allowance.slippage_ppm, Rounding.FLOOR))
+        proceeds = market.cost(price, leg.qty, Rounding.FLOOR)
+        return max(0, proceeds - divide(proceeds * self._allowance.fee_ppm, PPM, Rounding.CEIL) - self._allowance.roundings(market))
 
     def open_cost(self, instrument: Instrument) -> int:
         return self._sleeve.open_cost_units(instrument)
@@ -84,13 +162,17 @@ class SeatView:
         market, side = place.instrument, place.side
         if market.contract is None:
             return 0
-        against = -side.sign * self._sleeve.position_units(market)
+        against = -side.sign * self.position(market)
         if against <= 0:
             return 0
         ordered = [o for o in self._orders.values() if o.place.side is side and o.place.instrument.symbol == market.symbol]
         return max(0, against - sum(map(self._left, ordered)))
 
     def free(self) -> int:
+        return self.own_free() - self._spent
+
+    def own_free(self) -> int:
+        """The same with nothing assumed."""
         sleeve = self._sleeve
         free = sleeve.free_units() + sleeve.pending_units()
         return free - self.lost() if sleeve.vault.books.perpetuals else free
@@ -105,10 +187,15 @@ class SeatView:
         return max(0, lost)
 
     def exposure(self, place: Place | None = None) -> MarginAccount | None:
-        return self._ground.own(self._sleeve, place)
+        return self._ground.own(self._sleeve, place, also=self._assumed, spend=self._cash())
 
     def joint_exposure(self, place: Place | None = None) -> MarginAccount | None:
-        return self._ground.joint(self._sleeve.vault, place)
+        return self._ground.joint(self._sleeve.vault, place, also=self._assumed, spend=self._cash())
+
+    def _cash(self) -> int:
+        """What the coins that a bundle buys cost, whichever of its legs comes first."""
+        buys = [leg for leg in self.legs if leg.instrument.contract is None and leg.side is Side.BUY]
+        return sum(self.needs(leg) or 0 for leg in buys)
 
     def capital(self) -> int:
         return self._sleeve.vault.books.ledger.net_flow(self._sleeve.name, self._sleeve.asset)
@@ -197,6 +284,27 @@ class SeatView:
 _SPENT = frozenset({Role.PNL, Role.FEES, Role.FUNDING})
 
 
+@frozen(order=False)
+class Telemetry:
+    """What an engine was last seen to do, as plain values: for people and dashboards, never journaled."""
+
+    at: int
+    sleeve: str
+    engine: str
+    saw: Mapping[str, str] = field(hash=False)
+    """What its last decision was made on, in its own words; nothing of an engine that does not tell."""
+    wanted_at: int
+    """When it last wished for anything; 0 for never."""
+    wanted: tuple[str, ...]
+    refused: Refusal | None
+    """The last refusal of one of its wishes: which gate, why, and the numbers."""
+
+    def __str__(self) -> str:
+        lines = [f"{self.sleeve}: {self.engine}", *(f"  {name}: {value}" for name, value in self.saw.items())]
+        lines += [f"  wanted: {wish}" for wish in self.wanted]
+        return "\n".join([*lines, *([] if self.refused is None else [f"  {self.refused}"])])
+
+
 class Seat:
     """What the desk knows of one engine besides its view."""
 
@@ -213,11 +321,13 @@ class Seat:
         "memory",
         "open_orders",
         "refusal",
+        "refused",
         "repeats",
         "sleeve",
         "vault",
         "view",
         "wake",
+        "wanted",
     )
 
     def __init__(self, engine: Engine[Any], vault: EngineVault, gates: Sequence[Gate], view: SeatView) -> None:
@@ -231,6 +341,8 @@ class Seat:
         self.decide = engine.decide
         self.every = engine.every
         self.wake = 0
+        self.wanted: tuple[int, tuple[object, ...]] = (0, ())
+        """When it last wished for anything, and for what."""
         self.counter = 0
         self.fault: Exception | None = None
         self.flatten_by = ""
@@ -238,4 +350,7 @@ class Seat:
         """When the ring fence tries again, after the venue would not close the contracts."""
         self.flatten_tries: dict[str, int] = {}
         self.refusal: Refusal | None = None
+        """The last one, until a wish passes: equal ones are counted and not written again."""
+        self.refused: Refusal | None = None
+        """The last one, however long ago."""
         self.repeats = 0

@@ -309,6 +309,23 @@ class Sleeve(Stateful):
                     found.append((instrument, -units))
         return found
 
+    def kept(self, coin: Asset) -> list[tuple[Instrument, int]]:
+        """Base units of a coin by the spot market under which they stand: where it was bought."""
+        known = self.vault.books.instruments.values()
+        markets = [market for market in known if market.contract is None and market.base == coin and market.quote == self.asset]
+        return [(market, qty) for market in markets if (qty := self.position_units(market))]
+
+    def home(self, coin: Asset) -> Instrument | None:
+        """The spot market, quoted in its vault's asset, under which a coin stands that a trade for another coin brought.
+
+        One where it has some already, else the first that the books know; None where they know none.
+        """
+        kept = self.kept(coin)
+        if kept:
+            return kept[0][0]
+        known = self.vault.books.instruments.values()
+        return next((market for market in known if market.contract is None and market.base == coin and market.quote == self.asset), None)
+
     def contracts(self) -> dict[Instrument, int]:
         """Base units of its open contracts, by instrument."""
         return {market: units for market, units in self._positions() if market.contract is not None}

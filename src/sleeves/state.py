@@ -21,12 +21,28 @@ from attrs import Factory, define
 from .codec import Decoder, canonical, encode
 from .errors import JournalError, SleevesError
 from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred
+from .flight import Flight
 from .ledger import Account, Entry, EntryKind, Ledger, Role
 from .market import DAY, Instrument
 from .money import Asset
 from .orders import Fill, Order, OrderStatus, Side
 from .policy import ProfitPolicy, Reserve
-from .records import Asked, Changed, Fact, Marked, Opened, OrderUpdate, Placed, Quarantined, Reconciled, Record, Residual
+from .records import (
+    Asked,
+    Bundled,
+    BundleStatus,
+    BundleUpdate,
+    Changed,
+    Fact,
+    Marked,
+    Opened,
+    OrderUpdate,
+    Placed,
+    Quarantined,
+    Reconciled,
+    Record,
+    Residual,
+)
 from .status import Status
 
 __all__ = ["MOST_MOVES", "OpenOrder", "SleeveState", "State", "VaultState", "note_brought"]
@@ -96,6 +112,8 @@ class State:
     vaults: dict[str, VaultState] = Factory(dict)
     sleeves: dict[str, SleeveState] = Factory(dict)
     orders: dict[str, OpenOrder] = Factory(dict)
+    flights: dict[str, Flight] = Factory(dict)
+    """Bundles under way, by id."""
     asked: dict[str, str] = Factory(dict)
     """By id of a transfer that is not through: the vault that it is of."""
     transfers: int = 0
@@ -214,10 +232,24 @@ class State:
         self.orders[order.id] = OpenOrder(order, r.by, r.closes)
         sleeve = self.sleeves[order.sleeve]
         sleeve.counter = max(sleeve.counter, int(order.id.rpartition("-")[2]))
+        if r.bundle:
+            self.flights[r.bundle].placed(r)
+
+    def _bundled(self, r: Bundled) -> None:
+        self.flights[r.id] = Flight.begin(r)
+        sleeve = self.sleeves[r.sleeve]
+        sleeve.counter = max(sleeve.counter, int(r.id.rpartition("-b")[2]))
+
+    def _bundle(self, r: BundleUpdate) -> None:
+        self.flights[r.id].update(r)
+        if r.status.over:
+            del self.flights[r.id]
 
     def _update(self, r: OrderUpdate) -> None:
         if r.status.done:
             self.orders.pop(r.order_id, None)
+            for flight in self.flights.values():
+                flight.off(r.order_id)
         elif r.order_id in self.orders:
             self.orders[r.order_id].status = r.status
 
@@ -234,11 +266,16 @@ class State:
         exits = r.side is Side.SELL if market.contract is None else owned * r.side.sign < 0
         if exits and (sleeve.last_exit is None or r.at > sleeve.last_exit):
             sleeve.last_exit = r.at
+        flight = next((one for one in self.flights.values() if r.order_id in one.orders), None)
+        if flight is not None:
+            flight.fill(r)
         working = self.orders.get(r.order_id)
         if working is not None:
             working.filled += r.qty
             if working.filled >= working.order.place.qty:
                 del self.orders[r.order_id]
+                if flight is not None:
+                    flight.off(r.order_id)
 
     def _told(self, fact: Fact) -> None:
         self.last[fact.venue] = max(self.last.get(fact.venue, 0), fact.at)
@@ -303,6 +340,7 @@ class State:
                     [encode(Placed(one.order.at, one.order, one.by, one.closes)), str(one.filled), one.status.value]
                     for one in self.orders.values()
                 ],
+                "flights": [_flight(one) for one in self.flights.values()],
                 "asked": list(self.asked.items()),
                 "transfers": self.transfers,
                 "most_brought": _units(self.most_brought),
@@ -342,6 +380,9 @@ class State:
             placed = decoder.read(line, 0)
             assert isinstance(placed, Placed)
             state.orders[placed.order.id] = OpenOrder(placed.order, placed.by, placed.closes, int(filled), OrderStatus(status))
+        for terms in body.get("flights", ()):
+            flight = _flight_of(terms, decoder)
+            state.flights[flight.record.id] = flight
         state.asked = dict(body["asked"])
         state.moves = {
             symbol: deque([(at, name, int(qty)) for at, name, qty in moves], maxlen=MOST_MOVES) for symbol, moves in body["moves"]
@@ -377,6 +418,8 @@ _APPLY: Mapping[type, Any] = {
     Opened: State._opened,
     Changed: State._changed,
     Placed: State._placed,
+    Bundled: State._bundled,
+    BundleUpdate: State._bundle,
     OrderUpdate: State._update,
     Fill: State._fill,
     FundingPaid: State._told,
@@ -390,6 +433,26 @@ _APPLY: Mapping[type, Any] = {
     Marked: State._marked,
     Reconciled: State._reconciled,
 }
+
+
+def _flight(one: Flight) -> dict[str, Any]:
+    return {
+        "record": encode(one.record),
+        "filled": [str(units) for units in one.filled],
+        "leg": one.leg,
+        "sent": one.sent,
+        "orders": [[name, leg, sign] for name, (leg, sign) in one.orders.items()],
+        "out": one.out,
+        "status": one.status.value,
+    }
+
+
+def _flight_of(terms: Mapping[str, Any], decoder: Decoder) -> Flight:
+    record = decoder.read(terms["record"], 0)
+    assert isinstance(record, Bundled)
+    orders = {name: (leg, sign) for name, leg, sign in terms["orders"]}
+    filled = [int(units) for units in terms["filled"]]
+    return Flight(record, filled, terms["leg"], terms["sent"], orders, list(terms["out"]), BundleStatus(terms["status"]))
 
 
 def _units(units: Mapping[str, int]) -> list[list[str]]:

@@ -27,7 +27,7 @@ from sleeves.sim import (
     Stable,
     Tape,
 )
-from sleeves.sim.amm import Range, sqrt_price
+from sleeves.amm import Range, sqrt_price
 from strategies import law
 
 MARKET = Instrument("SOL/USDC", base=SOL, quote=USDC, tick="0.01", lot="0.01")

@@ -534,7 +534,7 @@ def test_an_engine_that_wishes_nonsense_is_at_fault(wish: object) -> None:
         def decide(self, memory: list[int], view: View) -> Any:
             return [wish]
 
-    with pytest.raises(EngineFault, match="neither a Place nor a Cancel"):
+    with pytest.raises(EngineFault, match="neither a Place, a Bundle nor a Cancel"):
         run(desk_of(quiet=Nonsense(())), tape_of(flat(10_000)))
 
 

@@ -8,8 +8,8 @@ protocol, for `live.trade`. Both write the same journal, record for record.
 
 from __future__ import annotations
 
+from ..amm import Concentrated, ConstantProduct, Stable
 from .account import Account
-from .amm import Concentrated, ConstantProduct, Stable
 from .driver import VirtualDriver
 from .exchange import Exchange
 from .matcher import Matcher

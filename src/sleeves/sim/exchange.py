@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import VaultError, VenueRejected
-from ..market import FundingRate, Instrument, Quote
+from ..market import Instrument, Quote
 from ..money import Amount
+from ..news import PoolState
 from ..orders import CancelOrder, Command, Event, Position, Rejected, SettlePnl, SubmitOrder
 from .account import Account
 from .matcher import Matcher
 from .models import Rules
-from .tape import Depth, Tape
+from .tape import Tape
 
 __all__ = ["Exchange", "Step"]
 
@@ -30,6 +31,8 @@ class Step(NamedTuple):
     market: int
     at: int
     price: int
+    volume: int = -1
+    """Base units that were traded up to it since the price before; -1: not known."""
 
 
 class Exchange:
@@ -82,7 +85,8 @@ class Exchange:
     @property
     def plain(self) -> bool:
         """Whether there is one market and nothing but its rows: what can be played fastest."""
-        return len(self.tapes) == 1 and not self.tapes[0].funding and not self.tapes[0].depths
+        tape = self.tapes[0]
+        return len(self.tapes) == 1 and not (tape.funding or tape.depths or tape.news or self.rules[tape.instrument.symbol].pool)
 
     def balances(self) -> dict[str, Amount]:
         return self.account.balances()
@@ -130,6 +134,7 @@ class Exchange:
     def _rows(self) -> Iterator[Step]:
         """One market and nothing but its rows: each as a whole."""
         tape, market = self.tapes[0], self.markets[0]
+        lot = market.instrument.lot_units
         for (at, open_, high, low, close, volume), end in zip(tape.rows(), tape.ends(), strict=True):
             if low <= market.low_trigger or high >= market.high_trigger:
                 market.advance(at, end - at, open_, high, low, close, volume if tape.has_volume else -1)
@@ -137,12 +142,13 @@ class Exchange:
                     yield Step(0, end, 0)
             else:
                 market.last = close
-            yield Step(0, end, close)
+            yield Step(0, end, close, volume * lot if tape.has_volume else -1)
 
     def _instants(self) -> Iterator[Step]:
         """Several markets, funding, books: from instant to instant, all that happens at one before the next.
 
-        At one instant rows end and show their close, then books are shown, funding falls due, and new rows begin.
+        At one instant rows end, pools are told, closes are shown; then books are shown, funding falls due, news is told, and new
+        rows begin.
         """
         rows = [_Rows(tape) for tape in self.tapes]
         rare = heapq.merge(*(_rare(number, tape) for number, tape in enumerate(self.tapes)), key=_order)
@@ -162,10 +168,17 @@ class Exchange:
                     self.markets[number].finish()
                     if self.outbox:
                         yield Step(number, now, 0)
+            self._tell_pools(rows, now)
+            if self.outbox:
+                yield Step(0, now, 0)
+            for number, row in enumerate(rows):
+                if row.now is not None and row.now.end == now:
+                    market = self.markets[number]
+                    traded = -1 if row.now.volume < 0 else row.now.volume * market.instrument.lot_units
                     row.now = None
-                    yield Step(number, now, self.markets[number].last)
+                    yield Step(number, now, market.last, traded)
             while special is not None and special[0] == now:
-                self._rare_at(special[3], special[4])
+                self._rare_at(special[3], special[1], special[4])
                 if self.outbox:
                     yield Step(special[3], now, 0)
                 special = next(rare, None)
@@ -209,12 +222,22 @@ class Exchange:
             self.markets[number].begin(now, row.end - now, row.open, row.high, row.low, row.close, row.volume)
         self._break_if_broken(now)
 
-    def _rare_at(self, number: int, what: FundingRate | Depth) -> None:
+    def _tell_pools(self, rows: Sequence[_Rows], now: int) -> None:
+        """What the pools hold whose rows end now: all of them before any price of this instant."""
+        for number, row in enumerate(rows):
+            pool = self.markets[number].pool_at(now) if row.now is not None and row.now.end == now else None
+            if pool is not None:
+                self.outbox.append(PoolState(self.tapes[number].instrument, now, pool))
+
+    def _rare_at(self, number: int, kind: int, what: Any) -> None:
+        """A book is shown, funding falls due and is then known, or news is told."""
         self._calm = None
-        if isinstance(what, Depth):
+        if kind == _BOOK:
             self.markets[number].display(what)
-        else:
+            return
+        if kind == _DUE:
             self.markets[number].fund(what)
+        self.outbox.append(what)
 
     def _pass_until(self, until: int, rows: Sequence[_Rows]) -> Iterator[None]:
         """All rows that are under way go on to an instant; where they break the account together, it is closed by force."""
@@ -280,7 +303,7 @@ class Exchange:
 
     def quote(self, step: Step) -> Quote:
         """The price of a step as an event."""
-        return Quote(self.tapes[step.market].instrument, step.at, step.price, step.price)
+        return Quote(self.tapes[step.market].instrument, step.at, step.price, step.price, step.volume)
 
 
 class _Row(NamedTuple):
@@ -321,12 +344,15 @@ def _worse(market: Matcher, ends: tuple[int, int]) -> int:
     return max(ends) if market.net is not None and market.net.base < 0 else min(ends)
 
 
+_BOOK, _DUE, _NEWS = 1, 2, 3
+
+
 def _rare(number: int, tape: Tape) -> Iterator[tuple[int, int, str, int, Any]]:
-    """A tape's books and funding at their instants; at one instant in this order, and then by symbol."""
+    """A tape's books, funding and news at their instants; at one instant in this order, and then by symbol."""
     symbol = tape.instrument.symbol
-    depths = ((depth.at, 1, symbol, number, depth) for depth in tape.depths)
-    rates = ((rate.at, 2, symbol, number, rate) for rate in tape.funding)
-    return heapq.merge(depths, rates, key=_order)
+    kinds = ((_BOOK, tape.depths), (_DUE, tape.funding), (_NEWS, tape.news))
+    streams = [((one.at, kind, symbol, number, one) for one in given) for kind, given in kinds]
+    return heapq.merge(*streams, key=_order)
 
 
 def _order(step: tuple[int, int, str, int, Any]) -> tuple[int, int, str]:

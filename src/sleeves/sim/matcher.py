@@ -19,13 +19,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
+from ..amm import Pool
 from ..errors import InvalidMarket
 from ..margin import liquidation_tick
 from ..market import FundingRate, Instrument
 from ..money import PPM, Amount, Rounding, divide
 from ..orders import Accepted, Canceled, Event, Fill, Liquidity, Order, Rejected, Side, TimeInForce
 from .account import Account
-from .amm import Pool
 from .models import FeeIn, Maker, Rules
 from .tape import Depth
 
@@ -592,10 +592,8 @@ class Matcher:
         market, buy = self.instrument, live.order.place.side is Side.BUY
         times, over = market.ratio
         try:
-            if self._pool is None or self._pool[0] != (at, price):
-                assert self.rules.pool is not None
-                self._pool = (at, price), self.rules.pool.at_price(price * times, over)
-            swap = self._pool[1].buy(qty) if buy else self._pool[1].sell(qty)
+            pool = self._pool_at(at, price)
+            swap = pool.buy(qty) if buy else pool.sell(qty)
         except InvalidMarket as error:
             self._expire(live, at, f"the pool cannot fill it: {error}")
             return 0
@@ -605,8 +603,27 @@ class Matcher:
             self._expire(live, at, "the pool's price for this size is beyond the order's")
             return 0
         average = divide(money * over, qty * times, Rounding.FLOOR if buy else Rounding.CEIL)
-        self._pool = self._pool[0], swap.pool
+        self._pool = (at, price), swap.pool
         return self._trade(live, at, max(1, average), qty, Liquidity.TAKER, cost=money)
+
+    def pool_at(self, at: int) -> Pool | None:
+        """What the pool holds at the latest price, if this market is one; None too where it cannot stand at that price."""
+        if self.rules.pool is None or not self.last:
+            return None
+        try:
+            return self._pool_at(at, self.last)
+        except InvalidMarket:
+            return None
+
+    def _pool_at(self, at: int, price: int) -> Pool:
+        """The pool as others keep it at a price, and as our own swaps at this very instant have left it."""
+        if self._pool is not None and self._pool[0] == (at, price):
+            return self._pool[1]
+        assert self.rules.pool is not None
+        times, over = self.instrument.ratio
+        pool = self.rules.pool.at_price(price * times, over)
+        self._pool = (at, price), pool
+        return pool
 
     def _trade(self, live: _Live, at: int, price: int, qty: int, liquidity: Liquidity, cost: int | None = None) -> int:
         market, order = self.instrument, live.order

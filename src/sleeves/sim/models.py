@@ -11,12 +11,12 @@ from math import isqrt
 
 from attrs import evolve, field, frozen
 
+from ..amm import Pool
 from ..errors import InvalidAmount
 from ..margin import Weights
 from ..market import BP, Instrument
 from ..money import PPM, Amount, Asset, Fraction, Rounding, decimal_text, divide, parse_units, ppm
 from ..orders import Liquidity, Side
-from .amm import Pool
 
 __all__ = ["FeeIn", "Fees", "Latency", "Maker", "Rules", "Settles", "Slippage", "SquareRoot"]
 

@@ -109,7 +109,7 @@ def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, advance: Callab
     """One market and nothing but its rows: the loop that `Exchange.play` is, without an object per row."""
     quote = desk.quote
     matcher = exchange.markets[0]
-    known_volume = tape.has_volume
+    known_volume, lot = tape.has_volume, tape.instrument.lot_units
     ends = tape.ends()
     now = None
     known_faults = len(desk.faults)
@@ -132,7 +132,7 @@ def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, advance: Callab
                     _drain(desk, exchange, now)
             else:
                 matcher.last = close
-            commands = quote(index, now, close, close)
+            commands = quote(index, now, close, close, volume * lot if known_volume else -1)
             if commands:
                 _carry(commands, exchange, now)
                 if matcher.outbox:
@@ -152,7 +152,7 @@ def _run_all(desk: Desk, exchange: Exchange, indexes: Sequence[int], advance: Ca
             _drain(desk, exchange, step.at)
         if step.price:
             now = step.at
-            commands = quote(indexes[step.market], now, step.price, step.price)
+            commands = quote(indexes[step.market], now, step.price, step.price, step.volume)
             if commands:
                 _carry(commands, exchange, now)
                 if outbox:

@@ -41,6 +41,7 @@ from attrs import evolve, field, frozen
 from ..errors import BadTape
 from ..market import SECOND, FundingRate, Instrument
 from ..money import BTC, USD, Rounding, divide
+from ..news import News
 
 __all__ = ["SAMPLE_INSTRUMENT", "Column", "Count", "Depth", "Repairs", "Tape"]
 
@@ -165,8 +166,10 @@ class Tape:
     """Funding that falls due along the tape, in order of time: of perpetuals only."""
     depths: tuple[Depth, ...] = ()
     """Books that were shown along the tape, in order of time."""
+    news: tuple[News, ...] = ()
+    """News that is told along the tape, in order of time: fair values, readings, rates that are published and not yet due."""
     outside: int = 0
-    """Funding rates and books that were given and lie outside of the tape: they are left out."""
+    """Funding rates, books and news that were given and lie outside of the tape: they are left out."""
 
     def with_funding(self, rates: Iterable[FundingRate]) -> Tape:
         """The tape with these funding rates, sorted, as far as they fall due after it begins and until it ends.
@@ -195,7 +198,22 @@ class Tape:
         self._check_along(along, depths, "books")
         return evolve(self, depths=along, outside=self.outside + len(depths) - len(along))
 
-    def _check_along(self, along: Sequence[object], given: Sequence[FundingRate | Depth], what: str) -> None:
+    def with_news(self, news: Iterable[News]) -> Tape:
+        """The tape with this news, sorted, as far as it is told along it. It tells, and nothing follows from it by itself.
+
+        Raises `BadTape` for what is no news, or when none of it lies along the tape.
+        """
+        given = tuple(news)
+        if not all(isinstance(one, News) for one in given):
+            raise BadTape(
+                f"news is FairValue, Reading, FundingRate or PoolState, not {next(n for n in given if not isinstance(n, News))!r}"
+            )
+        news = tuple(sorted(given, key=lambda one: one.at))
+        along = tuple(one for one in news if self.at[0] <= one.at <= self.at[-1] + self.interval)
+        self._check_along(along, news, "news")
+        return evolve(self, news=along, outside=self.outside + len(news) - len(along))
+
+    def _check_along(self, along: Sequence[object], given: Sequence[News | Depth], what: str) -> None:
         if given and not along:
             times = f"{given[0].at} to {given[-1].at} ns"
             raise BadTape(
@@ -294,6 +312,7 @@ class Tape:
             self,
             funding=tuple(rate for rate in self.funding if since < rate.at <= until),
             depths=tuple(depth for depth in self.depths if since <= depth.at <= until),
+            news=tuple(one for one in self.news if since <= one.at <= until),
             at=at,
             open=self.open[start:stop],
             high=self.high[start:stop],
@@ -310,7 +329,7 @@ class Tape:
         return self.slice(start, stop)
 
     def digest(self) -> str:
-        """SHA-256 in hex over the instrument's symbol and terms, all six columns, funding and books: the same on every machine."""
+        """SHA-256 in hex over the instrument's symbol and terms, all six columns, funding, books and news: the same on every machine."""
         digest = hashlib.sha256(json.dumps(["tape 1", self.instrument.symbol, self.instrument.terms(), len(self)], sort_keys=True).encode())
         for column in (self.at, self.open, self.high, self.low, self.close, self.volume):
             little = column
@@ -322,6 +341,8 @@ class Tape:
             digest.update(repr((rate.at, rate.rate_ppb, rate.price, rate.every, rate.basis.value)).encode())
         for depth in self.depths:
             digest.update(repr((depth.at, depth.bids, depth.asks)).encode())
+        for one in self.news:
+            digest.update(repr(one).encode())
         return digest.hexdigest()
 
     def __len__(self) -> int:

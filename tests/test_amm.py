@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from sleeves.errors import InvalidAmount, InvalidMarket
 from sleeves.money import PPM
-from sleeves.sim.amm import MAX_TICK, Concentrated, ConstantProduct, Outside, Range, Stable, Swap, sqrt_at_tick, sqrt_price
-from sleeves.sim.sizing import Chain, Hop, best_input, compose, split
+from sleeves.amm import MAX_TICK, Concentrated, ConstantProduct, Outside, Range, Stable, Swap, sqrt_at_tick, sqrt_price
+from sleeves.sizing import Chain, Hop, best_input, compose, split
 from strategies import law
 
 FINE = 18

@@ -31,8 +31,8 @@ from typing import Protocol
 
 from attrs import evolve, frozen
 
-from ..errors import InvalidAmount, InvalidMarket
-from ..money import PPM, Rounding, decimal_text, divide
+from .errors import InvalidAmount, InvalidMarket
+from .money import PPM, Rounding, decimal_text, divide
 
 __all__ = [
     "MAX_TICK",

@@ -12,9 +12,9 @@ from math import isqrt
 
 from attrs import frozen
 
-from ..errors import InvalidAmount, InvalidMarket
-from ..money import PPM
 from .amm import ConstantProduct, Outside, Pool, Swap, _amount
+from .errors import InvalidAmount, InvalidMarket
+from .money import PPM
 
 __all__ = ["Chain", "Hop", "Sizing", "best_input", "compose", "split"]
 
