@@ -46,6 +46,7 @@ ORDER = [
     "proof",
     "exposure",
     "gates",
+    "guards",
     "seat",
     "blotter",
     "bundles",

@@ -38,9 +38,9 @@ class House:
         self.facts = 0
         self.quote(price)
 
-    def quote(self, price):
+    def quote(self, price, **when):
         self.price = PERP.price(price)
-        return list(self.puppets[0].quote(price))
+        return list(self.puppets[0].quote(price, **when))
 
     def wish(self, sleeve, side, qty, price=None, **terms):
         puppet = self.puppets[0] if sleeve is self.a else self.puppets[1]
@@ -602,13 +602,26 @@ def test_health_below_20_is_critical_even_right_after_a_warning(price, levels):
     assert [a.level.value for a in h.alerts("health")] == levels
 
 
-def test_health_that_recovers_is_told_again_when_it_falls_again():
+@pytest.mark.parametrize(("after", "levels"), [(60, ["warning", "warning"]), (59, ["warning"])])
+def test_health_that_recovers_is_told_again_when_it_falls_again_a_minute_after_it_was_told(after, levels):
     h = House()
     h.trade(h.a, Side.BUY, "60")
     h.trade(h.b, Side.BUY, "60")
-    for price in ("92.5", "95", "92.5", "92.4"):
+    h.quote("92.5")
+    h.quote("95")
+    h.quote("92.5", after=(after - 1) * SECOND)
+    h.quote("92.4")
+    assert [a.level.value for a in h.alerts("health")] == levels
+
+
+def test_each_level_of_health_has_a_rest_of_its_own():
+    """Down, up and down again within a minute: one warning and one critical, neither mutes the other."""
+    h = House()
+    h.trade(h.a, Side.BUY, "60")
+    h.trade(h.b, Side.BUY, "60")
+    for price in ("92.5", "88.5", "95", "92.5", "88.5"):
         h.quote(price)
-    assert [a.level.value for a in h.alerts("health")] == ["warning", "warning"]
+    assert [a.level.value for a in h.alerts("health")] == ["warning", "critical"]
 
 
 def test_falling_through_both_levels_at_once_is_critical_and_names_the_price():

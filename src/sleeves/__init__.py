@@ -14,7 +14,7 @@ from .desk import Desk
 from .errors import SleevesError
 from .market import Instrument
 from .money import BTC, ETH, EUR, SOL, USD, USDC, USDT, Amount, Asset, Rounding
-from .orders import Cancel, Place, Side, TimeInForce
+from .orders import Bundle, Cancel, Place, Side, TimeInForce
 from .policy import FLASH, QUIET, ProfitPolicy, Reserve
 from .treasury import Treasury
 from .vault import CoreVault, EngineVault, Sleeve, SubAccount, Virtual
@@ -35,6 +35,7 @@ __all__ = [
     "Amount",
     "Asset",
     "Books",
+    "Bundle",
     "Cancel",
     "CoreVault",
     "Desk",

@@ -5,12 +5,13 @@
     at the end    what no other leg matches is rolled back, or left with an alert
 
 After a restart no leg is sent: what stands alone is rolled back. Legs are judged by the gates when the bundle is
-accepted, and those that follow again when they are sent. What rolls back and only closes is asked of no gate.
+accepted, whole and once; those that follow are asked of the core gates again when they are sent, and so is what rolls back
+and opens. What rolls back and only closes is asked of no gate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from attrs import evolve
@@ -18,9 +19,10 @@ from attrs import evolve
 from . import booking
 from .books import Books
 from .flight import Flight, least
-from .gates import describe, opens
+from .gates import CORE, describe, opens
 from .ledger import Account, Entry, Role
-from .orders import Bundle, Command, Fill, Place, SubmitOrder
+from .orders import Bundle, Command, Fill, Place, Side, SubmitOrder
+from .protocols import Gate
 from .records import Alert, Bundled, BundleStatus, BundleUpdate, Level, Placed, Record, Refusal
 from .seat import Seat
 from .status import Status
@@ -28,6 +30,12 @@ from .status import Status
 __all__ = ["Bundles"]
 
 NOTHING: tuple[Command, ...] = ()
+
+
+class _Judge(Protocol):
+    """The first refusal of a sleeve's gates, or of these."""
+
+    def __call__(self, seat: Seat, place: Place, gates: Sequence[Gate] | None = None) -> Refusal | None: ...
 
 
 class _Order(Protocol):
@@ -39,7 +47,7 @@ class _Order(Protocol):
 class Bundles:
     """All bundles of a desk that are under way."""
 
-    def __init__(self, seats: Mapping[str, Seat], books: Books, judge: Callable[[Seat, Place], Refusal | None], order: _Order) -> None:
+    def __init__(self, seats: Mapping[str, Seat], books: Books, judge: _Judge, order: _Order) -> None:
         self.flights: dict[str, Flight] = {}
         self.waiting: set[str] = set()
         """Bundles that wait for a price, by id."""
@@ -170,7 +178,7 @@ class Bundles:
             self.waiting.add(flight.record.id)
             return []
         place = evolve(place, qty=qty)
-        refusal = self._judge(seat, place)
+        refusal = self._judge(seat, place, CORE)
         if refusal is not None:
             self._books.record(refusal)
             return self._roll_back(flight, seat, now, f"leg {leg + 1} was refused: {refusal.reason}")
@@ -188,40 +196,47 @@ class Bundles:
             self._books.post(*records, *entries)
 
     def _roll_back(self, flight: Flight, seat: Seat, now: int, why: str) -> list[Command]:
-        """Take back what stands alone, each leg by itself, once none of its orders is out; or leave it, and say so."""
-        record, alone = flight.record, flight.alone()
+        """Take back what stands alone, the last leg first and one at a time, once none of its orders is out; or leave it."""
+        record = flight.record
+        alone = {} if flight.out else flight.alone()
+        halted = seat.sleeve.own_status is Status.HALTED
+        if alone and (halted or not record.bundle.rollback):
+            return self._leave(flight, alone, now, "the sleeve is halted" if halted else why)
         if not flight.out and not alone:
             return self._end(flight, now, BundleStatus.DONE if flight.part() else BundleStatus.NOTHING, why)
-        tried = flight.status is BundleStatus.ROLLING_BACK
-        halted = seat.sleeve.own_status is Status.HALTED
-        if not flight.out and (halted or not record.bundle.rollback or (tried and flight.sent > record.bundle.tries)):
-            return self._leave(flight, alone, now, "the sleeve is halted" if halted else why)
-        priced = all(seat.view.book_of(flight.legs[leg].instrument) is not None for leg in alone)
-        if not tried or (priced and not flight.out):
-            self._update(flight, BundleUpdate(now, record.id, BundleStatus.ROLLING_BACK, why))
+        if flight.status is not BundleStatus.ROLLING_BACK:
+            update = BundleUpdate(now, record.id, BundleStatus.ROLLING_BACK, why)
+            self._books.record(update)
+            flight.update(update)
         if flight.out:
             return []
-        if not priced:
-            self.waiting.add(record.id)
-            return []
         seat.view.now = now
-        commands: list[Command] = []
-        for leg, qty in reversed(alone.items()):
-            place = self._back(flight, seat, leg, qty)
-            refusal = self._judge(seat, place) if opens(place, seat.view) else None
+        for leg in sorted(alone, reverse=True):
+            if flight.back.get(leg, 0) < record.bundle.tries:
+                if seat.view.book_of(flight.legs[leg].instrument) is None:
+                    self.waiting.add(record.id)
+                    return []
+                back = self._back(flight, seat, leg, alone[leg], now)
+                if back is not None:
+                    return [back]
+        return self._leave(flight, alone, now, why)
+
+    def _back(self, flight: Flight, seat: Seat, leg: int, qty: int, now: int) -> SubmitOrder | None:
+        """The order that takes back so much of a leg, at market; reduce-only where it closes what the leg opened."""
+        market, side, view = flight.legs[leg].instrument, flight.side_back(leg), seat.view
+        if market.contract is None and side is Side.SELL:
+            qty = market.round_qty(min(qty, view.sellable(market)))
+            if qty < least(flight.legs[leg]):
+                return None
+        place = Place(market, side, qty, why="rolls a lone leg back")
+        if opens(place, view):
+            refusal = self._judge(seat, place, CORE)
             if refusal is not None:
                 self._books.record(refusal)
-                continue
-            commands.append(self._order(seat, place, now, "desk", record.id, leg))
-        return commands or self._leave(flight, alone, now, why)
-
-    @staticmethod
-    def _back(flight: Flight, seat: Seat, leg: int, qty: int) -> Place:
-        """The order that takes back so much of a leg, at market; reduce-only where it closes what the leg opened."""
-        market, side = flight.legs[leg].instrument, flight.back(leg)
-        place = Place(market, side, qty, why="rolls a lone leg back")
-        closes = place.qty <= (seat.view.closable(place) if market.contract is not None else seat.view.sellable(market) * (side == "sell"))
-        return evolve(place, reduce_only=closes)
+                return None
+        else:
+            place = evolve(place, reduce_only=True)
+        return self._order(seat, place, now, "desk", flight.record.id, leg)
 
     def _leave(self, flight: Flight, alone: Mapping[int, int], now: int, why: str) -> list[Command]:
         """Say what stands alone."""
@@ -238,7 +253,3 @@ class Bundles:
         self.waiting.discard(flight.record.id)
         self._seats[flight.record.sleeve].view.bundles -= 1
         return []
-
-    def _update(self, flight: Flight, update: BundleUpdate) -> None:
-        self._books.record(update)
-        flight.update(update)

@@ -483,13 +483,14 @@ class Desk:
     def _land(self, seat: Seat, now: int) -> None:
         seat.sleeve.vault.land(seat.sleeve, at=now)
 
-    def _judge(self, seat: Seat, place: Place) -> Refusal | None:
+    def _judge(self, seat: Seat, place: Place, gates: Sequence[Gate] | None = None) -> Refusal | None:
+        """The first refusal of a sleeve's gates, or of these."""
         view, vault = seat.view, seat.vault
         if self.recovering:
             return refuse("status", "recovering", place, view, vault)
         if seat.flatten_by:
             return refuse("status", "status", place, view, vault, status="being closed by " + seat.flatten_by)
-        for gate in seat.gates:
+        for gate in seat.gates if gates is None else gates:
             try:
                 refusal = gate(place, view, vault)
             except Exception as error:

@@ -26,7 +26,11 @@ class Flight:
     leg: int = 0
     """The leg that was sent last."""
     sent: int = 0
-    """How often that leg was sent; while it is rolled back, how often that was tried."""
+    """How often that leg was sent."""
+    back: dict[int, int] = Factory(dict)
+    """By leg, how often an order was sent that rolls it back."""
+    coins: dict[str, int] = Factory(dict)
+    """By asset code, what all its trades of coins have brought and taken, fees in it."""
     orders: dict[str, tuple[int, int]] = Factory(dict)
     """Its orders by id: which leg, and 1 for that leg's own side or -1 for what rolls it back."""
     out: list[str] = Factory(list)
@@ -38,7 +42,9 @@ class Flight:
         return cls(record, [0] * len(record.bundle.legs))
 
     def copy(self) -> Flight:
-        return evolve(self, filled=list(self.filled), orders=dict(self.orders), out=list(self.out))
+        return evolve(
+            self, filled=list(self.filled), back=dict(self.back), coins=dict(self.coins), orders=dict(self.orders), out=list(self.out)
+        )
 
     # -- by kind of record -----------------------------------------------------------------------------------------------
 
@@ -50,10 +56,17 @@ class Flight:
         if sign > 0:
             self.sent = self.sent + 1 if leg == self.leg else 1
             self.leg = leg
+        else:
+            self.back[leg] = self.back.get(leg, 0) + 1
 
     def fill(self, fill: Fill) -> None:
         leg, sign = self.orders[fill.order_id]
         self.filled[leg] += sign * fill.qty
+        market = fill.instrument
+        if market.contract is None:
+            for asset, units in ((market.base, fill.qty), (market.quote, -fill.cost)):
+                self.coins[asset.code] = self.coins.get(asset.code, 0) + fill.side.sign * units
+        self.coins[fill.fee.asset.code] = self.coins.get(fill.fee.asset.code, 0) - fill.fee.units
 
     def off(self, order_id: str) -> None:
         """An order of it is done."""
@@ -61,8 +74,6 @@ class Flight:
             self.out.remove(order_id)
 
     def update(self, record: BundleUpdate) -> None:
-        if record.status is BundleStatus.ROLLING_BACK:
-            self.sent = self.sent + 1 if self.status is BundleStatus.ROLLING_BACK else 1
         self.status = record.status
 
     # -- what it asks for ------------------------------------------------------------------------------------------------
@@ -84,13 +95,19 @@ class Flight:
         return max(0, target - self.filled[leg])
 
     def alone(self) -> dict[int, int]:
-        """By leg, base units in whole lots that no other leg matches."""
+        """By leg, base units in whole lots that no other leg matches: of coins, no more than the bundle still has of them."""
         part = self.part()
-        over = {n: self.filled[n] - int(leg.qty * part) for n, leg in enumerate(self.legs)}
-        lots = {n: self.legs[n].instrument.round_qty(qty) for n, qty in over.items() if qty > 0}
-        return {n: qty for n, qty in lots.items() if qty >= least(self.legs[n])}
+        alone: dict[int, int] = {}
+        for n, leg in enumerate(self.legs):
+            over = self.filled[n] - int(leg.qty * part)
+            if leg.instrument.contract is None and leg.side is Side.BUY:
+                over = min(over, self.coins.get(leg.instrument.base.code, 0))
+            lots = leg.instrument.round_qty(max(0, over))
+            if lots >= least(leg):
+                alone[n] = lots
+        return alone
 
-    def back(self, leg: int) -> Side:
+    def side_back(self, leg: int) -> Side:
         """The side that takes a leg back."""
         return Side.SELL if self.legs[leg].side is Side.BUY else Side.BUY
 

@@ -443,6 +443,8 @@ def _flight(one: Flight) -> dict[str, Any]:
         "sent": one.sent,
         "orders": [[name, leg, sign] for name, (leg, sign) in one.orders.items()],
         "out": one.out,
+        "back": [list(pair) for pair in one.back.items()],
+        "coins": _units(one.coins),
         "status": one.status.value,
     }
 
@@ -452,7 +454,9 @@ def _flight_of(terms: Mapping[str, Any], decoder: Decoder) -> Flight:
     assert isinstance(record, Bundled)
     orders = {name: (leg, sign) for name, leg, sign in terms["orders"]}
     filled = [int(units) for units in terms["filled"]]
-    return Flight(record, filled, terms["leg"], terms["sent"], orders, list(terms["out"]), BundleStatus(terms["status"]))
+    coins = {code: int(units) for code, units in terms["coins"]}
+    back, status = dict(terms["back"]), BundleStatus(terms["status"])
+    return Flight(record, filled, terms["leg"], terms["sent"], back, coins, orders, list(terms["out"]), status)
 
 
 def _units(units: Mapping[str, int]) -> list[list[str]]:

@@ -115,7 +115,7 @@ def events_of(venue: VirtualDriver) -> list[Event]:
 def test_the_paper_venue_tells_each_close_at_the_end_of_its_bar() -> None:
     tape = tape_of([(10_000, 10_500, 9_900, 10_100, 5), (10_100, 10_200, 9_000, 9_100, 5)])
     closes = [(at + tape.interval, close) for at, close in zip(tape.at, tape.close, strict=True)]
-    assert events_of(VirtualDriver(tape, {})) == [Quote(MARKET, at, close, close) for at, close in closes]
+    assert events_of(VirtualDriver(tape, {})) == [Quote(MARKET, at, close, close, MARKET.qty("5")) for at, close in closes]
 
 
 def test_the_paper_venue_goes_no_further_than_its_reader() -> None:

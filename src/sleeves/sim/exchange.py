@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 from ..errors import VaultError, VenueRejected
 from ..market import Instrument, Quote
 from ..money import Amount
-from ..news import PoolState
+from ..news import News, PoolState
 from ..orders import CancelOrder, Command, Event, Position, Rejected, SettlePnl, SubmitOrder
 from .account import Account
 from .matcher import Matcher
 from .models import Rules
-from .tape import Tape
+from .tape import Depth, Tape
 
 __all__ = ["Exchange", "Step"]
 
@@ -350,9 +350,11 @@ _BOOK, _DUE, _NEWS = 1, 2, 3
 def _rare(number: int, tape: Tape) -> Iterator[tuple[int, int, str, int, Any]]:
     """A tape's books, funding and news at their instants; at one instant in this order, and then by symbol."""
     symbol = tape.instrument.symbol
-    kinds = ((_BOOK, tape.depths), (_DUE, tape.funding), (_NEWS, tape.news))
-    streams = [((one.at, kind, symbol, number, one) for one in given) for kind, given in kinds]
-    return heapq.merge(*streams, key=_order)
+
+    def of(kind: int, given: Sequence[Depth | News]) -> Iterator[tuple[int, int, str, int, Any]]:
+        return ((one.at, kind, symbol, number, one) for one in given)
+
+    return heapq.merge(of(_BOOK, tape.depths), of(_DUE, tape.funding), of(_NEWS, tape.news), key=_order)
 
 
 def _order(step: tuple[int, int, str, int, Any]) -> tuple[int, int, str]:
