@@ -1135,7 +1135,7 @@ def _policy(self_trade: SelfTrade | str) -> SelfTrade:
 
 def _between(cross_at: Fraction) -> int:
     part = ppm(cross_at, "cross_at")
-    if part > PPM:
+    if not 0 <= part <= PPM:
         raise VaultError(f"cross_at {cross_at} must lie between the bid, 0%, and the ask, 100%")
     return part
 

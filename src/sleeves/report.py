@@ -198,7 +198,7 @@ def _entry(story: Story, entry: Entry, fill: Fill | Liquidated | None) -> None:
         return
     sleeve = story.sleeves[touched]
     before = sleeve.fold.realized - sleeve.fold.fees, sleeve.fold.fees, sleeve.fold.returned
-    owned = 0 if fill is None else sleeve.fold.positions.get(fill.instrument.symbol, 0)
+    moved = _moved(story, sleeve, entry, fill)
     transfer = entry.kind not in INTERNAL
     if transfer:
         _sample(story, sleeve, entry.at)
@@ -212,9 +212,28 @@ def _entry(story: Story, entry: Entry, fill: Fill | Liquidated | None) -> None:
             sleeve.fills += 1
         if story.since is None:
             story.since = fill.at
-        _trip(sleeve, fill.instrument, fill.at, owned, made, sleeve.fold.fees - before[1])
+        fees = sleeve.fold.fees - before[1]
+        for n, (market, owned) in enumerate(moved):  # what it made, and its fee, belong to one trip: that of the first
+            _trip(sleeve, market, fill.at, owned, 0 if n else made, 0 if n else fees)
     elif entry.kind is EntryKind.SWEEP:
         sleeve.swept.append((entry.at, sleeve.fold.returned - before[2]))
+
+
+def _moved(story: Story, sleeve: SleeveStory, entry: Entry, fill: Fill | Liquidated | None) -> list[tuple[Instrument, int]]:
+    """Which positions a trade changes, with what each was before: those that it closes first.
+
+    Mostly that of its own market; others where coins that were bought elsewhere are sold, or one is traded for another.
+    """
+    if fill is None or entry.kind not in (EntryKind.FILL, EntryKind.LIQUIDATION):
+        return []
+    touched: dict[str, int] = {}
+    for (_, role, of), asset, units in entry.postings:
+        if role is Role.TRADING and asset == story.instruments[of].base:
+            touched[of] = touched.get(of, 0) - units
+    if len(touched) <= 1 and fill.instrument.symbol in (touched or {fill.instrument.symbol: 0}):
+        return [(fill.instrument, sleeve.fold.positions.get(fill.instrument.symbol, 0))]
+    moved = [(story.instruments[symbol], sleeve.fold.positions.get(symbol, 0), change) for symbol, change in touched.items() if change]
+    return [(market, owned) for market, owned, change in sorted(moved, key=lambda one: one[1] * one[2] >= 0)]
 
 
 def _trip(sleeve: SleeveStory, market: Instrument, at: int, owned: int, made: int, fees: int) -> None:
