@@ -152,7 +152,7 @@ class Bundles:
         if seat.flatten_by:
             return self._end(flight, now, BundleStatus.LEFT if flight.alone() else BundleStatus.DONE, f"being closed by {seat.flatten_by}")
         if flight.status is BundleStatus.ROLLING_BACK:
-            return self._roll_back(flight, seat, now, "again")
+            return self._roll_back(flight, seat, now, "what stood alone was rolled back")
         leg, bundle = flight.leg, flight.record.bundle
         wanted = flight.wanted(leg)
         if wanted >= least(flight.legs[leg]) and flight.sent < bundle.tries:
@@ -219,7 +219,7 @@ class Bundles:
                 back = self._back(flight, seat, leg, alone[leg], now)
                 if back is not None:
                     return [back]
-        return self._leave(flight, alone, now, why)
+        return self._leave(flight, alone, now, "it could not be rolled back")
 
     def _back(self, flight: Flight, seat: Seat, leg: int, qty: int, now: int) -> SubmitOrder | None:
         """The order that takes back so much of a leg, at market; reduce-only where it closes what the leg opened."""

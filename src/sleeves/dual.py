@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from math import exp, isfinite, log, sqrt
+from math import exp, log, sqrt
 from typing import Protocol
 
 from .amm import Concentrated, ConstantProduct, Outside, Pool, Stable
@@ -190,7 +190,10 @@ class PairOffer:
 
 
 class BasketOffer:
-    """A pool of several coins whose product is kept: reserves end at level / bid where coins come out, level * kept / ask where they go in."""
+    """A pool of several coins that keeps their product.
+
+    Its reserves end at level / bid where coins come out, and at level * kept / ask where they go in.
+    """
 
     def __init__(self, reserves: Sequence[int], fee_ppm: int) -> None:
         self._reserves = [float(one) for one in reserves]
@@ -223,7 +226,9 @@ class BasketOffer:
         outs, ins, level = self._worths(ask, bid)
         prices = [b if level < out else a if level > into else 0.0 for a, b, out, into in zip(ask, bid, outs, ins, strict=True)]
         count = sum(price > 0 for price in prices)
-        return [[exp(level) / (p * q) * ((j == k) - 1 / count) if p and q else 0.0 for j, q in enumerate(prices)] for k, p in enumerate(prices)]
+        return [
+            [exp(level) / (p * q) * ((j == k) - 1 / count) if p and q else 0.0 for j, q in enumerate(prices)] for k, p in enumerate(prices)
+        ]
 
 
 # -- all of them -------------------------------------------------------------------------------------------------------------
