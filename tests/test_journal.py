@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleeves import BTC, FLASH, QUIET, USD, Books, CoreVault, Desk, Instrument, Place, Side
+from sleeves import BTC, FLASH, QUIET, USD, Books, Bundle, CoreVault, Desk, Instrument, Place, Side
 from sleeves.errors import JournalError, LedgerError, SleevesError
 from sleeves.journal import VERSION, Memory, chain, encode
 from sleeves.ledger import Account, Entry, EntryKind, Posting, Role
@@ -19,7 +19,20 @@ from sleeves.market import HOUR, SECOND
 from sleeves.money import Rounding
 from sleeves.orders import Accepted, Canceled, Fill, Liquidity, Order, OrderStatus, Rejected, TimeInForce
 from sleeves.proof import prove
-from sleeves.records import Alert, Changed, Level, Marked, Opened, OrderUpdate, Placed, Refusal
+from sleeves.records import (
+    Alert,
+    Bundled,
+    BundleStatus,
+    BundleUpdate,
+    Changed,
+    Crossed,
+    Level,
+    Marked,
+    Opened,
+    OrderUpdate,
+    Placed,
+    Refusal,
+)
 from strategies import accounts, amounts, heavy, hostile_text, law, markets
 
 BTCUSD = Instrument("BTC/USD", base=BTC, quote=USD, tick="0.01", lot="0.00001", min_notional="1")
@@ -185,7 +198,15 @@ wishes = st.builds(
     expect=st.one_of(st.none(), st.integers()),
     why=words,
 )
-placed = st.builds(Placed, times, st.builds(Order, words, words, wishes, times, optional))
+orders = st.builds(Order, words, words, wishes, times, optional)
+placed = st.builds(Placed, times, orders, words, st.booleans()) | st.builds(
+    Placed, times, orders, words, st.booleans(), words.filter(bool), st.integers(0, 9)
+)
+legs = st.builds(lambda side, qty, why: Place(BTCUSD, side, qty, why=why), st.sampled_from(Side), counts, words)
+bundles = st.builds(Bundle, st.lists(legs, min_size=2, max_size=4), st.integers(1, 9), st.booleans(), words)
+bundled = st.builds(Bundled, times, words, words, words, bundles, st.lists(st.integers(0, 10**30), max_size=4).map(tuple))
+bundle_updates = st.builds(BundleUpdate, times, words, st.sampled_from(BundleStatus), words)
+crossed = st.builds(Crossed, times, st.just(BTCUSD), counts, counts, words, words, st.integers(0, 10**30))
 updated = st.builds(OrderUpdate, times, words, st.sampled_from(OrderStatus), words)
 fills = st.builds(
     Fill,
@@ -204,7 +225,7 @@ fills = st.builds(
 refused = st.builds(Refusal, times, words, words, words, terms, words, counts)
 alerts = st.builds(Alert, times, st.sampled_from(Level), words, words, words)
 marked = st.builds(Marked, times, st.dictionaries(words, st.tuples(counts, times), max_size=3))
-records = st.one_of(opened, listed, changed, booked, placed, updated, fills, refused, alerts, marked)
+records = st.one_of(opened, listed, changed, booked, placed, bundled, bundle_updates, crossed, updated, fills, refused, alerts, marked)
 LISTED = Opened(0, "desk", "instrument", BTCUSD.symbol, BTCUSD.terms())
 
 
