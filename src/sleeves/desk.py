@@ -15,7 +15,8 @@ from typing import Any
 
 from attrs import evolve
 
-from . import booking, contracts, swaps
+from . import booking
+from .answers import Answers
 from .blotter import Blotter, Working, working_of
 from .booking import Allowance
 from .bundles import Bundles
@@ -25,15 +26,12 @@ from .exposure import Footing, Ground, WhatIf, check_collateral
 from .facts import Bankrupted, CashFlow, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
 from .gates import CORE, describe, opens, refuse
 from .inside import Inside, SelfTrade
-from .ledger import Entry
 from .margin import Weights
 from .market import BP, DAY, HOUR, SECOND, Book, FundingRate, Instrument, Mark, Quote
-from .money import PPM, Amount, AmountLike, Asset, Fraction, Rounding, divide, parse_units, ppm
+from .money import PPM, Amount, AmountLike, Asset, Fraction, parse_units, ppm
 from .netting import Netting
-from .netting import missing as short_of
 from .news import FairValue, News, PoolState, Reading
 from .orders import (
-    ORDER_TRANSITIONS,
     Accepted,
     Bundle,
     Cancel,
@@ -67,13 +65,13 @@ from .reconcile import (
     reconcile,
     transfers_in,
 )
-from .records import Alert, Level, Marked, Opened, OrderUpdate, Placed, Policy, Record, Recovered, Refusal, Residual, policy_of
+from .records import Alert, Level, Marked, Opened, Placed, Policy, Recovered, Refusal, Residual, policy_of
 from .risk import realized_volatility
 from .seat import NEVER, Seat, SeatView, Telemetry
 from .sleeve import OWNER, Sleeve
 from .state import State
 from .status import Move, Status
-from .stops import FLATTEN_TRIES, Stops
+from .stops import Stops
 from .transfers import Transfers
 from .treasury import Inventory, Treasury
 from .vault import Backing, CoreVault, EngineVault, Virtual
@@ -97,6 +95,7 @@ class Desk:
     """
 
     __slots__ = (
+        "_answers",
         "_bands",
         "_blotter",
         "_boards",
@@ -177,25 +176,28 @@ class Desk:
         self._netting = Netting(vaults, self._seats, self._boards, self._ground, str(settle_above), levels, self._stops)
         self._bands = self._netting.bands
         self._bundles = Bundles(self._seats, self.books, self._judge, self._order)
-        self._inside = Inside(_policy(self_trade), _between(cross_at), self, self._seats, self._boards, self._blotter, self.books)
+        self._answers = Answers(self.books, self._blotter, self._netting, self._stops, self._bundles, self.index)
+        self._inside = Inside(
+            _policy(self_trade), _between(cross_at), self._answers, self._order, self._seats, self._boards, self._blotter, self.books
+        )
         self._crosses = self._inside.policy is SelfTrade.CROSS
         self._transfers = Transfers(vaults)
         self._mark_at = 0
         self._closes: dict[str, deque[float]] = {}
         self._vaults = vaults
         self._steps: Mapping[type, Callable[[Any], Sequence[Command]]] = {
-            Fill: self._filled,
-            Accepted: self._accepted,
-            Canceled: self._canceled,
-            Rejected: self._rejected,
+            Fill: self._answers.filled,
+            Accepted: self._answers.accepted,
+            Canceled: self._answers.canceled,
+            Rejected: self._answers.rejected,
             FundingPaid: self._netting.funded,
             Settled: self._netting.settled,
             Liquidated: self._netting.liquidated,
             Bankrupted: self._netting.bankrupted,
             Transferred: self._transferred,
             TransferRefused: self._transfer_refused,
-            Unanswered: self._unanswered,
-            OrderReport: self._reported,
+            Unanswered: self._answers.unanswered,
+            OrderReport: self._answers.reported,
             **dict.fromkeys((FundingRate, FairValue, PoolState, Reading), self._heard),
         }
         if self.books.state is not None:
@@ -556,171 +558,6 @@ class Desk:
 
     # -- facts -------------------------------------------------------------------------------------------------------
 
-    def _filled(self, fill: Fill) -> Sequence[Command]:
-        known = self.books.fact(fill.key)
-        if known is not None:
-            if known != fill:
-                text = f"{fill.key} came again with other content and was not booked: {fill}"
-                self.books.set_aside(fill, "conflict", Alert(fill.at, Level.CRITICAL, fill.order_id, "fill_conflict", text))
-            return NOTHING
-        working = self._blotter.find(fill.order_id)
-        if working is None or not _same_trade(working.order.place, fill):
-            text = f"{fill.key} belongs to no order of this desk and was not booked: {fill}"
-            self.books.set_aside(fill, "unattributed", Alert(fill.at, Level.CRITICAL, fill.order_id, "fill_unattributed", text))
-            return NOTHING
-        self.index(fill.instrument)
-        sleeve = working.seat.sleeve
-        owned = sleeve.position_units(fill.instrument)
-        spot_sale = fill.side is Side.SELL and fill.instrument.contract is None
-        closed = owned * fill.side.sign < 0 or (spot_sale and not owned and bool(sleeve.kept(fill.instrument.base)))
-        overdrawn = self._book(working, fill, owned)
-        commands = self._after_fill(working.seat, fill, closed, overdrawn)
-        return [*commands, *self._bundles.after(fill.order_id, fill.at)] if self._bundles.flights else commands
-
-    def _book(self, working: Working, fill: Fill, owned: int) -> bool:
-        """Book a fill, with what it does to the sleeve's status, all of it or nothing. Returns whether it overdrew."""
-        sleeve, market, place = working.seat.sleeve, fill.instrument, working.order.place
-        held = self.books.ledger.units(working.held, working.asset)
-        if fill.qty < working.left:
-            held = self._used(working, fill, held)
-        by = fill.venue or "venue"
-        if market.contract is None:
-            entry = self._coins(sleeve, fill, held, owned, by)
-        else:
-            cost = sleeve.open_cost_units(market)
-            margin, free = sleeve.margin_units(market), sleeve.free_units(market.quote)
-            entry = contracts.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, margin=margin, free=free, by=by)
-        records: list[Record] = [fill, *self.books.release(fill.key, at=fill.at, by=by), entry]
-        filled = working.filled + fill.qty
-        if filled > place.qty:
-            text = f"{working.order.id} filled {filled} of {place.qty} units"
-            records.append(Alert(fill.at, Level.CRITICAL, sleeve.name, "overfill", text))
-        missing = short_of(self.books, entry)
-        if missing is None:
-            self.books.post(*records)
-        else:
-            text = f"{fill.key} left {missing} free: no new risk until this is cleared"
-            records.append(Alert(fill.at, Level.CRITICAL, sleeve.name, "overdrawn", text))
-            sleeve.move(Move.BREACH, by="desk", why=f"overdrawn by {fill.key}", at=fill.at, after=records)
-        self.books.booked(fill)
-        working.filled = filled
-        if market.contract is not None:
-            self._netting.moved(market, fill.at, sleeve.name, fill.side.sign * fill.qty)
-        if filled >= place.qty:
-            self._blotter.move(working, OrderStatus.FILLED)
-        if self._bundles.flights:
-            self._bundles.filled(fill, done=working.status.done)
-        return missing is not None
-
-    @staticmethod
-    def _coins(sleeve: Sleeve, fill: Fill, held: int, owned: int, by: str) -> Entry:
-        """A trade of coins as an entry: plain, or of coins that stand under other markets, or one coin for another."""
-        market = fill.instrument
-        if market.quote != sleeve.asset:
-            goes, comes = (market.quote, market.base) if fill.side is Side.BUY else (market.base, market.quote)
-            home, into = sleeve.home(goes), sleeve.home(comes)
-            assert home is not None, "the gates let no trade pass whose coins have no market"
-            assert into is not None, "the gates let no trade pass whose coins have no market"
-            kept = [swaps.Kept(m.symbol, qty, sleeve.open_cost_units(m)) for m, qty in sleeve.kept(goes)]
-            where = swaps.Kept(into.symbol, sleeve.position_units(into), sleeve.open_cost_units(into))
-            return swaps.cross(sleeve.name, fill, sleeve.asset, held=held, out=kept or [swaps.Kept(home.symbol, 0, 0)], into=where, by=by)
-        cost = sleeve.open_cost_units(market)
-        if fill.side is Side.SELL and owned < fill.qty + (fill.fee.units if fill.fee.asset == market.base else 0):
-            others = [swaps.Kept(m.symbol, q, sleeve.open_cost_units(m)) for m, q in sleeve.kept(market.base) if m.symbol != market.symbol]
-            if any(one.qty > 0 for one in others):
-                return swaps.sale(sleeve.name, fill, held=held, own=swaps.Kept(market.symbol, owned, cost), others=others, by=by)
-        return booking.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, by=by)
-
-    @staticmethod
-    def _used(working: Working, fill: Fill, held: int) -> int:
-        """The part of a hold that a partial fill uses up: its share, or what it cost where that is more."""
-        share = divide(held * fill.qty, working.left, Rounding.DOWN)
-        market, place = fill.instrument, working.order.place
-        if market.contract is not None:
-            against = max(0, -place.side.sign * working.seat.sleeve.position_units(market))
-            opens, left = max(0, fill.qty - against), max(0, working.left - against)
-            return divide(held * opens, left, Rounding.DOWN) if left else share
-        if fill.side is Side.SELL:
-            return min(held, fill.qty)
-        spent = fill.cost + (fill.fee.units if fill.fee.asset == working.asset else 0)
-        return min(held, max(share, spent))
-
-    def _after_fill(self, seat: Seat, fill: Fill, closed: bool, overdrawn: bool) -> Sequence[Command]:
-        sleeve, view, contract = seat.sleeve, seat.view, fill.instrument.contract
-        exit_ = closed if contract is not None else fill.side is Side.SELL
-        if exit_ and (view._last_exit is None or fill.at > view._last_exit):
-            view._last_exit = fill.at
-        if closed and sleeve.is_flat():
-            sleeve.vault.sweep(sleeve, ref=fill.key, at=fill.at)
-            sleeve.vault.land(sleeve, at=fill.at)
-        commands: list[Command] = []
-        if contract is not None:
-            commands += self._netting.retry(fill.instrument)
-        if contract is not None and closed:
-            commands += self._netting.settle_if_closed(sleeve, fill.instrument)
-        if seat.flatten_by:
-            return [*commands, *self._stops.flatten(seat, fill.at)]
-        if overdrawn:
-            return [*commands, *self._stops.cancel_opening(seat)]
-        if contract is not None or (not sleeve.status.may_open and fill.side is Side.BUY):
-            return [*commands, *self._stops.cancel_opening(seat, closing=True)]
-        return commands
-
-    def _accepted(self, event: Accepted) -> Sequence[Command]:
-        working = self._blotter.get(event.order_id)
-        if working is not None and working.status in (OrderStatus.SUBMITTED, OrderStatus.UNKNOWN):
-            self.books.record(OrderUpdate(event.at, event.order_id, OrderStatus.OPEN, event.venue_id))
-            self._blotter.move(working, OrderStatus.OPEN)
-        return NOTHING
-
-    def _unanswered(self, event: Unanswered) -> Sequence[Command]:
-        """Whether the venue has the order is not known: what it holds stays held until the venue tells."""
-        working = self._blotter.get(event.order_id)
-        if working is not None and OrderStatus.UNKNOWN in ORDER_TRANSITIONS[working.status]:
-            self.books.record(OrderUpdate(event.at, event.order_id, OrderStatus.UNKNOWN, event.reason))
-            self._blotter.move(working, OrderStatus.UNKNOWN)
-        return NOTHING
-
-    def _reported(self, report: OrderReport) -> Sequence[Command]:
-        """The venue was asked and has answered. An order is taken for done only when its fills are booked: they come apart."""
-        if report.status is OrderStatus.OPEN:
-            return self._accepted(Accepted(report.order_id, report.at, report.venue_id))
-        working = self._blotter.get(report.order_id)
-        if working is None or working.status.done or report.filled > working.filled or report.status is OrderStatus.FILLED:
-            return NOTHING
-        return self._off(report.order_id, report.at, report.status, report.reason)
-
-    def _canceled(self, event: Canceled) -> Sequence[Command]:
-        return self._off(event.order_id, event.at, OrderStatus.CANCELED, event.reason)
-
-    def _rejected(self, event: Rejected) -> Sequence[Command]:
-        working = self._blotter.get(event.order_id)
-        if working is not None and not working.status.done and event.order_id in self._stops.flattening:
-            seat, market = working.seat, working.order.place.instrument
-            seat.flatten_tries[market.symbol] = FLATTEN_TRIES
-            text = f"flattening order {event.order_id} was rejected: {event.reason}; what is left of {market} stays open"
-            self.alert(event.at, Level.CRITICAL, seat.sleeve.name, "residual", text)
-        return self._off(event.order_id, event.at, OrderStatus.REJECTED, event.reason)
-
-    def _off(self, order_id: str, at: int, status: OrderStatus, reason: str) -> Sequence[Command]:
-        """An order is off the venue's book: what it still holds is free again."""
-        working = self._blotter.get(order_id)
-        if working is None or working.status.done:
-            return NOTHING
-        update = OrderUpdate(at, order_id, status, reason)
-        held = self.books.ledger.units(working.held, working.asset)
-        if held:
-            self.books.post(update, booking.release(working.order.sleeve, order_id, working.asset, held, at=at, by="venue", why=reason))
-        else:
-            self.books.record(update)
-        self._blotter.move(working, status)
-        self._bundles.off(order_id)
-        seat = working.seat
-        if seat.sleeve.is_flat() and not seat.open_orders:
-            seat.sleeve.vault.sweep(seat.sleeve, ref=order_id, at=at)
-        commands = self._bundles.after(order_id, at) if self._bundles.flights else []
-        return [*commands, *self._stops.flatten(seat, at)] if seat.flatten_by else commands
-
     def _transferred(self, fact: Transferred) -> Sequence[Command]:
         if self._netting.known(fact):
             return NOTHING
@@ -892,7 +729,7 @@ class Desk:
         working = self._blotter.get(name) if isinstance(name, str) else None
         if working is None or working.status is not OrderStatus.UNKNOWN:
             raise VaultError(f"{name!r} is no order of unknown fate and no transfer: only the venue says what became of it")
-        return self._off(name, self.books.time(at), OrderStatus.CANCELED, said)
+        return self._answers.off(name, self.books.time(at), OrderStatus.CANCELED, said)
 
     # -- a human's commands ------------------------------------------------------------------------------------------
 
@@ -1187,8 +1024,3 @@ def _describe(engine: Engine[Any]) -> str:
     """An engine's terms for the journal, the same in every run: its own words, or its class."""
     words = getattr(engine, "describe", None)
     return str(words()) if callable(words) else f"{type(engine).__module__}.{type(engine).__qualname__}"
-
-
-def _same_trade(place: Place, fill: Fill) -> bool:
-    """Whether a fill is of the instrument and side that were ordered."""
-    return place.side is fill.side and (place.instrument is fill.instrument or place.instrument == fill.instrument)

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from attrs import evolve
 
+from .answers import Answers
 from .blotter import Blotter
 from .books import Books
 from .gates import opens, refuse
@@ -40,14 +41,10 @@ class SelfTrade(StrEnum):
     CROSS = "cross"
 
 
-class _Desk(Protocol):
-    """What is asked of the desk."""
+class _Order(Protocol):
+    """Hold the money and journal an order."""
 
-    def _filled(self, fill: Fill) -> Sequence[Command]: ...
-
-    def _off(self, order_id: str, at: int, status: OrderStatus, reason: str) -> Sequence[Command]: ...
-
-    def _order(self, seat: Seat, place: Place, now: int, by: str, bundle: str = "", leg: int = 0) -> SubmitOrder: ...
+    def __call__(self, seat: Seat, place: Place, now: int, by: str, bundle: str = "", leg: int = 0) -> SubmitOrder: ...
 
 
 class Inside:
@@ -57,7 +54,8 @@ class Inside:
         self,
         policy: SelfTrade,
         at_ppm: int,
-        desk: _Desk,
+        answers: Answers,
+        order: _Order,
         seats: Mapping[str, Seat],
         boards: Mapping[str, Book],
         blotter: Blotter,
@@ -65,7 +63,8 @@ class Inside:
     ) -> None:
         self.policy = policy
         self._at_ppm = at_ppm
-        self._desk = desk
+        self._answers = answers
+        self._order = order
         self._seats = seats
         self._boards = boards
         self._blotter = blotter
@@ -160,12 +159,12 @@ class Inside:
         for order in (sell, buy):
             trade = f"{buy.id}x{sell.id}"
             fill = Fill(order.id, now, market, order.place.side, qty, price, cost, market.quote.zero, Liquidity.TAKER, trade, INSIDE)
-            commands += self._desk._filled(fill)
+            commands += self._answers.filled(fill)
         rests: list[SubmitOrder] = []
         for order in (first, second):
             rest = order.place.qty - qty
             if rest:
-                commands += self._desk._off(order.id, now, OrderStatus.CANCELED, "the rest goes to the venue")
+                commands += self._answers.off(order.id, now, OrderStatus.CANCELED, "the rest goes to the venue")
                 rests += self._again(order, rest, now)
         return commands, rests
 
@@ -176,4 +175,4 @@ class Inside:
         worth = market.cost(order.place.limit or self._boards[market.symbol].bid, qty, Rounding.FLOOR)
         if qty < least or worth < market.min_notional_units or seat.flatten_by:
             return []
-        return [self._desk._order(seat, evolve(order.place, qty=qty), now, seat.engine.name)]
+        return [self._order(seat, evolve(order.place, qty=qty), now, seat.engine.name)]
