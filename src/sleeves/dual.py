@@ -127,11 +127,12 @@ def _outside(pool: Outside, sells: bool, flat: float) -> _Curve:
 
 
 def _searched(hop: Hop) -> _Curve:
-    """A pool of which nothing is known but its swaps, against a market at the rate."""
+    """A pool of which nothing is known but its swaps, against a market that takes all it can pay at the rate."""
 
     def trade(rate: float) -> tuple[float, float]:
-        back = Fraction(rate)
-        found = best_input([hop, Hop(Outside(0, 10**60, back.denominator, back.numerator), sells=True)])
+        price = 1 / Fraction(rate)
+        back = Outside(0, int(hop.most_out() * price) + 1, price.numerator, price.denominator)
+        found = best_input([hop, Hop(back, sells=True)])
         return (float(found.swaps[0].paid), float(found.swaps[0].got)) if found.paid else (0.0, 0.0)
 
     return trade

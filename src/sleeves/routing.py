@@ -223,7 +223,9 @@ def negative_cycle(rates: Iterable[tuple[str, str, float]]) -> tuple[tuple[str, 
             if far[into] - log(rate) < far[out] - NOISE:
                 far[out], before[out], at = far[into] - log(rate), into, out
         if not at:
-            return None
+            break
+    if not at:
+        return None
     for _ in coins:
         at = before[at]
     ring = [at]
@@ -597,12 +599,13 @@ def best_plan(
     """
     joined = _joined(markets, coin)
     ways = edges(joined)
-    if negative_cycle((edge.into, edge.out, edge.first_rate()) for edge in ways) is None:
+    rates = [(edge.into, edge.out, edge.first_rate()) for edge in ways]
+    if negative_cycle(rates) is None:
         return Plan(coin)
     gaining = list(cycles(ways, coin, most_hops=most_hops))
     alone = _best_of(gaining, coin, max_in, costs)
-    if len(gaining) < 2:
-        return alone
+    if len(gaining) < 2 and negative_cycle(rate for rate in rates if coin not in rate) is None:
+        return alone  # all that gains is this one cycle
     together = _together(joined, coin, max_in, most_steps, costs)
     return together if costs.pays(together) and costs.expected(together) > costs.expected(alone) else alone
 

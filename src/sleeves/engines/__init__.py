@@ -6,7 +6,32 @@ ship it here, give it a file in this folder and its line below.
 
 from __future__ import annotations
 
+from .carry import Pair
+from .depeg import BSOL, INF, JITOSOL, JUPSOL, MSOL, TOKENS, Depeg, Peg, Token
+from .funding import Funding
 from .idle import Idle
+from .momentum import Momentum
+from .pods import Feedback, Pod
+from .scalp import Scalp, Sentiment
 from .trend import Trend
 
-__all__ = ["Idle", "Trend"]
+__all__ = [
+    "BSOL",
+    "INF",
+    "JITOSOL",
+    "JUPSOL",
+    "MSOL",
+    "TOKENS",
+    "Depeg",
+    "Feedback",
+    "Funding",
+    "Idle",
+    "Momentum",
+    "Pair",
+    "Peg",
+    "Pod",
+    "Scalp",
+    "Sentiment",
+    "Token",
+    "Trend",
+]
