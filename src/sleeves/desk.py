@@ -24,6 +24,7 @@ from .errors import InvalidMarket, NotEnough, VaultError, WrongStatus
 from .explain import Waterfall, explain
 from .exposure import Footing, Ground, WhatIf, check_collateral
 from .facts import Bankrupted, CashFlow, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
+from .flight import Flight
 from .gates import CORE, describe, opens, refuse
 from .inside import Inside, SelfTrade
 from .margin import Weights
@@ -900,6 +901,11 @@ class Desk:
     def open_orders(self) -> list[Order]:
         """All orders that the venue has, or may have."""
         return [order for seat in self._seats.values() for order in seat.open_orders.values()]
+
+    @property
+    def bundles(self) -> list[Flight]:
+        """Bundles under way: how much of each leg is filled, and which of their orders are out. To be read, not changed."""
+        return list(self._bundles.flights.values())
 
     def telemetry(self, sleeve: Sleeve | str) -> Telemetry:
         """What a sleeve's engine last saw, what it last wished for, and what was refused and why. Raises `VaultError` for no seat."""

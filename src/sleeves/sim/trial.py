@@ -20,10 +20,11 @@ from ..booking import Allowance
 from ..books import Books
 from ..desk import Desk
 from ..errors import JournalError, SleevesError, VaultError, VenueUnavailable
+from ..inside import SelfTrade
 from ..ledger import Role
 from ..market import HOUR, MINUTE, SECOND, FundingRate, Instrument, Kind
 from ..money import SOL, USDC, Amount, Rounding
-from ..orders import Event, Intent, Order, OrderStatus, Place, Side
+from ..orders import Bundle, Event, Intent, Order, OrderStatus, Place, Side
 from ..policy import FLASH, QUIET, ProfitPolicy
 from ..protocols import View
 from ..recovery import Chase, reconcile, recover
@@ -63,8 +64,10 @@ class Restless:
             return None
         market = self.watches[dice.below(len(self.watches))]
         book = view.book_of(market)
-        if book is None or view.orders():
+        if book is None or view.orders() or view.bundles:
             return None
+        if dice.hits(250_000):
+            return self._together(view, dice)
         held = view.position(market)
         sells = held > 0 if market.contract is None else dice.hits(500_000)
         side = Side.SELL if sells else Side.BUY
@@ -75,6 +78,21 @@ class Restless:
         qty = market.round_qty(qty)
         limit = market.shift(book.bid, dice.between(-3_000, 3_000), Rounding.FLOOR) if dice.hits(400_000) else None
         return [Place(market, side, qty, limit=limit, reduce_only=market.contract is None and side is Side.SELL)] if qty > 0 else None
+
+    def _together(self, view: View, dice: Dice) -> Iterable[Intent] | None:
+        """A hedge is opened, or as much of one as there is closed."""
+        spot, perp = (next((one for one in self.watches if one.kind is kind), None) for kind in Kind)
+        if spot is None or perp is None or view.book_of(spot) is None or view.book_of(perp) is None:
+            return None
+        owned = perp.round_qty(min(view.sellable(spot), max(0, -view.position(perp))))
+        if owned and dice.hits(500_000):
+            legs = Place(perp, Side.BUY, owned, reduce_only=True), Place(spot, Side.SELL, owned)
+        else:
+            qty = perp.round_qty(view.affordable(spot, max(0, view.free()) * dice.between(1, 8) // 20))
+            if not qty:
+                return None
+            legs = Place(perp, Side.SELL, qty), Place(spot, Side.BUY, qty)
+        return [Bundle(legs, tries=dice.between(1, 2), rollback=dice.hits(700_000))]
 
 
 @define
@@ -115,6 +133,7 @@ class Trial:
         self.venue = FaultyVenue(driver, Faults.all() if faults is None else faults, self.dice)
         self.journal = Dying(self.dice)
         self.engines = {name: Restless(name, (SPOT, PERP), self.dice.roll()) for name, _ in POLICIES}
+        self._self_trade = list(SelfTrade)[self.dice.below(3)]
         self.desk = self._open()
         self.journal.fails_ppm = fails_ppm
         self._state, self._hands = State(), 0
@@ -155,7 +174,10 @@ class Trial:
         vault = CoreVault(USDC, total="20000", tradeable="15000", reserve="5%", cap="18000", books=Books(self.journal), at=BEGIN - SECOND)
         for name, policy in POLICIES:
             vault.sleeve(name, policy, allocate="4000")
-        return self._seat(Desk(vault, allowance=Allowance.of(fee="0.5%"), tolerances={USDC: "1000000"}))
+        return self._seat(self._desk(vault))
+
+    def _desk(self, *vaults: CoreVault) -> Desk:
+        return Desk(*vaults, allowance=Allowance.of(fee="0.5%"), tolerances={USDC: "1000000"}, self_trade=self._self_trade)
 
     def _seat(self, desk: Desk) -> Desk:
         for name, engine in self.engines.items():
@@ -172,7 +194,7 @@ class Trial:
             self._state = State()
             try:
                 treasury = Treasury.reopen(Books(self.journal))
-                self.desk = self._seat(Desk(*treasury.vaults, allowance=Allowance.of(fee="0.5%"), tolerances={USDC: "1000000"}))
+                self.desk = self._seat(self._desk(*treasury.vaults))
                 while self.desk.recovering:
                     try:
                         await recover(self.desk, self.venue)
@@ -286,7 +308,7 @@ class Trial:
             self._state.apply(record)
         cells = [cell for name in self.engines for cell in self.desk.books.ledger.cells(name)]
         held = {account.of for account, _, units in cells if account.role is Role.HELD and units}
-        waiting = {order.id for order in self.desk.open_orders()}
+        waiting = {order.id for order in self.desk.open_orders()} | {flight.record.id for flight in self.desk.bundles}
         assert held <= waiting, f"held for orders that are done: {held - waiting}"
         for what in self.venue.on_the_way:
             known = what.id in self._given_up or not isinstance(what, Order) or not self.desk.status_of(what.id).done
