@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import define, field, frozen
@@ -155,6 +155,19 @@ class Trend:
 
     def begin(self) -> TrendMemory:
         return TrendMemory()
+
+    def saw(self, memory: TrendMemory) -> Mapping[str, str]:
+        """What the last decision was made on: the price, the rise of the last hour, the trend, and where it turned."""
+        before = memory.samples[0][1] if memory.samples else 0.0
+        mean = sum(memory.hours) / 4 if len(memory.hours) == 4 else 0.0
+        return {
+            "price": self.instrument.price_text(int(memory.last)),
+            "last hour": _percent(memory.last / before - 1) if before else "unknown",
+            "trend": _percent(memory.last / mean - 1) if mean else "unknown",
+            "low": self.instrument.price_text(int(memory.low)) if memory.low else "",
+            "high since the buy": self.instrument.price_text(int(memory.high)) if memory.high else "",
+            "armed": "yes" if memory.armed else "no",
+        }
 
     def decide(self, memory: TrendMemory, view: View) -> Iterable[Intent] | None:
         market = self.instrument
