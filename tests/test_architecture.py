@@ -38,6 +38,7 @@ ORDER = [
     "books",
     "sleeve",
     "vault",
+    "trades",
     "treasury",
     "protocols",
     "risk",

@@ -602,8 +602,9 @@ def test_health_below_20_is_critical_even_right_after_a_warning(price, levels):
     assert [a.level.value for a in h.alerts("health")] == levels
 
 
-@pytest.mark.parametrize(("after", "levels"), [(60, ["warning", "warning"]), (59, ["warning"])])
+@pytest.mark.parametrize(("after", "levels"), [(60, ["warning", "warning"]), (59, ["warning", "warning"]), (58, ["warning"])])
 def test_health_that_recovers_is_told_again_when_it_falls_again_a_minute_after_it_was_told(after, levels):
+    """Falling again within the minute it is told at its end, with the next price that is still below."""
     h = House()
     h.trade(h.a, Side.BUY, "60")
     h.trade(h.b, Side.BUY, "60")

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from . import booking, contracts, swaps
+from . import booking
 from .blotter import Blotter, Working
 from .books import Books
 from .bundles import Bundles
-from .ledger import Entry
 from .market import Instrument
 from .money import Rounding, divide
 from .netting import Netting
@@ -29,11 +28,12 @@ from .orders import (
     Side,
     Unanswered,
 )
-from .records import Alert, Level, OrderUpdate, Record
+from .records import Alert, Crossed, Level, OrderUpdate, Record
 from .seat import Seat
-from .sleeve import Sleeve
+from .sleeve import Sleeve, move_together
 from .status import Move
 from .stops import FLATTEN_TRIES, Stops
+from .trades import closes, entry_of
 
 __all__ = ["Answers"]
 
@@ -72,67 +72,80 @@ class Answers:
             self._books.set_aside(fill, "unattributed", Alert(fill.at, Level.CRITICAL, fill.order_id, "fill_unattributed", text))
             return NOTHING
         self._index(fill.instrument)
-        sleeve = working.seat.sleeve
-        owned = sleeve.position_units(fill.instrument)
-        spot_sale = fill.side is Side.SELL and fill.instrument.contract is None
-        closed = owned * fill.side.sign < 0 or (spot_sale and not owned and bool(sleeve.kept(fill.instrument.base)))
-        overdrawn = self._book(working, fill, owned)
+        closed = closes(working.seat.sleeve, fill)
+        overdrawn = self._book([(working, fill)])
         commands = self._after_fill(working.seat, fill, closed, overdrawn)
-        return [*commands, *self._bundles.after(fill.order_id, fill.at)] if self._bundles.flights else commands
+        return [*commands, *self._go_on(fill.order_id, fill.at)]
 
-    def _book(self, working: Working, fill: Fill, owned: int) -> bool:
-        """Book a fill, with what it does to the sleeve's status, all of it or nothing. Returns whether it overdrew."""
-        sleeve, market, place = working.seat.sleeve, fill.instrument, working.order.place
+    def crossed(self, crossed: Crossed, fills: Sequence[Fill]) -> list[Command]:
+        """A trade inside: both fills with the record of it, or nothing."""
+        trades, closed = [], []
+        for fill in fills:
+            working = self._blotter.get(fill.order_id)
+            assert working is not None, "what is traded inside was ordered here"
+            trades.append((working, fill))
+            closed.append(closes(working.seat.sleeve, fill))
+        overdrawn = self._book(trades, crossed)
+        commands: list[Command] = []
+        for (working, fill), one in zip(trades, closed, strict=True):
+            commands += self._after_fill(working.seat, fill, one, overdrawn)
+        return commands
+
+    def _go_on(self, order_id: str, at: int) -> list[Command]:
+        """What a bundle does next; nothing is ordered before the desk is recovered."""
+        return [] if self._stops.recovering or not self._bundles.flights else self._bundles.after(order_id, at)
+
+    def _book(self, trades: Sequence[tuple[Working, Fill]], *first: Record) -> bool:
+        """Book fills, with what they do to sleeves' status, all of it or nothing. Returns whether one overdrew."""
+        records: list[Record] = list(first)
+        moves: list[tuple[Sleeve, Move, str]] = []
+        for working, fill in trades:
+            more, overdraws = self._records(working, fill)
+            records += more
+            if overdraws:
+                moves.append((working.seat.sleeve, Move.BREACH, f"overdrawn by {fill.key}"))
+        if moves:
+            move_together(self._books, records, moves, by="desk", at=trades[0][1].at)
+        else:
+            self._books.post(*records)
+        for working, fill in trades:
+            self._note(working, fill)
+        return bool(moves)
+
+    def _records(self, working: Working, fill: Fill) -> tuple[list[Record], bool]:
+        """What a fill is booked with, and whether it overdraws."""
+        sleeve, place, by = working.seat.sleeve, working.order.place, fill.venue or "venue"
         held = self._books.ledger.units(working.held, working.asset)
         if fill.qty < working.left:
             held = self._used(working, fill, held)
-        by = fill.venue or "venue"
-        if market.contract is None:
-            entry = self._coins(sleeve, fill, held, owned, by)
-        else:
-            cost = sleeve.open_cost_units(market)
-            margin, free = sleeve.margin_units(market), sleeve.free_units(market.quote)
-            entry = contracts.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, margin=margin, free=free, by=by)
+        entry = entry_of(sleeve, fill, held=held, by=by)
         records: list[Record] = [fill, *self._books.release(fill.key, at=fill.at, by=by), entry]
+
+        def tell(code: str, text: str) -> None:
+            records.append(Alert(fill.at, Level.CRITICAL, sleeve.name, code, text))
+
         filled = working.filled + fill.qty
         if filled > place.qty:
-            text = f"{working.order.id} filled {filled} of {place.qty} units"
-            records.append(Alert(fill.at, Level.CRITICAL, sleeve.name, "overfill", text))
+            tell("overfill", f"{working.order.id} filled {filled} of {place.qty} units")
+        if working.leg and not self._bundles.knows(fill.order_id):
+            what = f"{fill.side} {fill.instrument.qty_text(fill.qty)} {fill.instrument}"
+            tell("lone_leg", f"{fill.key} is of a leg of a bundle that is over: {what} stands alone")
         missing = short_of(self._books, entry)
-        if missing is None:
-            self._books.post(*records)
-        else:
-            text = f"{fill.key} left {missing} free: no new risk until this is cleared"
-            records.append(Alert(fill.at, Level.CRITICAL, sleeve.name, "overdrawn", text))
-            sleeve.move(Move.BREACH, by="desk", why=f"overdrawn by {fill.key}", at=fill.at, after=records)
+        if missing is not None:
+            tell("overdrawn", f"{fill.key} left {missing} free: no new risk until this is cleared")
+        return records, missing is not None
+
+    def _note(self, working: Working, fill: Fill) -> None:
+        """A fill is booked: the blotter, the slices and the bundles know of it."""
+        market = fill.instrument
         self._books.booked(fill)
-        working.filled = filled
+        working.filled += fill.qty
         if market.contract is not None:
-            self._netting.moved(market, fill.at, sleeve.name, fill.side.sign * fill.qty)
-        if filled >= place.qty:
+            self._netting.moved(market, fill.at, working.order.sleeve, fill.side.sign * fill.qty)
+        if working.filled >= working.order.place.qty:
             self._blotter.move(working, OrderStatus.FILLED)
         if self._bundles.flights:
             self._bundles.filled(fill, done=working.status.done)
-        return missing is not None
-
-    @staticmethod
-    def _coins(sleeve: Sleeve, fill: Fill, held: int, owned: int, by: str) -> Entry:
-        """A trade of coins as an entry: plain, or of coins that stand under other markets, or one coin for another."""
-        market = fill.instrument
-        if market.quote != sleeve.asset:
-            goes, comes = (market.quote, market.base) if fill.side is Side.BUY else (market.base, market.quote)
-            home, into = sleeve.home(goes), sleeve.home(comes)
-            assert home is not None, "the gates let no trade pass whose coins have no market"
-            assert into is not None, "the gates let no trade pass whose coins have no market"
-            kept = [swaps.Kept(m.symbol, qty, sleeve.open_cost_units(m)) for m, qty in sleeve.kept(goes)]
-            where = swaps.Kept(into.symbol, sleeve.position_units(into), sleeve.open_cost_units(into))
-            return swaps.cross(sleeve.name, fill, sleeve.asset, held=held, out=kept or [swaps.Kept(home.symbol, 0, 0)], into=where, by=by)
-        cost = sleeve.open_cost_units(market)
-        if fill.side is Side.SELL and owned < fill.qty + (fill.fee.units if fill.fee.asset == market.base else 0):
-            others = [swaps.Kept(m.symbol, q, sleeve.open_cost_units(m)) for m, q in sleeve.kept(market.base) if m.symbol != market.symbol]
-            if any(one.qty > 0 for one in others):
-                return swaps.sale(sleeve.name, fill, held=held, own=swaps.Kept(market.symbol, owned, cost), others=others, by=by)
-        return booking.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, by=by)
 
     @staticmethod
     def _used(working: Working, fill: Fill, held: int) -> int:
@@ -221,7 +234,7 @@ class Answers:
         seat = working.seat
         if seat.sleeve.is_flat() and not seat.open_orders:
             seat.sleeve.vault.sweep(seat.sleeve, ref=order_id, at=at)
-        commands = self._bundles.after(order_id, at) if self._bundles.flights else []
+        commands = self._go_on(order_id, at)
         return [*commands, *self._stops.flatten(seat, at)] if seat.flatten_by else commands
 
 

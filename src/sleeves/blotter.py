@@ -66,9 +66,10 @@ class Blotter:
         if working is not None or not self._books.reopened:
             return working
         past: OpenOrder | None = None
+        leg = False
         for record in self._books.journal.order(order_id):
             if isinstance(record, Placed):
-                past = OpenOrder(record.order, record.by, record.closes)
+                past, leg = OpenOrder(record.order, record.by, record.closes), bool(record.bundle)
             elif past is not None and isinstance(record, Fill) and record.side is past.order.place.side:
                 past.filled += record.qty
                 past.status = OrderStatus.FILLED if past.filled >= past.order.place.qty else past.status
@@ -78,6 +79,7 @@ class Blotter:
         if past is None or seat is None:
             return None
         self.add(working_of(past, seat))
+        self._orders[order_id].leg = leg
         return self._orders[order_id]
 
     def left(self, order: Order) -> int:

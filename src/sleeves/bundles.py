@@ -11,7 +11,7 @@ and opens. What rolls back and only closes is asked of no gate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from attrs import evolve
@@ -19,7 +19,7 @@ from attrs import evolve
 from . import booking
 from .books import Books
 from .flight import Flight, least
-from .gates import CORE, describe, opens
+from .gates import CORE, describe, opens, size
 from .ledger import Account, Entry, Role
 from .orders import Bundle, Command, Fill, Place, Side, SubmitOrder
 from .protocols import Gate
@@ -47,14 +47,15 @@ class _Order(Protocol):
 class Bundles:
     """All bundles of a desk that are under way."""
 
-    def __init__(self, seats: Mapping[str, Seat], books: Books, judge: _Judge, order: _Order) -> None:
+    def __init__(self, seats: Mapping[str, Seat], books: Books, judge: _Judge, order: _Order, land: Callable[[Seat, int], None]) -> None:
         self.flights: dict[str, Flight] = {}
-        self.waiting: set[str] = set()
+        self.waiting: dict[str, None] = {}
         """Bundles that wait for a price, by id."""
         self._seats = seats
         self._books = books
         self._judge = judge
         self._order = order
+        self._land = land
 
     # -- what is told ----------------------------------------------------------------------------------------------------
 
@@ -77,6 +78,10 @@ class Bundles:
             if done:
                 flight.off(fill.order_id)
 
+    def knows(self, order_id: str) -> bool:
+        """Whether an order is of a bundle that is under way."""
+        return self._of(order_id) is not None
+
     def off(self, order_id: str) -> None:
         """An order is done without being filled whole."""
         for flight in self.flights.values():
@@ -92,6 +97,7 @@ class Bundles:
         judged = self._judge_all(seat, bundle)
         if isinstance(judged, Refusal):
             return judged
+        self._land(seat, now)
         seat.counter += 1
         sleeve = seat.sleeve
         record = Bundled(now, f"{sleeve.name}-b{seat.counter}", sleeve.name, by, bundle, tuple(judged))
@@ -134,7 +140,7 @@ class Bundles:
 
     def look(self, now: int) -> list[Command]:
         """Prices have come: go on with what waited for one."""
-        waiting, self.waiting = self.waiting, set()
+        waiting, self.waiting = self.waiting, {}
         return [command for name in waiting if name in self.flights for command in self._go_on(self.flights[name], now)]
 
     def take_back(self, seat: Seat, now: int, why: str) -> list[Command]:
@@ -155,7 +161,7 @@ class Bundles:
             return self._roll_back(flight, seat, now, "what stood alone was rolled back")
         leg, bundle = flight.leg, flight.record.bundle
         wanted = flight.wanted(leg)
-        if wanted >= least(flight.legs[leg]) and flight.sent < bundle.tries:
+        if flight.sent < bundle.tries and self._fits(seat, flight.legs[leg], wanted, now):
             return self._send(flight, seat, leg, wanted, now)
         if not flight.filled[leg]:
             return self._roll_back(flight, seat, now, f"leg {leg + 1} was not filled")
@@ -168,6 +174,14 @@ class Bundles:
             return self._roll_back(flight, seat, now, "not all of a leg was filled")
         return self._end(flight, now, BundleStatus.DONE)
 
+    @staticmethod
+    def _fits(seat: Seat, place: Place, qty: int, now: int) -> bool:
+        """Whether a rest of a leg is as much as the venue takes."""
+        if qty < least(place):
+            return False
+        seat.view.now = now
+        return seat.view.book_of(place.instrument) is None or size(evolve(place, qty=qty), seat.view, seat.vault) is None
+
     def _send(self, flight: Flight, seat: Seat, leg: int, qty: int, now: int) -> list[Command]:
         """Send a leg, if the gates still let it pass."""
         place = flight.legs[leg]
@@ -175,7 +189,7 @@ class Bundles:
             self._spend(flight, flight.record.reserves[leg], now)
         seat.view.now = now
         if seat.view.book_of(place.instrument) is None:
-            self.waiting.add(flight.record.id)
+            self.waiting[flight.record.id] = None
             return []
         place = evolve(place, qty=qty)
         refusal = self._judge(seat, place, CORE)
@@ -214,7 +228,7 @@ class Bundles:
         for leg in sorted(alone, reverse=True):
             if flight.back.get(leg, 0) < record.bundle.tries:
                 if seat.view.book_of(flight.legs[leg].instrument) is None:
-                    self.waiting.add(record.id)
+                    self.waiting[record.id] = None
                     return []
                 back = self._back(flight, seat, leg, alone[leg], now)
                 if back is not None:
@@ -226,10 +240,10 @@ class Bundles:
         market, side, view = flight.legs[leg].instrument, flight.side_back(leg), seat.view
         if market.contract is None and side is Side.SELL:
             qty = market.round_qty(min(qty, view.sellable(market)))
-            if qty < least(flight.legs[leg]):
-                return None
+        if qty < least(flight.legs[leg]):
+            return None
         place = Place(market, side, qty, why="rolls a lone leg back")
-        if opens(place, view):
+        if opens(place, view) or (market.contract is None and side is Side.BUY):
             refusal = self._judge(seat, place, CORE)
             if refusal is not None:
                 self._books.record(refusal)
@@ -250,6 +264,6 @@ class Bundles:
         self._spend(flight, sum(flight.record.reserves), now, *alerts, update)
         flight.update(update)
         del self.flights[flight.record.id]
-        self.waiting.discard(flight.record.id)
+        self.waiting.pop(flight.record.id, None)
         self._seats[flight.record.sleeve].view.bundles -= 1
         return []

@@ -28,7 +28,7 @@ from .flight import Flight
 from .gates import CORE, describe, opens, refuse
 from .inside import Inside, SelfTrade
 from .margin import Weights
-from .market import BP, DAY, HOUR, SECOND, Book, FundingRate, Instrument, Mark, Quote
+from .market import BP, DAY, HOUR, MINUTE, SECOND, Book, FundingRate, Instrument, Mark, Quote
 from .money import PPM, Amount, AmountLike, Asset, Fraction, parse_units, ppm
 from .netting import Netting
 from .news import FairValue, News, PoolState, Reading
@@ -73,6 +73,7 @@ from .sleeve import OWNER, Sleeve
 from .state import State
 from .status import Move, Status
 from .stops import Stops
+from .trades import closes
 from .transfers import Transfers
 from .treasury import Inventory, Treasury
 from .vault import Backing, CoreVault, EngineVault, Virtual
@@ -176,11 +177,10 @@ class Desk:
         self._stops = Stops(vaults, self._seats, self._blotter, self.books, self._order, self.index)
         self._netting = Netting(vaults, self._seats, self._boards, self._ground, str(settle_above), levels, self._stops)
         self._bands = self._netting.bands
-        self._bundles = Bundles(self._seats, self.books, self._judge, self._order)
+        self._bundles = Bundles(self._seats, self.books, self._judge, self._order, self._land)
         self._answers = Answers(self.books, self._blotter, self._netting, self._stops, self._bundles, self.index)
-        self._inside = Inside(
-            _policy(self_trade), _between(cross_at), self._answers, self._order, self._seats, self._boards, self._blotter, self.books
-        )
+        where, split = _policy(self_trade), _between(cross_at)
+        self._inside = Inside(where, split, self._answers, self._order, self._judge, self._seats, self._boards, self._blotter, self.books)
         self._crosses = self._inside.policy is SelfTrade.CROSS
         self._transfers = Transfers(vaults)
         self._mark_at = 0
@@ -308,7 +308,7 @@ class Desk:
         commands: list[Command] | None = None
         if self._bands:
             commands = self._look(book, now) or None
-        if self._bundles.waiting:
+        if self._bundles.waiting and not self.recovering:
             commands = [*(commands or ()), *self._bundles.look(now)]
         for seat in self._watchers[index]:
             if now < seat.wake:
@@ -349,15 +349,17 @@ class Desk:
         return commands
 
     def _heard(self, news: News) -> Sequence[Command]:
-        """News: it is shown from here on, and engines that it concerns are asked. What is older than the known is passed over."""
+        """News: it is shown from here on, and engines that it concerns are asked.
+
+        What is older than the known is passed over, unless that claims to be of a time to come.
+        """
         key = type(news), news.topic
-        known = self._news.get(key)
-        if known is not None and (news.at < known.at or news == known):
+        known, now = self._news.get(key), max(self.books.now, news.at)
+        if known is not None and (news == known or news.at < known.at <= self.books.now + MINUTE):
             return NOTHING
         self._news[key] = news
         if isinstance(news, PoolState):
             return NOTHING
-        now = self.books.now
         commands: list[Command] | None = None
         for seat in self._seats.values():
             view = seat.view
@@ -399,7 +401,8 @@ class Desk:
         handle = self._steps.get(type(event))
         if handle is None:
             raise TypeError(f"{event!r} is not an event that a desk knows")
-        self.books.now = max(self.books.now, event.at)
+        if not isinstance(event, News):  # an outside feed's clock is not the books'
+            self.books.now = max(self.books.now, event.at)
         return handle(event)
 
     def mark(self, now: int) -> None:
@@ -472,10 +475,7 @@ class Desk:
     def _begin(self, seat: Seat, wish: Place | Bundle, now: int, by: str) -> list[Command] | Refusal:
         """Send what the gates let pass. Coins that were set aside for the sleeve's next buy arrive with it."""
         if isinstance(wish, Bundle):
-            begun = self._bundles.begin(seat, wish, now, by)
-            if not isinstance(begun, Refusal):
-                self._land(seat, now)
-            return begun
+            return self._bundles.begin(seat, wish, now, by)
         refusal = self._judge(seat, wish)
         if refusal is not None:
             return refusal
@@ -513,6 +513,8 @@ class Desk:
         terms = seat.view.terms(place)
         assert terms is not None, "the gates let no order pass whose price is not known"
         worst, asset, units = terms
+        if asset == seat.sleeve.asset and units > seat.sleeve.free_units():
+            self._land(seat, now)
         seat.counter += 1
         netted = place.instrument.contract is not None and self._netting.shared(seat, place.instrument)
         order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst, netted)
@@ -706,12 +708,12 @@ class Desk:
 
     def _adopt_trade(self, trade: Fill, legs: Sequence[Residual], to: Sleeve, *, by: str, why: str, at: int) -> Sequence[Command]:
         """Book somebody else's trade as a sleeve's own, with what follows from it."""
-        market, owned = trade.instrument, to.position_units(trade.instrument)
+        market, closed = trade.instrument, closes(to, trade)
         adopt_trade(self.books, trade, legs, to, by=by, why=why, at=at)
         self.index(market)
         if market.contract is not None:
             self._netting.moved(market, trade.at, to.name, trade.side.sign * trade.qty)
-        if owned * trade.side.sign < 0 and to.is_flat():
+        if closed and to.is_flat():
             to.vault.sweep(to, ref=trade.key, at=at)
             to.vault.land(to, at=at)
         return NOTHING if market.contract is None else self._netting.retry(market)

@@ -103,7 +103,7 @@ class Flight:
             if leg.instrument.contract is None and leg.side is Side.BUY:
                 over = min(over, self.coins.get(leg.instrument.base.code, 0))
             lots = leg.instrument.round_qty(max(0, over))
-            if lots >= least(leg):
+            if lots:
                 alone[n] = lots
         return alone
 

@@ -20,10 +20,11 @@ from attrs import evolve
 from .answers import Answers
 from .blotter import Blotter
 from .books import Books
-from .gates import opens, refuse
+from .gates import CORE, opens, refuse
 from .market import Book
 from .money import PPM, Rounding, divide
-from .orders import Command, Fill, Liquidity, Order, OrderStatus, Place, Side, SubmitOrder
+from .orders import CancelOrder, Command, Fill, Liquidity, Order, OrderStatus, Place, Side, SubmitOrder
+from .protocols import Gate
 from .records import Crossed, Refusal
 from .seat import Seat
 
@@ -31,6 +32,8 @@ __all__ = ["Inside", "SelfTrade"]
 
 INSIDE = "inside"
 """What stands for the venue in fills that were made here."""
+LEFT_OVER = "left over after a trade inside"
+"""Why an order is off that never left the house: what is left of it is an order of its own, or less than the venue takes."""
 
 
 class SelfTrade(StrEnum):
@@ -39,6 +42,12 @@ class SelfTrade(StrEnum):
     ALLOW = "allow"
     REFUSE = "refuse"
     CROSS = "cross"
+
+
+class _Judge(Protocol):
+    """The first refusal of a sleeve's gates, or of these."""
+
+    def __call__(self, seat: Seat, place: Place, gates: Sequence[Gate] | None = None) -> Refusal | None: ...
 
 
 class _Order(Protocol):
@@ -56,6 +65,7 @@ class Inside:
         at_ppm: int,
         answers: Answers,
         order: _Order,
+        judge: _Judge,
         seats: Mapping[str, Seat],
         boards: Mapping[str, Book],
         blotter: Blotter,
@@ -65,6 +75,7 @@ class Inside:
         self._at_ppm = at_ppm
         self._answers = answers
         self._order = order
+        self._judge = judge
         self._seats = seats
         self._boards = boards
         self._blotter = blotter
@@ -106,11 +117,13 @@ class Inside:
     def cross(self, commands: list[Command], more: Sequence[Command], now: int) -> list[Command]:
         """The commands of one step with what one more engine wants: what can be traded inside is, the rest stays."""
         out = list(commands)
+        leaving = {one.order.id for one in out if isinstance(one, CancelOrder)}
         for command in more:
             follows: list[Command] = [command]
             while isinstance(follows[0], SubmitOrder):
                 wish = follows[0].order
-                at = next((i for i, one in enumerate(out) if isinstance(one, SubmitOrder) and self._match(one.order, wish)), None)
+                free = ((i, one.order) for i, one in enumerate(out) if isinstance(one, SubmitOrder) and one.order.id not in leaving)
+                at = next((i for i, order in free if self._match(order, wish)), None)
                 if at is None:
                     break
                 met = out[at]
@@ -154,17 +167,16 @@ class Inside:
         qty, price, book = min(first.place.qty, second.place.qty), self._price(first), self._boards[market.symbol]
         cost = market.cost(price, qty, Rounding.FLOOR)
         saved = market.cost(book.ask - book.bid, qty, Rounding.FLOOR)
-        self._books.record(Crossed(now, market, qty, price, buy.id, sell.id, saved))
-        commands: list[Command] = []
-        for order in (sell, buy):
-            trade = f"{buy.id}x{sell.id}"
-            fill = Fill(order.id, now, market, order.place.side, qty, price, cost, market.quote.zero, Liquidity.TAKER, trade, INSIDE)
-            commands += self._answers.filled(fill)
+        trade, fee = f"{buy.id}x{sell.id}", market.quote.zero
+        fills = [
+            Fill(order.id, now, market, order.place.side, qty, price, cost, fee, Liquidity.TAKER, trade, INSIDE) for order in (sell, buy)
+        ]
+        commands = self._answers.crossed(Crossed(now, market, qty, price, buy.id, sell.id, saved), fills)
         rests: list[SubmitOrder] = []
         for order in (first, second):
             rest = order.place.qty - qty
             if rest:
-                commands += self._answers.off(order.id, now, OrderStatus.CANCELED, "the rest goes to the venue")
+                commands += self._answers.off(order.id, now, OrderStatus.CANCELED, LEFT_OVER)
                 rests += self._again(order, rest, now)
         return commands, rests
 
@@ -175,4 +187,9 @@ class Inside:
         worth = market.cost(order.place.limit or self._boards[market.symbol].bid, qty, Rounding.FLOOR)
         if qty < least or worth < market.min_notional_units or seat.flatten_by:
             return []
-        return [self._order(seat, evolve(order.place, qty=qty), now, seat.engine.name)]
+        place = evolve(order.place, qty=qty)
+        refusal = self._judge(seat, place, CORE)
+        if refusal is not None:
+            self._books.record(refusal)
+            return []
+        return [self._order(seat, place, now, seat.engine.name)]

@@ -158,8 +158,7 @@ class Netting:
         if measured and low < book.mid < high:
             return []
         commands = [*self._flatten_on(book, now), *self._fence(book, now)]
-        self._tell_health(book.instrument, now)
-        if not measured or (low, high) != ALWAYS:
+        if self._tell_health(book.instrument, now) and (not measured or (low, high) != ALWAYS):
             self._measure(book)
         return commands
 
@@ -180,21 +179,26 @@ class Netting:
             self.bands.pop(book.index, None)
             self._levels.clear()
 
-    def _tell_health(self, market: Instrument, now: int) -> None:
-        """Say when an account's health falls below a level: at most once a minute for each level."""
+    def _tell_health(self, market: Instrument, now: int) -> bool:
+        """Say when an account's health falls below a level: at most once a minute for each level. False: some is still to be said."""
+        all_told = True
         for vault in self._vaults:
             joint = self._ground.joint(vault, stale=True) if vault.asset == market.quote else None
             if joint is None or not joint.contracts:
                 continue
             now_at = health_bp(joint)
             level = sum(now_at < one * 100 for one in self._health_at)
-            if level > self._levels.get(vault.owner, 0) and now - self._told.get((vault.owner, level), -MINUTE) >= MINUTE:
+            if level > self._levels.get(vault.owner, 0):
+                if now - self._told.get((vault.owner, level), -MINUTE) < MINUTE:
+                    all_told = False
+                    continue
                 self._told[vault.owner, level] = now
                 price = self._ground.liquidation(joint, market) if any(c.symbol == market.symbol for c in joint.contracts) else None
                 text = f"health {decimal_text(now_at, 2)} is below {self._health_at[level - 1]}"
                 text += "" if price is None else f"; {market} at {market.price_text(price)} liquidates the account"
                 self._hands.alert(now, Level.WARNING if level < len(self._health_at) else Level.CRITICAL, vault.owner, "health", text)
             self._levels[vault.owner] = level
+        return all_told
 
     def _flatten_on(self, book: Book, now: int) -> list[Command]:
         """Go on closing what waited for this price: after a restart no price is known."""

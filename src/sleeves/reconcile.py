@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from . import booking, contracts
+from . import booking
 from .books import Books
 from .errors import NotEnough, VaultError
 from .facts import CashFlow, FlowKind, Transferred
@@ -27,6 +27,7 @@ from .netting import missing
 from .orders import Fill, Position
 from .records import Alert, Cause, Changed, Level, Reconciled, Record, Residual
 from .sleeve import Sleeve
+from .trades import entry_of
 from .vault import CoreVault, netted
 
 __all__ = [
@@ -397,12 +398,7 @@ def adopt_trade(books: Books, trade: Fill, legs: Sequence[Residual], to: Sleeve,
     if any(books.wallets[leg.vault] != to.vault.wallet for leg in legs):
         raise VaultError(f"{trade.key} lies in another wallet than {to.name}")
     check_legs(books, trade, legs)
-    owned, cost = to.position_units(market), to.open_cost_units(market)
-    if market.contract is None:
-        entry = booking.fill(to.name, trade, held=0, position=owned, open_cost=cost, by=by)
-    else:
-        margin, free = to.margin_units(market), to.free_units(market.quote)
-        entry = contracts.fill(to.name, trade, held=0, position=owned, open_cost=cost, margin=margin, free=free, by=by)
+    entry = entry_of(to, trade, held=0, by=by)
     lacks = missing(books, entry)
     if lacks is not None:
         raise NotEnough(f"{to.name} cannot bear {trade.key}: it would leave {lacks} free", to.free)

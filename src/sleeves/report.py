@@ -19,6 +19,7 @@ from .errors import MissingExtra, VaultError
 from .explain import Waterfall, explain
 from .facts import Liquidated
 from .fold import SleeveFold
+from .inside import LEFT_OVER
 from .ledger import INTERNAL, Entry, EntryKind, Role
 from .market import DAY, Instrument
 from .money import Amount, Asset, Rounding, divide
@@ -136,6 +137,10 @@ class Story:
     until: int = 0
 
 
+_OWN_REASONS = frozenset({"requested", LEFT_OVER})
+"""Why orders are off that nobody lost."""
+
+
 def fold(records: Iterable[Record]) -> Story:
     """Read a journal from its first record to its last."""
     story = Story()
@@ -152,7 +157,7 @@ def fold(records: Iterable[Record]) -> Story:
             refusals = story.sleeves[record.sleeve].refusals
             refusals[record.reason] = refusals.get(record.reason, 0) + record.times
         elif isinstance(record, OrderUpdate):
-            if record.status in (OrderStatus.CANCELED, OrderStatus.REJECTED) and record.reason != "requested":
+            if record.status in (OrderStatus.CANCELED, OrderStatus.REJECTED) and record.reason not in _OWN_REASONS:
                 lost = story.sleeves[record.order_id.rpartition("-")[0]].lost
                 lost[f"{record.status}: {record.reason}"] = lost.get(f"{record.status}: {record.reason}", 0) + 1
         elif isinstance(record, Opened):

@@ -95,9 +95,12 @@ class SeatView:
 
     def position(self, instrument: Instrument) -> int:
         position = self._sleeve.position_units(instrument)
+        least = min(0, position)
         for leg in self._assumed:
             if leg.instrument.symbol == instrument.symbol:
                 position += leg.side.sign * leg.qty
+                if instrument.contract is None:  # a sale of coins draws on those bought elsewhere, and owes none
+                    position = max(least, position)
         return position
 
     def sellable(self, instrument: Instrument) -> int:
