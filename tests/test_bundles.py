@@ -393,3 +393,111 @@ def test_amounts_are_exact_after_all_of_it():
     assert h.sleeve.position(SPOT) == Amount(sum(r.qty for r in h.records(Fill) if r.instrument == SPOT), SOL)
     assert h.sleeve.open_cost_units(SPOT) == spent
     assert h.desk.check(deep=True).holds
+
+
+# -- what a reviewer broke -------------------------------------------------------------------------------------------------
+
+
+def test_an_allocation_that_waits_for_the_next_buy_arrives_before_money_is_set_aside():
+    h = House(allocate="1700")
+    h.fill(h.wish(Place(OTHER, Side.BUY, OTHER.qty("2"))))
+    h.vault.allocate(h.sleeve, "3000")
+    assert h.sleeve.pending == USDC("3000")
+    assert h.wish(Bundle((Place(SPOT, Side.BUY, SPOT.qty("10")), Place(OTHER, Side.BUY, OTHER.qty("10"))))) is not None
+    assert h.sleeve.pending == USDC.zero
+
+
+def test_and_before_a_later_leg_that_has_become_dearer():
+    h = House(allocate="1830")
+    first = h.wish(HEDGE)
+    h.fill(first, "1")
+    h.vault.allocate(h.sleeve, "3000")
+    h.quote(SPOT, "170")
+    assert h.fill(first, "9").place.instrument == SPOT
+
+
+def test_a_fill_that_is_told_after_its_bundle_is_over_is_told_to_a_human():
+    """Canceled, they said; nothing, the bundle says; and then it was filled all the same."""
+    h = House()
+    first = h.wish(Bundle(HEDGE.legs, tries=1))
+    h.cancel(first)
+    assert h.ends() == [BundleStatus.NOTHING]
+    h.fill(first)
+    assert h.position(PERP) == "-10"
+    assert h.records(Alert)[-1].code == "lone_leg"
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_and_after_a_restart_too(snapshot):
+    h = House()
+    first = h.wish(Bundle(HEDGE.legs, tries=1))
+    h.cancel(first)
+    h.desk = reopened(h.desk, snapshot=snapshot)
+    h.desk.recovered()
+    h.quote(PERP)
+    h.fill(first)
+    assert h.records(Alert)[-1].code == "lone_leg"
+
+
+def test_nothing_is_rolled_back_before_the_desk_is_recovered():
+    h = House()
+    second = h.fill(h.wish(Bundle(HEDGE.legs, tries=1)))
+    h.desk = reopened(h.desk)
+    assert h.cancel(second) is None
+    assert h.only(h.quote(PERP)) is None
+    back = h.only(h.desk.recovered())
+    assert (back.place.side, back.place.qty) == (Side.BUY, PERP.qty("10"))
+
+
+def of_terms(**terms):
+    """A house whose spot market has other terms."""
+    spot = Instrument("SOL-C/USDC", base=SOL, quote=USDC, tick="0.01", lot="0.01", **terms)
+    h = House()
+    h.prices[spot.symbol] = "150"
+    h.quote(spot)
+    return h, spot
+
+
+def test_what_stands_alone_and_is_too_little_to_be_rolled_back_is_said():
+    """Both markets take 5 and more; 10 are sold, 6 bought: 4 stand alone."""
+    h, spot = of_terms(min_qty="5")
+    perp = Instrument("SOL-PERP-5", base=SOL, quote=USDC, tick="0.01", lot="0.01", min_qty="5", kind=Kind.PERP)
+    h.prices[perp.symbol] = "150"
+    h.quote(perp)
+    second = h.fill(h.wish(Bundle((Place(perp, Side.SELL, perp.qty("10")), Place(spot, Side.BUY, spot.qty("10"))))))
+    h.fill(second, "6")
+    assert h.cancel(second) is None
+    assert h.ends() == [BundleStatus.LEFT]
+    assert "sell 4 SOL-PERP-5 stands alone: it could not be rolled back" in h.records(Alert)[-1].text
+
+
+def test_a_rest_that_the_venue_would_not_take_does_not_undo_what_was_filled():
+    """9.95 of 10 bought, and the rest worth less than the venue's least order: the hedge of 9.95 follows."""
+    h, spot = of_terms(min_notional="10")
+    first = h.wish(Bundle((Place(spot, Side.BUY, spot.qty("10")), Place(PERP, Side.SELL, PERP.qty("10")))))
+    h.fill(first, "9.95")
+    second = h.cancel(first)
+    assert (second.place.instrument, second.place.qty) == (PERP, PERP.qty("9.95"))
+
+
+def test_a_sale_among_the_legs_does_not_make_a_buy_a_closing_one():
+    """Sold and bought back on one market: the buy is new risk, and the owner's cap holds for it."""
+    h = House(gates=[OrderCap("1000")])
+    for _ in range(3):
+        h.fill(h.wish(Place(SPOT, Side.BUY, SPOT.qty("6"))))
+    assert h.wish(Place(OTHER, Side.BUY, OTHER.qty("8"))) is None
+    assert h.wish(Bundle((Place(OTHER, Side.SELL, OTHER.qty("18")), Place(OTHER, Side.BUY, OTHER.qty("18"))))) is None
+    assert h.records(Refusal)[-1].reason == "order_cap"
+
+
+def test_buying_back_coins_asks_for_the_money():
+    """A sale that was overfilled at a monstrous fee: what is to be bought back is refused, said, and nothing is raised."""
+    h = House()
+    h.fill(h.wish(Place(SPOT, Side.BUY, SPOT.qty("10"))))
+    legs = (Place(PERP, Side.BUY, PERP.qty("10")), Place(SPOT, Side.SELL, SPOT.qty("10")))
+    second = h.fill(h.wish(Bundle(legs, tries=1)))
+    units = SPOT.qty("10.5")
+    cost = SPOT.cost(15_000, units, Rounding.FLOOR)
+    h.desk.step(Fill(second.id, h.now, SPOT, Side.SELL, units, 15_000, cost, USDC("5500"), Liquidity.TAKER, "big", "v"))
+    assert {alert.code for alert in h.records(Alert)} >= {"overfill", "overdrawn"}
+    assert h.desk.check(deep=True).holds

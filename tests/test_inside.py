@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from helpers import Puppet
-from sleeves import QUIET, SOL, USDC, Bundle, CoreVault, Desk, Instrument, Place, Side
+from sleeves import FLASH, QUIET, SOL, USDC, Books, Bundle, CoreVault, Desk, Instrument, Place, Side, Treasury
 from sleeves.errors import InvalidAmount, VaultError
 from sleeves.inside import SelfTrade
+from sleeves.journal import Memory
 from sleeves.market import SECOND, Kind
 from sleeves.money import Rounding
 from sleeves.orders import Accepted, Fill, Liquidity, OrderStatus, Position, SubmitOrder
 from sleeves.records import Crossed, Refusal
+from sleeves.report import fold
 from standing import reopened
 
 SPOT = Instrument("SOL/USDC", base=SOL, quote=USDC, tick="0.01", lot="0.01", min_qty="0.05")
@@ -243,3 +245,83 @@ def test_an_exit_is_never_held_up_by_it():
 def test_what_is_no_policy_is_refused(terms, error):
     with pytest.raises(error):
         House(**terms)
+
+
+# -- what a reviewer broke -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("market", [SPOT, PERP])
+def test_killed_at_any_post_both_fills_are_booked_or_neither(market, monkeypatch):
+    """The venue knows nothing of a trade inside: half of one could never be made good."""
+    h = House(self_trade="cross")
+    h.own(h.b, "4")
+    cuts, append = [], Memory.append
+
+    def noted(journal, *records):
+        append(journal, *records)
+        cuts.append(len(journal))
+
+    monkeypatch.setattr(Memory, "append", noted)
+    h.wish(a=buy("4", market), b=sell("4", market))
+    monkeypatch.undo()
+    lines, coins = list(h.desk.books.journal.lines()), {"USDC": USDC("20000") - USDC("600.40"), "SOL": SOL("4")}
+    assert len(cuts) > 2
+    for cut in cuts:
+        treasury = Treasury.reopen(Books(Memory.read(lines[:cut])))
+        proof = Desk(*treasury.vaults).check(coins, positions={"SOL-PERP": Position(PERP, 0, 0)})
+        assert proof.holds, f"after {cut} records: {proof}"
+
+
+def test_an_order_that_is_being_canceled_is_not_traded_inside():
+    """Its engine raised in the same step: the sleeve only closes from here on."""
+    h = House(self_trade="cross")
+    h.own(h.b, "4")
+    h.engines[0].wishes = [buy("4"), "garbage"]
+    h.engines[1].wishes = [sell("1")]
+    sent = h.quote()
+    assert not h.records(Crossed)
+    assert h.a.position(SPOT) == SOL("0")
+    assert [order.sleeve for order in sent] == ["a", "b"]
+
+
+def test_what_is_left_over_passes_the_gates_again():
+    """A Flash sleeve that the trade inside made flat has swept its profit: the rest of its order has no money any more."""
+    vault = CoreVault(USDC, total="40000", tradeable="30000")
+    a, b = vault.sleeve("a", FLASH, allocate="5000"), vault.sleeve("b", QUIET, allocate="9000")
+    desk, engines = Desk(vault, self_trade="cross"), [Puppet(PERP, "x"), Puppet(PERP, "y")]
+    for engine, sleeve in zip(engines, (a, b), strict=True):
+        engine.watches = (PERP, SPOT)
+        desk.assign(engine, to=sleeve)
+    step = iter(range(1, 100))
+
+    def quote(market, price, *wishes):
+        for engine, wish in zip(engines, (*wishes, None, None), strict=False):
+            engine.wishes = [] if wish is None else [wish]
+        return desk.quote(desk.index(market), next(step) * SECOND, market.price(price), market.price(price))
+
+    def fill(commands, price):
+        order = commands[0].order
+        market, place = order.place.instrument, order.place
+        cost, at = market.cost(market.price(price), place.qty, Rounding.CEIL), desk.books.now
+        trade = f"t{next(step)}"
+        desk.step(Fill(order.id, at, market, place.side, place.qty, market.price(price), cost, USDC.zero, Liquidity.TAKER, trade, "v"))
+
+    quote(PERP, "150")
+    quote(SPOT, "150")
+    fill(quote(SPOT, "150", buy("4")), "150")
+    fill(quote(PERP, "150", sell("10", PERP)), "150")
+    fill(quote(SPOT, "400", sell("4")), "400")
+    assert a.returned == USDC.zero
+    sent = quote(PERP, "150", buy("350", PERP), sell("10", PERP))
+    assert a.returned > USDC.zero
+    assert sent == []
+    assert a.position(PERP) == SOL("0")
+    assert [r.gate for r in desk.books.journal if isinstance(r, Refusal)][-1] in ("funds", "margin")
+    assert desk.check(deep=True).holds
+
+
+def test_what_is_left_over_is_no_lost_order():
+    h = House(self_trade="cross")
+    h.own(h.b, "10")
+    h.wish(a=buy("4"), b=sell("1"))
+    assert not fold(h.desk.books.journal).sleeves["a"].lost

@@ -615,6 +615,17 @@ def test_health_that_recovers_is_told_again_when_it_falls_again_a_minute_after_i
     assert [a.level.value for a in h.alerts("health")] == levels
 
 
+def test_health_that_falls_again_within_the_minute_and_stays_there_is_told_at_its_end():
+    h = House()
+    h.trade(h.a, Side.BUY, "60")
+    h.trade(h.b, Side.BUY, "60")
+    for price in ("92.5", "95", "92.5"):
+        h.quote(price)
+    for _ in range(10):
+        h.quote("92.5", after=30 * SECOND)
+    assert [a.level.value for a in h.alerts("health")] == ["warning", "warning"]
+
+
 def test_each_level_of_health_has_a_rest_of_its_own():
     """Down, up and down again within a minute: one warning and one critical, neither mutes the other."""
     h = House()

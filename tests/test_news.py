@@ -247,3 +247,14 @@ def test_news_that_does_not_lie_along_the_tape_is_counted_or_refused():
         tape.with_news(["rumour"])
     assert some.digest() != tape.digest()
     assert some.slice(1).news == ()
+
+
+def test_a_reading_of_a_time_to_come_moves_no_clock_and_is_replaced():
+    """An outside feed's clock is not the books': one wrong stamp must not make every price stale for good."""
+    desk, (heard,) = desk_with(Listener(SPOT))
+    desk.step(Quote(SPOT, SECOND, 15_000, 15_000))
+    desk.step(Reading("mood", 10**19, 1.0))
+    assert desk.books.now == SECOND
+    desk.step(Quote(SPOT, 2 * SECOND, 15_000, 15_000))
+    desk.step(Reading("mood", 2 * SECOND, 2.0))
+    assert heard[-1][5] == Reading("mood", 2 * SECOND, 2.0)

@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleeves import SOL, USDC, Asset, Instrument, Side
+from sleeves import FLASH, SOL, USDC, Asset, Instrument, Place, Side
 from sleeves.booking import released_cost
 from sleeves.ledger import Account, Role
 from sleeves.money import Amount, Rounding
 from sleeves.orders import Fill, Liquidity
+from sleeves.sim.past import flows_of
 from sleeves.swaps import Kept, cross, sale
 from strategies import law
+from test_bundles import OTHER, SPOT, House
 
 LST = Asset("LST", 9)
 HERE = Instrument("SOL-A/USDC", base=SOL, quote=USDC, tick="0.000001", lot="0.000000001")
@@ -124,3 +126,16 @@ def test_coins_that_are_not_there_leave_their_market_below_zero_and_cost_nothing
     entry = cross("a", fill, USDC, held=0, out=[Kept("M0", 0, 0)], into=Kept("HOME", 0, 0), by="v")
     assert moves(entry, Role.TRADING, "M0", SOL if side is Side.BUY else LST) == (SOL("1.1") if side is Side.BUY else LST("1")).units
     assert not [p for p in entry.postings if p.asset == USDC]
+
+
+def test_a_trade_by_hand_that_sold_coins_bought_elsewhere_is_adopted_as_what_it_was():
+    """4 SOL bought on one market for 600, sold by hand on another for 640: 40 are made, and swept."""
+    h = House(policy=FLASH)
+    h.fill(h.wish(Place(SPOT, Side.BUY, SPOT.qty("4"))))
+    by_hand = Fill("by-hand", h.now, OTHER, Side.SELL, OTHER.qty("4"), 16_000, USDC("640").units, USDC.zero, Liquidity.TAKER, "m1", "v")
+    h.desk.step(by_hand)
+    h.desk.reconcile({"USDC": USDC("20040")}, flows_of([by_hand]))
+    h.desk.adopt(by_hand, h.sleeve, by="ann", why="mine")
+    assert h.sleeve.is_flat()
+    assert (h.sleeve.realized, h.sleeve.returned) == (USDC("40"), USDC("40"))
+    assert h.desk.check({"USDC": USDC("20040")}, deep=True).holds
