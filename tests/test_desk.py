@@ -13,7 +13,7 @@ from sleeves.journal import Memory
 from sleeves.ledger import Entry, EntryKind
 from sleeves.market import HOUR, Quote
 from sleeves.money import Rounding
-from sleeves.orders import Accepted, Canceled, CancelOrder, OrderStatus, Rejected
+from sleeves.orders import Accepted, Canceled, CancelOrder, Fill, OrderStatus, Rejected
 from sleeves.records import Alert, Marked, OrderUpdate, Placed
 from sleeves.report import Report
 from sleeves.status import Status
@@ -751,3 +751,36 @@ def test_a_pause_of_the_sleeve_alone_leaves_its_buys_even_as_they_fill():
     resting = puppet.buy("0.1", limit=BTCUSD.price("9000")).order
     sleeve.pause(by="ann")
     assert not desk.step(fill(resting, qty="0.04"))
+
+
+# -- marks -----------------------------------------------------------------------------------------------------------------
+
+
+def test_holdings_are_valued_when_all_prices_of_an_instant_are_known():
+    """Two markets that move together, told one after the other: no mark has one of them new and the other old."""
+    other = Instrument("BTC/USD-B", base=BTC, quote=USD, tick="0.01", lot="0.00000001")
+    desk, _, _, puppet = new_desk(QUIET)
+    first, second = desk.index(BTCUSD), desk.index(other)
+    for hour in range(1, 4):
+        for index, market in ((first, BTCUSD), (second, other)):
+            price = market.price(str(10_000 + 100 * hour))
+            desk.quote(index, hour * HOUR, price, price)
+    desk.mark(3 * HOUR)
+    marks = [record for record in desk.books.journal if isinstance(record, Marked)][-3:]
+    assert [mark.at for mark in marks] == [HOUR, 2 * HOUR, 3 * HOUR]
+    for hour, mark in enumerate(marks, 1):
+        assert {at for _, at in mark.prices.values()} == {hour * HOUR}
+
+
+def test_a_mark_is_made_before_what_happens_later_is_booked():
+    desk, _, sleeve, puppet = new_desk(QUIET)
+    order = puppet.buy("0.1").order
+    at = desk.books.now - desk.books.now % HOUR + HOUR
+    units = BTCUSD.price("10000")
+    desk.quote(puppet.index, at, units, units)
+    before = len(desk.books.journal)
+    desk.step(fill(order, price="10000", at=at + 1))
+    kinds = [type(record) for record in list(desk.books.journal)[before:]]
+    assert kinds[0] is Marked
+    assert Fill in kinds
+    assert sleeve.position(BTCUSD) == BTC("0.1")

@@ -371,7 +371,7 @@ def test_a_run_without_trades_still_shows():
     read = Reader(plots.page(report, title="a quiet week"))
     assert "quiet did not trade, flash did not trade" in read.words
     assert read.row("win rate")[:2] == ["n/a", "n/a"]
-    assert [list(t.y) for t in plots.figures(report)["fees"].data] == [[0.0] * 6] * 2
+    assert [list(t.y) for t in plots.figures(report)["fees"].data] == [[0.0] * 5] * 2
 
 
 def test_a_report_of_nothing_still_shows():

@@ -199,4 +199,5 @@ def test_days_are_counted_from_the_first_mark(first, clock):
     for day, price in enumerate(("10100", "10050", "10300"), 1):
         units = BTCUSD.price(price)
         desk.quote(puppet.index, start + day * DAY, units, units)
+    desk.mark(start + 3 * DAY)
     assert len(Report(desk)._daily("a")) == 3

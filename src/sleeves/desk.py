@@ -105,6 +105,7 @@ class Desk:
         "_closes",
         "_collateral",
         "_crosses",
+        "_due",
         "_ground",
         "_inside",
         "_mark_at",
@@ -184,6 +185,8 @@ class Desk:
         self._crosses = self._inside.policy is SelfTrade.CROSS
         self._transfers = Transfers(vaults)
         self._mark_at = 0
+        self._due = -1
+        """The instant in which a mark fell due, until it is made; -1 for none."""
         self._closes: dict[str, deque[float]] = {}
         self._vaults = vaults
         self._steps: Mapping[type, Callable[[Any], Sequence[Command]]] = {
@@ -295,6 +298,8 @@ class Desk:
 
     def quote(self, index: int, now: int, bid: int, ask: int, volume: int = -1) -> Sequence[Command]:
         """A price, by scalars: the hot path. `replay` calls this, and so does `step` for a `Quote`."""
+        if now >= self._mark_at:
+            self._mark_if_over(now)
         book = self._tables[index]
         book.before = book.at or now
         book.at = now
@@ -303,8 +308,6 @@ class Desk:
         book.volume = volume
         if now > self.books.now:
             self.books.now = now
-        if now >= self._mark_at:
-            self.mark(now)
         commands: list[Command] | None = None
         if self._bands:
             commands = self._look(book, now) or None
@@ -402,12 +405,15 @@ class Desk:
         if handle is None:
             raise TypeError(f"{event!r} is not an event that a desk knows")
         if not isinstance(event, News):  # an outside feed's clock is not the books'
+            if 0 <= self._due < event.at:
+                self.mark(self._due)
             self.books.now = max(self.books.now, event.at)
         return handle(event)
 
     def mark(self, now: int) -> None:
         """Journal the prices at which holdings are valued from here on."""
         self.books.time(now)
+        self._due = -1
         self._mark_at = now - now % self.mark_every + self.mark_every
         prices = {symbol: (book.mid, book.at) for symbol, book in self._boards.items() if book.bid}
         watched: dict[str, tuple[int, int, int]] = {}
@@ -423,6 +429,13 @@ class Desk:
         if prices:
             self.books.record(Marked(now, prices, watched))
             self._flex(prices, now)
+
+    def _mark_if_over(self, now: int) -> None:
+        """A mark is due: it is made once the instant that it fell due in is over, when all its prices are known."""
+        if 0 <= self._due < now:
+            self.mark(self._due)
+        if self._due < 0 and now >= self._mark_at:
+            self._due = now
 
     def _flex(self, prices: Mapping[str, tuple[int, int]], now: int) -> None:
         """Once a day, tell flexing reserves the volatility of the last week of marks."""

@@ -193,7 +193,7 @@ class _Described:
 
     def __init__(self, exchange: Exchange) -> None:
         self._rules = dict(exchange.rules)
-        self._perpetual = any(market.net is not None for market in exchange.markets)
+        self._account = next((market.rules for market in exchange.markets if market.net is not None), None)
 
     def describe(self) -> list[str]:
         rules = list(self._rules.values())
@@ -201,7 +201,7 @@ class _Described:
             lines = rules[0].describe()
         else:
             lines = [f"{symbol}: {line}" for symbol, one in self._rules.items() for line in one.describe()]
-        return [*lines, *rules[0].describe_contracts()] if self._perpetual else lines
+        return lines if self._account is None else [*lines, *self._account.describe_contracts()]
 
 
 def _copy_of(desk: Desk) -> Desk | str:
