@@ -7,7 +7,9 @@ sold must be there, at this venue: that no sleeve ever sells what it does not ha
 
 from __future__ import annotations
 
+import contextlib
 import os
+from fractions import Fraction
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -16,10 +18,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from helpers import Puppet
 from sleeves import FLASH, QUIET, SOL, USDC, Asset, Bundle, CoreVault, Desk, Instrument, Place, Side
 from sleeves.errors import VaultError
+from sleeves.journal import Memory
 from sleeves.market import SECOND, Kind
 from sleeves.money import Amount, Rounding
 from sleeves.orders import Canceled, CancelOrder, Fill, Liquidity, Position, Rejected, SettlePnl, SubmitOrder, Unanswered
-from sleeves.records import Alert, Bundled, BundleStatus, BundleUpdate, Crossed
+from sleeves.records import Alert, Bundled, BundleStatus, BundleUpdate, Crossed, Placed
 from sleeves.state import State
 from standing import assert_stands, reopened
 
@@ -31,6 +34,10 @@ TOKEN = Instrument("LST/USDC", base=LST, quote=USDC, tick="0.01", lot="0.01")
 CROSS = Instrument("LST/SOL", base=LST, quote=SOL, tick="0.0001", lot="0.01")
 MARKETS = (HERE, THERE, PERP, TOKEN, CROSS)
 NAMES = ("quiet", "flash")
+
+
+class Killed(BaseException):
+    """The process dies here."""
 
 
 class Watcher(Puppet):
@@ -193,6 +200,11 @@ class Together(RuleBasedStateMachine):
             self.told.append(self.untold.pop(0))
             self.carry(self.desk.step(self.told[-1]))
 
+    @precondition(lambda self: len(self.untold) > 1)
+    @rule(pick=st.randoms(use_true_random=False))
+    def the_wire_loses_the_order(self, pick):
+        pick.shuffle(self.untold)
+
     @precondition(lambda self: self.told)
     @rule(pick=st.randoms(use_true_random=False))
     def venue_repeats_itself(self, pick):
@@ -219,15 +231,66 @@ class Together(RuleBasedStateMachine):
         except VaultError:
             pass
 
+    @rule(who=st.integers(0, 1), units=st.integers(1, 1500), back=st.booleans())
+    def allocate_or_reclaim(self, who, units, back):
+        """Also while a bundle is under way: what is allocated then waits for the next buy."""
+        try:
+            (self.vault.reclaim if back else self.vault.allocate)(self.sleeves[who], str(units))
+        except VaultError:
+            pass
+
+    @rule()
+    def a_human_gives_up_what_never_arrived(self):
+        coming = {event.order_id for event in self.untold}
+        for order in self.desk.in_doubt:
+            if order.id not in self.live and order.id not in coming:
+                self.carry(self.desk.give_up(order.id, by="ann", why="it never arrived"))
+
     @rule(snapshot=st.booleans())
     def the_process_is_killed(self, snapshot):
+        """Nothing survives but the journal's lines. Orders that the venue does not find are of unknown fate."""
         self.desk = reopened(self.desk, snapshot=snapshot, self_trade=self.policy)
         self.vault = self.desk.treasury.vaults[0]
         self.sleeves = [self.vault.sleeves[name] for name in NAMES]
         self.index = {market.symbol: self.desk.index(market) for market in MARKETS}
+        coming = {event.order_id for event in self.untold}
+        for order in self.desk.open_orders():
+            if order.id not in self.live and order.id not in coming:
+                self.carry(self.desk.step(Unanswered(order.id, self.now, "not found")))
         self.carry(self.desk.recovered(at=self.now))
         for market in MARKETS:
             self.quote(market)
+
+    @rule(posts=st.integers(0, 8), who=st.integers(0, 1), part=st.integers(5, 60), three=st.booleans(), snapshot=st.booleans())
+    def the_process_is_killed_between_two_posts(self, posts, who, part, three, snapshot):
+        """A bundle and a sale against it are wished for, and the process dies at one of the posts that follow: what it
+        was to send is never sent."""
+        qty = HERE.round_qty(self.most(who, HERE, Side.BUY) * part // 100)
+        sold = HERE.round_qty(self.most(1 - who, HERE, Side.SELL) // 2)
+        if qty:
+            legs = (Place(HERE, Side.BUY, qty), Place(PERP, Side.SELL, qty))
+            self.engines[who].wishes.append(Bundle((*legs, Place(THERE, Side.SELL, qty)) if three else legs))
+        if sold > 0:
+            self.engines[1 - who].wishes.append(Place(HERE, Side.SELL, sold))
+        journal, left = self.desk.books.journal, [posts]
+
+        def append(*records):
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            Memory.append(journal, *records)
+
+        journal.append = append
+        self.now += SECOND
+        price = self.prices["SOL-A/USDC"]
+        with contextlib.suppress(Killed):
+            if self.untold:
+                self.desk.step(self.untold[0])
+            self.desk.quote(self.index["SOL-A/USDC"], self.now, price, price + 2 * HERE.tick_units)
+        del journal.append
+        for engine in self.engines:
+            engine.wishes = []
+        self.the_process_is_killed(snapshot)
 
     # -- the laws ----------------------------------------------------------------------------------------------------
 
@@ -281,6 +344,39 @@ class Together(RuleBasedStateMachine):
                 held = [units for (_, role, of), _, units in self.desk.books.ledger.cells(one.sleeve) if role == "held" and of == one.id]
                 assert not any(held)
         assert bundles.keys() == self.desk._bundles.flights.keys()
+
+    @invariant()
+    def what_is_over_is_matched_to_the_lot_or_told(self):
+        """Worked out anew from orders and fills. Coins that a swap has spent are no lone leg: they are not there any more."""
+        if not hasattr(self, "desk"):
+            return
+        bundles: dict[str, Bundled] = {}
+        orders: dict[str, tuple[str, int, int]] = {}
+        filled: dict[str, list[int]] = {}
+        over: dict[str, BundleStatus] = {}
+        told = ""
+        for record in self.desk.books.journal:
+            if isinstance(record, Bundled):
+                bundles[record.id], filled[record.id] = record, [0] * len(record.bundle.legs)
+            elif isinstance(record, Placed) and record.bundle:
+                side = bundles[record.bundle].bundle.legs[record.leg].side
+                orders[record.order.id] = record.bundle, record.leg, 1 if record.order.place.side is side else -1
+            elif isinstance(record, Fill) and record.order_id in orders:
+                name, leg, sign = orders[record.order_id]
+                filled[name][leg] += sign * record.qty
+            elif isinstance(record, BundleUpdate) and record.status.over:
+                over[record.id] = record.status
+            elif isinstance(record, Alert) and record.code in ("lone_leg", "overfill"):
+                told += record.text + " "
+        late = {orders[name][0] for name in orders if f"|{name} is of a leg" in told or f"{name} filled" in told}
+        for name, status in over.items():
+            if status is BundleStatus.LEFT or name in late:
+                continue
+            legs = bundles[name].bundle.legs
+            part = min(Fraction(1), *(Fraction(max(0, qty), leg.qty) for qty, leg in zip(filled[name], legs, strict=True)))
+            for qty, leg in zip(filled[name], legs, strict=True):
+                bought = leg.instrument.contract is None and leg.side is Side.BUY
+                assert bought or qty - int(leg.qty * part) < leg.instrument.lot_units, (name, status, filled[name])
 
     @invariant()
     def a_trade_inside_moves_nothing_of_the_whole(self):

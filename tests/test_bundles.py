@@ -7,7 +7,7 @@ import math
 import pytest
 
 from helpers import Puppet
-from sleeves import FLASH, QUIET, SOL, USDC, Bundle, CoreVault, Desk, Instrument, Place, Side, TimeInForce
+from sleeves import FLASH, QUIET, SOL, USDC, Asset, Bundle, CoreVault, Desk, Instrument, Place, Side, TimeInForce
 from sleeves.errors import InvalidMarket, VaultError
 from sleeves.gates import Cooldown, OrderCap
 from sleeves.market import HOUR, SECOND, Kind
@@ -501,3 +501,40 @@ def test_buying_back_coins_asks_for_the_money():
     h.desk.step(Fill(second.id, h.now, SPOT, Side.SELL, units, 15_000, cost, USDC("5500"), Liquidity.TAKER, "big", "v"))
     assert {alert.code for alert in h.records(Alert)} >= {"overfill", "overdrawn"}
     assert h.desk.check(deep=True).holds
+
+
+def test_a_swap_that_fails_half_way_is_taken_back_with_the_bundles_own_coins_only():
+    """USDC to SOL to LST, and nobody buys the LST: sold for SOL again at a loss, and only so much SOL is sold as came back."""
+    lst = Asset("LST", 9)
+    cross = Instrument("LST/SOL", base=lst, quote=SOL, tick="0.0001", lot="0.01")
+    token = Instrument("LST/USDC", base=lst, quote=USDC, tick="0.01", lot="0.01")
+    h = House()
+    h.prices |= {"LST/SOL": "1.1", "LST/USDC": "165"}
+    h.quote(cross)
+    h.quote(token)
+    h.fill(h.wish(Place(SPOT, Side.BUY, SPOT.qty("5"))))
+    legs = (Place(SPOT, Side.BUY, SPOT.qty("10")), Place(cross, Side.BUY, cross.qty("9")), Place(token, Side.SELL, token.qty("9")))
+    sale = h.fill(h.fill(h.wish(Bundle(legs, tries=1))))
+    h.prices["LST/SOL"] = "1.09"
+    h.quote(cross)
+    back = h.reject(sale)
+    assert (back.place.instrument, back.place.side, back.place.qty) == (cross, Side.SELL, cross.qty("9"))
+    back = h.fill(back)
+    assert (back.place.instrument, back.place.side, back.place.qty) == (SPOT, Side.SELL, SPOT.qty("9.91"))
+    h.fill(back)
+    assert h.position(SPOT) == "5"
+    assert h.ends() == [BundleStatus.NOTHING]
+    assert h.desk.check(deep=True).holds
+
+
+def test_what_may_be_risked_holds_for_all_legs_together():
+    """Tradeable was lowered to 2,000 below what is allocated: either leg fits into that, both do not."""
+    legs = (Place(SPOT, Side.BUY, SPOT.qty("8")), Place(OTHER, Side.BUY, OTHER.qty("8")))
+    for leg in legs:
+        h = House()
+        h.vault.set_tradeable("2000")
+        assert h.wish(leg) is not None
+    h = House()
+    h.vault.set_tradeable("2000")
+    assert h.wish(Bundle(legs)) is None
+    assert h.records(Refusal)[-1].reason == "tradeable"

@@ -225,10 +225,10 @@ def _meets(h):
 
 
 def test_an_exit_is_never_held_up_by_it():
-    """A sale at market goes out although another sleeve bids just below."""
+    """A sale at market goes out although another sleeve bids what it would get."""
     h = House()
     h.own(h.a, "4")
-    order = resting(h, buy("1", limit=14_999))
+    order = resting(h, buy("1", limit=15_000))
     assert h.desk.status_of(order.id) is OrderStatus.OPEN
     assert len(h.wish(a=sell("4"))) == 1
 
