@@ -11,17 +11,16 @@ All in floats, which find prices and prove bounds. What a trade really brings, i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
 from math import exp, log, sqrt
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .amm import Concentrated, ConstantProduct, Outside, Pool, Stable
 from .money import PPM
-from .sizing import Hop, best_input
+from .sizing import Hop
 
 __all__ = ["FLAT", "BasketOffer", "Dual", "Offer", "PairOffer", "kept", "least_prices"]
 
-FLAT = 1e-6
+FLAT = 1e-7
 """How much the price of a market at one price is taken to fall over its stock, so that prices settle what is traded there."""
 
 STEP = FLAT / 10
@@ -104,9 +103,18 @@ def _stable(pool: Stable, sells: bool) -> _Curve:
         low, high = u0, 2 * u0
         while steepness(high) > least:
             low, high = high, 2 * high
-        while high - low > 1e-13 * high:
-            middle = (low + high) / 2
-            low, high = (middle, high) if steepness(middle) > least else (low, middle)
+        above, below = log(steepness(low) / least), log(steepness(high) / least)
+        stayed = 0
+        for _ in range(60):  # false position, which halves the weight of an end that stays twice (the Illinois method)
+            middle = low + (high - low) * above / (above - below)
+            at = log(steepness(middle) / least)
+            if at > 0:
+                low, above, below, stayed = middle, at, below / (2 if stayed > 0 else 1), 1
+            else:
+                high, below, above, stayed = middle, at, above / (2 if stayed < 0 else 1), -1
+            if abs(at) < 1e-14 or high - low < 1e-14 * high:
+                break
+        low = middle
         return (low - u0) * d / units[0] / taken, max(0.0, other(u0) - other(low)) * d / units[1] * given
 
     return trade
@@ -127,13 +135,31 @@ def _outside(pool: Outside, sells: bool, flat: float) -> _Curve:
 
 
 def _searched(hop: Hop) -> _Curve:
-    """A pool of which nothing is known but its swaps, against a market that takes all it can pay at the rate."""
+    """A pool of which nothing is known but its swaps: what goes in is where the units around it bring the rate.
+
+    They are a stretch of 1 / 8,192 of the reserve, long enough that whole units do not blur what it brings.
+    """
+    price = hop.pool.price() if hop.sells else 1 / hop.pool.price()
+    half = max(1, int(hop.most_out() / price) >> 14)
+    limit = hop.limit()
+
+    def got(paid: int) -> int:
+        return hop.swap(paid).got if paid else 0
 
     def trade(rate: float) -> tuple[float, float]:
-        price = 1 / Fraction(rate)
-        back = Outside(0, int(hop.most_out() * price) + 1, price.numerator, price.denominator)
-        found = best_input([hop, Hop(back, sells=True)])
-        return (float(found.swaps[0].paid), float(found.swaps[0].got)) if found.paid else (0.0, 0.0)
+        def pays(paid: int) -> bool:
+            first, last = max(0, paid - half), paid + half
+            return (limit is None or last <= limit) and got(last) - got(first) > rate * (last - first)
+
+        if not pays(0):
+            return 0.0, 0.0
+        low, high = 0, half
+        while pays(high):
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if pays(middle) else (low, middle)
+        return float(high), float(got(high))
 
     return trade
 
@@ -164,10 +190,10 @@ class Offer(Protocol):
 
 
 class PairOffer:
-    """A pool of two coins, base and quote."""
+    """Two coins, base and quote: the pool that base is sold to, and the one that it is bought from."""
 
-    def __init__(self, pool: Pool, flat: float = FLAT) -> None:
-        self._ways = ((_curve(pool, True, flat), 0, 1), (_curve(pool, False, flat), 1, 0))
+    def __init__(self, bid: Pool, ask: Pool, flat: float = FLAT) -> None:
+        self._ways = ((_curve(bid, True, flat), 0, 1), (_curve(ask, False, flat), 1, 0))
 
     def trade(self, ask: Sequence[float], bid: Sequence[float]) -> list[float]:
         found = [0.0, 0.0]
@@ -235,6 +261,15 @@ class BasketOffer:
 # -- all of them -------------------------------------------------------------------------------------------------------------
 
 
+class Look(NamedTuple):
+    """What the sum is at prices: `slope` is what is over of each coin, `value` what nothing earns more than."""
+
+    slope: list[float]
+    value: float
+    turnover: float
+    """What all trades at these prices are worth."""
+
+
 class Dual:
     """The sum over pools of what each gives, as a convex function of the prices of all coins but the one that counts.
 
@@ -265,29 +300,19 @@ class Dual:
         """What each pool gives of each of its coins, below zero what goes in."""
         return [offer.trade(*self._quotes(coins, prices)) for coins, offer in self._pools]
 
-    def slope(self, prices: Sequence[float]) -> list[float]:
-        """What is over of each coin when all pools trade as at these prices."""
-        found = list(self._have)
-        for (coins, _), deltas in zip(self._pools, self.trades(prices), strict=True):
-            for place, delta in zip(self._places(coins, deltas), deltas, strict=True):
-                if place is not None:
-                    found[place] += delta
-        return found
-
-    def value(self, prices: Sequence[float]) -> float:
-        """What nothing earns more than."""
-        found = sum(have * price for have, price in zip(self._have, prices, strict=True)) - self._most
-        for (coins, _), deltas in zip(self._pools, self.trades(prices), strict=True):
+    def look(self, prices: Sequence[float]) -> Look:
+        slope, turnover = list(self._have), 0.0
+        value = sum(have * price for have, price in zip(self._have, prices, strict=True)) - self._most
+        for coins, offer in self._pools:
             ask, bid = self._quotes(coins, prices)
-            found += sum(delta * (b if delta > 0 else a) for delta, a, b in zip(deltas, ask, bid, strict=True))
-        return found
-
-    def turnover(self, prices: Sequence[float]) -> float:
-        """What all trades at these prices are worth."""
-        found = 0.0
-        for (coins, _), deltas in zip(self._pools, self.trades(prices), strict=True):
-            found += sum(abs(delta) * b for delta, b in zip(deltas, self._quotes(coins, prices)[1], strict=True))
-        return found
+            deltas = offer.trade(ask, bid)
+            for place, delta, a, b in zip(self._places(coins, deltas), deltas, ask, bid, strict=True):
+                worth = delta * (b if delta > 0 else a)
+                value += worth
+                turnover += abs(worth)
+                if place is not None:
+                    slope[place] += delta
+        return Look(slope, value, turnover)
 
     def bend(self, prices: Sequence[float]) -> list[list[float]]:
         """How the slope changes with the prices."""
@@ -312,12 +337,12 @@ def least_prices(dual: Dual, prices: Sequence[float]) -> list[float]:
     """
     at = [*prices, 1.0] if dual.capped else list(prices)
     for _ in range(ROUNDS):
+        look = dual.look(at)
         # in parts of each price, so that a cheap coin's price counts like a dear one's
-        steep = [over * price for over, price in zip(dual.slope(at), at, strict=True)]
-        held = dual.capped and at[-1] <= 1 and steep[-1] >= 0  # less goes in than may
-        if held:
-            steep[-1] = 0.0
-        if sum(map(abs, steep)) <= max(1.0, DONE * dual.value(at), EXACT * dual.turnover(at)):
+        steep = [over * price for over, price in zip(look.slope, at, strict=True)]
+        if dual.capped and at[-1] <= 1 and steep[-1] >= 0:
+            steep[-1] = 0.0  # less goes in than may
+        if sum(map(abs, steep)) <= max(1.0, DONE * look.value, EXACT * look.turnover):
             break
         matrix = [[value * at[k] * at[j] for j, value in enumerate(row)] for k, row in enumerate(dual.bend(at))]
         for k, row in enumerate(matrix):
@@ -325,33 +350,34 @@ def least_prices(dual: Dual, prices: Sequence[float]) -> list[float]:
         way = _solved(matrix, steep)
         if dual.capped and at[-1] <= 1 and way[-1] > 0:
             way = [*_solved([row[:-1] for row in matrix[:-1]], steep[:-1]), 0.0]
-        moved = _along(dual, at, [-part * price for part, price in zip(way, at, strict=True)])
+        moved = _along(dual, at, [-part * price for part, price in zip(way, at, strict=True)], look.slope)
         if moved == at:
             break
         at = moved
     return at
 
 
-def _along(dual: Dual, prices: list[float], way: Sequence[float]) -> list[float]:
+def _along(dual: Dual, prices: list[float], way: Sequence[float], slope: Sequence[float]) -> list[float]:
     """As far along a way as the sum falls, or nearly so. No price falls below half of itself, nor what goes in below 1."""
 
     def ahead(part: float) -> list[float]:
         return [price + part * change for price, change in zip(prices, way, strict=True)]
 
     def turn(part: float) -> float:
-        return sum(over * change for over, change in zip(dual.slope(ahead(part)), way, strict=True))
+        return sum(over * change for over, change in zip(dual.look(ahead(part)).slope, way, strict=True))
 
+    near = abs(sum(over * change for over, change in zip(slope, way, strict=True))) / 10
     room = [price - 1 if dual.capped and k == len(dual.coins) else price / 2 for k, price in enumerate(prices)]
     low, high = 0.0, min([1.0, *(space / -change for space, change in zip(room, way, strict=True) if change < 0)])
-    start, part = abs(turn(low)), high
-    at = turn(high)
+    part, at = high, turn(high)
+    if at <= near:
+        return ahead(part)
     for _ in range(40):
-        if at <= start / 10 and (part == high or at >= -start / 10):
-            break
-        if part != high:
-            low, high = (low, part) if at > 0 else (part, high)
         part = (low + high) / 2
         at = turn(part)
+        if abs(at) <= near:
+            break
+        low, high = (low, part) if at > 0 else (part, high)
     return ahead(part)
 
 

@@ -1,7 +1,7 @@
 """Routing: which pools to trade through, in which order and how much of each, so that a coin comes back as more of it.
 
-Coins are names here, and a market is a pool under a name between two coins (`Pair`) or several (`Basket`). Each of its
-ways is an `Edge`, whose rate is what a size really brings: after the fee, along the curve.
+Coins are names here, and a market is a pool under a name between two coins (`Pair`) or several (`Basket`), or a book's
+best prices (`Quoted`). Each of its ways is an `Edge`, whose rate is what a size really brings: after the fee, along the curve.
 
     negative_cycle   whether anything gains at all: Bellman-Ford on minus the logarithm of the rates
     best_cycle       one way out and back: all of them by bounded search, each at its best size (`sizing.best_input`)
@@ -21,7 +21,7 @@ from math import inf, isfinite, log
 
 from attrs import evolve, field, frozen
 
-from .amm import ConstantProduct, Pool, Swap, _amount
+from .amm import ConstantProduct, Outside, Pool, Swap, _amount
 from .dual import FLAT, BasketOffer, Dual, Offer, PairOffer, kept, least_prices
 from .errors import InvalidAmount, InvalidMarket
 from .money import PPM
@@ -34,6 +34,7 @@ __all__ = [
     "Market",
     "Pair",
     "Plan",
+    "Quoted",
     "Step",
     "along",
     "best_cycle",
@@ -49,7 +50,10 @@ __all__ = [
 NOISE = 1e-12
 """What a product of rates may be off by rounding."""
 
-AGAIN = 4
+PARTS = 64
+"""The sizes of a cycle that are looked at where its steps may fail, as parts of the one that gains most."""
+
+AGAIN = 6
 """How often a plan that goes in with a few units too many is made again with less."""
 
 
@@ -90,7 +94,45 @@ class Pair:
         return evolve(self, pool=swap.pool)
 
     def offer(self, flat: float = FLAT) -> Offer:
-        return PairOffer(self.pool, flat)
+        return PairOffer(self.pool, self.pool, flat)
+
+
+@frozen(order=False)
+class Quoted:
+    """An order book's best prices under a name: base is sold to its bid and bought from its ask, each as far as it goes."""
+
+    name: str
+    base: str
+    quote: str
+    bid: Outside
+    ask: Outside
+
+    def __attrs_post_init__(self) -> None:
+        _check_names(self.name, self.coins, "book")
+        if not isinstance(self.bid, Outside) or not isinstance(self.ask, Outside) or self.bid.price() > self.ask.price():
+            raise InvalidMarket(
+                f"book {self.name!r} needs a bid and an ask, each Outside, and the bid not above: {self.bid!r}, {self.ask!r}"
+            )
+
+    @property
+    def coins(self) -> tuple[str, ...]:
+        return self.base, self.quote
+
+    def hop(self, into: str, out: str) -> Hop:
+        if (into, out) == (self.base, self.quote):
+            return Hop(self.bid, sells=True)
+        if (into, out) == (self.quote, self.base):
+            return Hop(self.ask, sells=False)
+        raise InvalidMarket(f"{self.name} trades {self.base} and {self.quote}, not {into} for {out}")
+
+    def after(self, into: str, _out: str, swap: Swap) -> Quoted:
+        """The market as a swap through `hop(into, out)` leaves it."""
+        left = swap.pool
+        assert isinstance(left, Outside)
+        return evolve(self, bid=left) if into == self.base else evolve(self, ask=left)
+
+    def offer(self, flat: float = FLAT) -> Offer:
+        return PairOffer(self.bid, self.ask, flat)
 
 
 @frozen(order=False)
@@ -129,7 +171,7 @@ class Basket:
         return BasketOffer(self.reserves, self.fee_ppm)
 
 
-Market = Pair | Basket
+Market = Pair | Quoted | Basket
 
 
 @frozen(order=False)
@@ -167,8 +209,8 @@ def edges(markets: Iterable[Market]) -> tuple[Edge, ...]:
     found: list[Edge] = []
     names: set[str] = set()
     for market in markets:
-        if not isinstance(market, (Pair, Basket)) or market.name in names:
-            raise InvalidMarket(f"markets are Pairs and Baskets, each under a name of its own, not {market!r}")
+        if not isinstance(market, (Pair, Quoted, Basket)) or market.name in names:
+            raise InvalidMarket(f"markets are Pairs, Quoted and Baskets, each under a name of its own, not {market!r}")
         names.add(market.name)
         found += [Edge(market, into, out) for into in market.coins for out in market.coins if into != out]
     return tuple(found)
@@ -258,7 +300,7 @@ class Plan:
 
     coin: str
     steps: tuple[Step, ...] = ()
-    prices: Mapping[str, float] = field(factory=dict)
+    prices: Mapping[str, float] = field(factory=dict, hash=False)
 
     @property
     def left(self) -> dict[str, int]:
@@ -292,25 +334,25 @@ class Plan:
         return {coin: -units for coin, units in least.items() if units < 0 and coin != self.coin}
 
     def unwound(self, steps: int) -> int:
-        """What it costs to make so many of the first steps and then to take them back at the same markets, the last first."""
-        markets: dict[str, Market] = {}
+        """What it costs to make so many of the first steps and then to take them back, the last first, each where it was made.
+
+        By then others have brought the markets back to where they were; one that cannot take it so takes it as it was left.
+        """
         stock: dict[str, int] = {}
         for step in self.steps[:steps]:
-            edge, swap = step.edge, step.swap
-            stock[edge.into] = stock.get(edge.into, 0) - swap.paid
-            stock[edge.out] = stock.get(edge.out, 0) + swap.got
-            markets[edge.market.name] = edge.market.after(edge.into, edge.out, swap)
+            stock[step.edge.into] = stock.get(step.edge.into, 0) - step.swap.paid
+            stock[step.edge.out] = stock.get(step.edge.out, 0) + step.swap.got
         for step in reversed(self.steps[:steps]):
             into, out = step.edge.out, step.edge.into
-            market = markets[step.edge.market.name]
-            hop = market.hop(into, out)
+            back = min(step.swap.got, stock[into])
+            hop = step.edge.market.hop(into, out)
             limit = hop.limit()
-            back = min(step.swap.got, stock[into], step.swap.got if limit is None else limit)
+            if limit is not None and limit < back:
+                hop = step.edge.market.after(out, into, step.swap).hop(into, out)
+                back = min(back, limit if (limit := hop.limit()) is not None else back)
             if back > 0:
-                swap = hop.swap(back)
-                markets[market.name] = market.after(into, out, swap)
                 stock[into] -= back
-                stock[out] = stock.get(out, 0) + swap.got
+                stock[out] = stock.get(out, 0) + hop.swap(back).got
         return max(0, -stock.get(self.coin, 0))
 
 
@@ -320,7 +362,7 @@ class Costs:
 
     `per_step` is in units of the coin that counts, and falls due for every step of a plan that is begun, whatever becomes
     of it. Each step goes through with a chance of `success_ppm`; at the first that does not, those before it are taken
-    back at the markets where they were made.
+    back where they were made.
     """
 
     per_step: int = 0
@@ -381,11 +423,11 @@ def optimum(markets: Iterable[Market], coin: str, *, max_in: int | None = None) 
     plan = _trade(joined, coin, {})
     if max_in is not None and plan.paid > max_in:
         most = max_in
-        for _ in range(AGAIN):
+        for tried in range(AGAIN):
             plan = _trade(joined, coin, {}, most)
             if plan.paid <= max_in:
                 break
-            most = max(1, most - 2 * (plan.paid - max_in))
+            most = max(1, most - (plan.paid - max_in + max_in // 10**8) * 4**tried)
         else:
             plan = evolve(plan, steps=())
     return plan if plan.gain > 0 else evolve(plan, steps=())
@@ -413,7 +455,7 @@ def upper_bound(markets: Iterable[Market], coin: str, prices: Mapping[str, float
         price = prices.get(one, 0.0)
         if not isfinite(price) or price <= 0:
             raise InvalidAmount(f"price {prices.get(one)!r} of {one} must be a positive finite number")
-    return dual.value([prices[one] for one in dual.coins])
+    return dual.look([prices[one] for one in dual.coins]).value
 
 
 def _joined(markets: Iterable[Market], coin: str) -> list[Market]:
@@ -581,12 +623,25 @@ def best_cycle(markets: Iterable[Market], coin: str, *, max_in: int | None = Non
 
 
 def _best_of(ways: Iterable[tuple[Edge, ...]], coin: str, max_in: int | None, costs: Costs) -> Plan:
-    best = Plan(coin)
+    best, worth = Plan(coin), 0
     for way in ways:
-        plan = along(way, best_input([edge.hop for edge in way], max_in=max_in).paid)
-        if costs.pays(plan) and costs.expected(plan) > costs.expected(best):
-            best = plan
+        plan = _best_size(way, best_input([edge.hop for edge in way], max_in=max_in).paid, costs)
+        expected = costs.expected(plan)
+        if expected > worth and costs.pays(plan):
+            best, worth = plan, expected
     return best
+
+
+def _best_size(way: Sequence[Edge], most: int, costs: Costs) -> Plan:
+    """The part of an input, in sixty-fourths, that is worth most: all of it where nothing fails, less where failing costs more."""
+    if costs.success_ppm == PPM or not most:
+        return along(way, most)
+    low, high = 1, PARTS  # what is expected rises with the size and then falls
+    while low < high:
+        middle = (low + high) // 2
+        here, there = (costs.expected(along(way, most * part // PARTS)) for part in (middle, middle + 1))
+        low, high = (middle + 1, high) if there > here else (low, middle)
+    return along(way, most * low // PARTS)
 
 
 def best_plan(
@@ -594,8 +649,8 @@ def best_plan(
 ) -> Plan:
     """What to do with nothing but `coin` at hand: the plan of at most so many steps that is worth most. Empty where none pays.
 
-    One cycle, or several markets together: the optimum, less the markets for which it would need other coins first, and
-    less those that do not earn what their steps cost.
+    One cycle of at most so many hops, or several markets together: the optimum, less the markets for which it would need
+    other coins first, and less those that do not earn what their steps cost.
     """
     joined = _joined(markets, coin)
     ways = edges(joined)
@@ -604,9 +659,15 @@ def best_plan(
         return Plan(coin)
     gaining = list(cycles(ways, coin, most_hops=most_hops))
     alone = _best_of(gaining, coin, max_in, costs)
-    if len(gaining) < 2 and negative_cycle(rate for rate in rates if coin not in rate) is None:
+    every = len({one for market in joined for one in market.coins}) <= most_hops  # no cycle passes a coin twice
+    if every and len(gaining) < 2 and negative_cycle(rate for rate in rates if coin not in rate) is None:
         return alone  # all that gains is this one cycle
     together = _together(joined, coin, max_in, most_steps, costs)
+    while costs.success_ppm < PPM and together.paid > 1:  # half of it, if that is worth more
+        half = _together(joined, coin, together.paid // 2, most_steps, costs)
+        if costs.expected(half) <= costs.expected(together):
+            break
+        together = half
     return together if costs.pays(together) and costs.expected(together) > costs.expected(alone) else alone
 
 

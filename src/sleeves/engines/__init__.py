@@ -6,6 +6,7 @@ ship it here, give it a file in this folder and its line below.
 
 from __future__ import annotations
 
+from .arb import Arb
 from .carry import Pair
 from .depeg import BSOL, INF, JITOSOL, JUPSOL, MSOL, TOKENS, Depeg, Peg, Token
 from .funding import Funding
@@ -22,6 +23,7 @@ __all__ = [
     "JUPSOL",
     "MSOL",
     "TOKENS",
+    "Arb",
     "Depeg",
     "Feedback",
     "Funding",
