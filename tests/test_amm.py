@@ -19,9 +19,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from sleeves.amm import MAX_TICK, Concentrated, ConstantProduct, Outside, Range, Stable, Swap, sqrt_at_tick, sqrt_price
 from sleeves.errors import InvalidAmount, InvalidMarket
 from sleeves.money import PPM
-from sleeves.amm import MAX_TICK, Concentrated, ConstantProduct, Outside, Range, Stable, Swap, sqrt_at_tick, sqrt_price
 from sleeves.sizing import Chain, Hop, best_input, compose, split
 from strategies import law
 

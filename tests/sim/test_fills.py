@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleeves import BTC, SOL, USD, USDC, Instrument, Place, Side
+from sleeves.amm import Range, sqrt_price
 from sleeves.errors import BadTape, InvalidAmount
 from sleeves.market import MINUTE, SECOND, FundingRate, Kind
 from sleeves.money import PPM, Rounding
@@ -27,7 +28,6 @@ from sleeves.sim import (
     Stable,
     Tape,
 )
-from sleeves.amm import Range, sqrt_price
 from strategies import law
 
 MARKET = Instrument("SOL/USDC", base=SOL, quote=USDC, tick="0.01", lot="0.01")

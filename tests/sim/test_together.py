@@ -274,8 +274,8 @@ def test_contracts_of_one_account_follow_one_rule():
 
 
 def test_a_price_that_a_pool_cannot_have_cancels_the_swap_and_says_so():
-    from sleeves.sim import Concentrated
     from sleeves.amm import Range, sqrt_price
+    from sleeves.sim import Concentrated
 
     low, here, high = (sqrt_price(n * 10**6, 100 * 10**9) for n in (9_000, 10_000, 11_000))
     matcher = Matcher(SPOT, {"USDC": USDC("100000")}, Rules(pool=Concentrated(here, (Range(low, high, 10**15),), 500)))
