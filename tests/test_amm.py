@@ -2,7 +2,7 @@
 
 The figures come from `amm_cases.json`, made with closed forms, scipy and cvxpy. The environment variable SLEEVES_CASES
 names the folder that holds it; without it the tests that read it are skipped, and the inline figures remain.
-Left to the arbitrage engine: routing_arbitrage_5_pools, routing_sell_400_sol and negative_log_cycle.
+`test_routing.py` has the others: routing_arbitrage_5_pools, routing_sell_400_sol and negative_log_cycle.
 """
 
 from __future__ import annotations

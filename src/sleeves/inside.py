@@ -25,15 +25,13 @@ from .market import Book
 from .money import PPM, Rounding, divide
 from .orders import CancelOrder, Command, Fill, Liquidity, Order, OrderStatus, Place, Side, SubmitOrder
 from .protocols import Gate
-from .records import Crossed, Refusal
+from .records import LEFT_OVER, Crossed, Refusal
 from .seat import Seat
 
 __all__ = ["Inside", "SelfTrade"]
 
 INSIDE = "inside"
 """What stands for the venue in fills that were made here."""
-LEFT_OVER = "left over after a trade inside"
-"""Why an order is off that never left the house: what is left of it is an order of its own, or less than the venue takes."""
 
 
 class SelfTrade(StrEnum):

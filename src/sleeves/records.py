@@ -21,6 +21,7 @@ from .money import Amount
 from .orders import Bundle, Fill, Order, OrderStatus, Transfer
 
 __all__ = [
+    "LEFT_OVER",
     "Alert",
     "Asked",
     "BundleStatus",
@@ -179,6 +180,10 @@ class Crossed:
     buy: str
     sell: str
     saved: int = 0
+
+
+LEFT_OVER = "left over after a trade inside"
+"""Why an order is off that never left the house: what is left of it is an order of its own, or less than the venue takes."""
 
 
 @frozen(order=False)

@@ -19,13 +19,12 @@ from .errors import MissingExtra, VaultError
 from .explain import Waterfall, explain
 from .facts import Liquidated
 from .fold import SleeveFold
-from .inside import LEFT_OVER
 from .ledger import INTERNAL, Entry, EntryKind, Role
 from .market import DAY, Instrument
 from .money import Amount, Asset, Rounding, divide
 from .orders import Fill, OrderStatus, Position
 from .proof import Proof
-from .records import Alert, Marked, Opened, OrderUpdate, Record, Refusal
+from .records import LEFT_OVER, Alert, Marked, Opened, OrderUpdate, Record, Refusal
 from .risk import drawdown, returns, sharpe, sortino
 from .vault import Sleeve
 
