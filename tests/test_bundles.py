@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 
+import anyio
 import pytest
 
 from helpers import Puppet
-from sleeves import FLASH, QUIET, SOL, USDC, Asset, Bundle, CoreVault, Desk, Instrument, Place, Side, TimeInForce
+from sleeves import FLASH, QUIET, SOL, USDC, Asset, Books, Bundle, CoreVault, Desk, Instrument, Place, Side, TimeInForce, Treasury
 from sleeves.errors import InvalidMarket, VaultError
 from sleeves.gates import Cooldown, OrderCap
+from sleeves.journal import Memory
 from sleeves.market import HOUR, SECOND, Kind
 from sleeves.money import Amount, Rounding
 from sleeves.orders import Canceled, Fill, Liquidity, OrderStatus, Rejected, SubmitOrder, Unanswered
 from sleeves.records import Alert, BundleStatus, BundleUpdate, Placed, Refusal
+from sleeves.recovery import recover
+from sleeves.sim import Tape, VirtualDriver
 from standing import reopened
 
 SPOT = Instrument("SOL/USDC", base=SOL, quote=USDC, tick="0.01", lot="0.01", min_qty="0.05")
@@ -538,3 +542,15 @@ def test_what_may_be_risked_holds_for_all_legs_together():
     h.vault.set_tradeable("2000")
     assert h.wish(Bundle(legs)) is None
     assert h.records(Refusal)[-1].reason == "tradeable"
+
+
+def test_a_desk_without_an_engine_for_a_bundle_is_not_recovered():
+    """What is set aside for its legs would stay set aside."""
+    h = House()
+    h.wish(HEDGE)
+    journal = Memory.read(list(h.desk.books.journal.lines()))
+    treasury = Treasury.reopen(Books(journal))
+    desk = Desk(*treasury.vaults)
+    venue = VirtualDriver(Tape.from_columns(SPOT, ts=[0], open=["150"], high=["150"], low=["150"], close=["150"]), {"USDC": USDC("20000")})
+    with pytest.raises(VaultError, match="open orders or bundles and no engine"):
+        anyio.run(recover, desk, venue)

@@ -138,11 +138,12 @@ def _check(desk: Desk) -> None:
     if not desk.recovering:
         raise VaultError("this desk was not opened on a journal with records, or is recovered already")
     state = desk.books.state
-    waiting = {one.order.sleeve for one in state.orders.values()} if state is not None else set()
+    waiting = set() if state is None else {one.order.sleeve for one in state.orders.values()}
+    waiting |= set() if state is None else {flight.record.sleeve for flight in state.flights.values()}
     for vault in desk.treasury.vaults:
         for name, sleeve in vault.sleeves.items():
             if name not in desk.engines and (sleeve.positions() or name in waiting):
-                what = "open orders" if name in waiting else "positions"
+                what = "open orders or bundles" if name in waiting else "positions"
                 raise VaultError(f"sleeve {name} has {what} and no engine: assign one, or engines.Idle, before the desk is recovered")
 
 
