@@ -4,7 +4,7 @@
 
 All prices are synthetic: there is no public series of pools at hand. Three pools trade SOL for USDC, one jitoSOL for
 USDC, one jitoSOL for SOL; their prices follow one walk, each with a drift of its own that comes back within seconds. An
-order meets the pool a second after it was decided on, when prices have moved on: some bundles miss their limits.
+order meets the pools at the price of the next second, when they have moved on: some bundles miss their limits.
 
 With plotly installed, a picture of the gaps and of what was made is written to arbitrage.html.
 """
@@ -113,16 +113,22 @@ def main() -> None:
     done = [name for name in bundles if ends.get(name) is BundleStatus.DONE]
     missed = [name for name in bundles if ends.get(name) is BundleStatus.NOTHING and cash[name]]
     untouched = [name for name in bundles if ends.get(name) is BundleStatus.NOTHING and not cash[name]]
+    going = [name for name in bundles if name not in ends]
     costs = engine.costs.per_step * sum(len(bundles[name].bundle.legs) for name in (*done, *missed, *untouched))
     expected = sum(bundles[name].bundle.legs[-1].expect or 0 for name in done)
     print(f"\n{len(bundles)} bundles in {SECONDS // 60} minutes:")
     print(f"  {len(done):>3} went through: {USDC.units(sum(cash[name] for name in done))} of {USDC.units(expected)} expected after gas")
     print(f"  {len(missed):>3} missed a limit and were rolled back: {USDC.units(sum(cash[name] for name in missed))}")
     print(f"  {len(untouched):>3} missed their first limit: nothing was traded")
+    if going:
+        print(f"  {len(going):>3} under way at the end: {USDC.units(sum(cash[name] for name in going))}")
+    print(f"  coins that were left over, sold apart: {USDC.units(cash[''])}")
+    made = USDC.units(sum(cash.values())) + sleeve.deployed
+    print(f"  coins that are held at the end, at cost: {sleeve.deployed}")
+    print(f"  together {made}: what the sleeve has made, {sleeve.balance - sleeve.allocation}")
     print(f"  gas and tips, which the simulator does not book: {USDC.units(-costs)}")
     share = Decimal(sum(cash[name] for name in done)) / sum(paid[name] for name in done)
-    held = sum((last[name] - bundles[name].at) / SECOND for name in done) / len(done)
-    print(f"  those that went through made {share:.3%} of what went in, within {held:.1f} s")
+    print(f"  those that went through made {share:.3%} of what went in")
     legs = Counter(len(bundles[name].bundle.legs) for name in done)
     print("  legs: " + ", ".join(f"{count} with {number}" for number, count in sorted(legs.items())))
 

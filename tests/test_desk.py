@@ -784,3 +784,41 @@ def test_a_mark_is_made_before_what_happens_later_is_booked():
     assert kinds[0] is Marked
     assert Fill in kinds
     assert sleeve.position(BTCUSD) == BTC("0.1")
+
+
+# -- what a stranger handed in ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gates", "says"),
+    [
+        ([Cooldown], "Cooldown is a class: hand in a gate"),
+        (["cooldown"], "'cooldown' is no gate"),
+        ([None], "None is no gate"),
+        ("cooldown", "gates are a list of gates"),
+        (Cooldown(1), "gates are a list of gates"),
+    ],
+)
+def test_what_is_no_gate_is_refused_when_it_is_handed_in(gates, says):
+    with pytest.raises(VaultError, match=says):
+        new_desk(QUIET, gates=gates)
+
+
+def test_telemetry_says_how_old_a_wish_and_a_refusal_are_and_why_an_engine_is_not_asked():
+    desk, vault, _, puppet = new_desk(QUIET)
+    puppet.buy("1")
+    puppet.quote(after=2 * HOUR)
+    assert "2 h ago: funds refused" in str(desk.telemetry("a"))
+    idle = Puppet(Instrument("BTC/ETH", base=BTC, quote=ETH), "elsewhere")
+    desk.assign(idle, to=vault.sleeve("b", QUIET))
+    assert "idle: none of BTC/ETH is quoted in USD" in str(desk.telemetry("b"))
+
+
+def test_an_engine_that_cannot_say_what_it_saw_stands_in_nobodys_way():
+    class Mute(Puppet):
+        def saw(self, memory):
+            return 1 / 0
+
+    desk, vault, _, _ = new_desk(QUIET)
+    desk.assign(Mute(BTCUSD, "mute"), to=vault.sleeve("b", QUIET))
+    assert desk.telemetry("b").saw == {"saw": "raised ZeroDivisionError: division by zero"}

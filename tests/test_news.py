@@ -172,6 +172,19 @@ def test_news_is_never_journaled():
     assert len(desk.books.journal) == written
 
 
+@pytest.mark.parametrize(("kind", "topic"), [("FundingRate", "SOL-PERP"), (FundingRate, PERP), (Quote, "SOL/USDC"), (Reading, None)])
+def test_news_of_no_kind_or_topic_is_refused_and_not_taken_for_silence(kind, topic):
+    desk, _ = desk_with(Listener(SPOT))
+    with pytest.raises(InvalidMarket, match="news is of a kind"):
+        desk._seats["s0"].view.news(kind, topic)
+
+
+def test_a_report_says_that_rates_among_news_are_never_paid():
+    desk, _ = desk_with(Listener(SPOT, PERP))
+    report = replay(desk, [tape_of(SPOT, ["150", "151"]), tape_of(PERP, ["150", "151"]).with_news([rate_of(2 * HOUR)])], progress=False)
+    assert any("1 funding rates of SOL-PERP are news, which is told and never paid" in note for note in report.notes())
+
+
 # -- along a tape ----------------------------------------------------------------------------------------------------------
 
 

@@ -248,6 +248,7 @@ class Desk:
             raise VaultError(f"sleeve {to.name} is not in a vault of this desk")
         if to.name in self._seats:
             raise VaultError(f"sleeve {to.name} already has the engine {self._seats[to.name].engine.name}")
+        gates = _check_gates(gates)
         backing = Virtual() if backing is None else backing
         indexes = [self.index(instrument) for instrument in engine.watches]
         tradeable = [i for i in indexes if self._tables[i].instrument.quote == to.asset]
@@ -928,9 +929,13 @@ class Desk:
         if seat is None:
             raise VaultError(f"no engine sits at {sleeve!r} of this desk")
         told = getattr(seat.engine, "saw", None)
-        saw = {str(name): str(value) for name, value in told(seat.memory).items()} if callable(told) else {}
+        try:
+            saw = {str(name): str(value) for name, value in told(seat.memory).items()} if callable(told) else {}
+        except Exception as error:  # what an engine says of itself must not stand in the way of the rest
+            saw = {"saw": f"raised {type(error).__name__}: {error}"}
         at, wishes = seat.wanted
-        return Telemetry(self.books.now, seat.sleeve.name, seat.engine.name, saw, at, tuple(map(_wish_text, wishes)), seat.refused)
+        idle, wanted = seat.vault.idle_reason, tuple(map(_wish_text, wishes))
+        return Telemetry(self.books.now, seat.sleeve.name, seat.engine.name, saw, at, wanted, seat.refused, idle)
 
     def inventory(self) -> Inventory:
         """Who has what: idle against deployed by asset, engine and sleeve, at the latest prices."""
@@ -1039,6 +1044,19 @@ def _check_engine(engine: Engine[Any]) -> None:
         raise VaultError(f"engine {engine.name} must watch a tuple of instruments, not {watches!r}")
     if type(engine.every) is not int or engine.every < 0:
         raise VaultError(f"engine {engine.name} must decide every so many whole nanoseconds, not {engine.every!r}")
+
+
+def _check_gates(gates: Iterable[Gate]) -> tuple[Gate, ...]:
+    """Gates as a tuple. Raises `VaultError` for what is none: it would refuse every order."""
+    if not isinstance(gates, Iterable) or isinstance(gates, (str, bytes)):
+        raise VaultError(f"gates are a list of gates, gates=[...], not {gates!r}")
+    given = tuple(gates)
+    for gate in given:
+        if isinstance(gate, type):
+            raise VaultError(f"{gate.__name__} is a class: hand in a gate, {gate.__name__}(...)")
+        if not callable(gate):
+            raise VaultError(f"{gate!r} is no gate: a gate is called with a place, a view and a vault (sleeves.gates, sleeves.guards)")
+    return given
 
 
 def _describe(engine: Engine[Any]) -> str:

@@ -221,7 +221,8 @@ def margin(place: Place, view: View, vault: EngineVault) -> Refusal | None:
     owed = sum(notional(one, one.worst, quote_scale=own.quote_scale) for one in own.contracts)
     if has <= 0 or owed * BP > most * has:
         leverage = "none" if has <= 0 else decimal_text(divide(owed * BP, has, Rounding.CEIL), 4)
-        return refuse("margin", "leverage", place, view, vault, leverage=leverage, most=decimal_text(most, 4))
+        numbers = {"equity": _money(has, vault), "leverage": leverage, "most": decimal_text(most, 4)}
+        return refuse("margin", "leverage", place, view, vault, **numbers)
     alone, together = standing(own, Check.INITIAL), standing(joint, Check.INITIAL)
     if alone.short:
         return refuse("margin", "margin", place, view, vault, **_lacking(alone, vault))

@@ -25,13 +25,10 @@ from .market import Book
 from .money import PPM, Rounding, divide
 from .orders import CancelOrder, Command, Fill, Liquidity, Order, OrderStatus, Place, Side, SubmitOrder
 from .protocols import Gate
-from .records import LEFT_OVER, Crossed, Refusal
+from .records import INSIDE, LEFT_OVER, Crossed, Refusal
 from .seat import Seat
 
 __all__ = ["Inside", "SelfTrade"]
-
-INSIDE = "inside"
-"""What stands for the venue in fills that were made here."""
 
 
 class SelfTrade(StrEnum):

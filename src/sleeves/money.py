@@ -143,8 +143,9 @@ def ppm(value: Fraction, what: str = "rate") -> int:
     """
     if isinstance(value, str) and value.strip().endswith("%"):
         return parse_units(value.strip()[:-1].strip(), 4, what)
-    if isinstance(value, int):
-        raise InvalidAmount(f'{what} {value!r} is ambiguous: write a rate as text, "1.25%" or "0.0125"')
+    if isinstance(value, (int, float)):
+        kind = "ambiguous" if isinstance(value, int) else "a float"
+        raise InvalidAmount(f'{what} {value!r} is {kind}: write a rate as text, "1.25%" or "0.0125"')
     return parse_units(value, 6, what)
 
 

@@ -48,7 +48,7 @@ class FairValue:
 
     @classmethod
     def of_pool(cls, holds: Amount, issued: Amount, *, at: int, source: str = "stake pool") -> FairValue:
-        """From what a stake pool holds and the tokens it has issued: `of_pool(SOL("1072"), JITOSOL("1000"), at=now)`."""
+        """From what a stake pool holds and the tokens it has issued: `of_pool(SOL("1072"), coin("1000"), at=now)`."""
         if not isinstance(holds, Amount) or not isinstance(issued, Amount):
             raise InvalidMarket(f"a stake pool holds and has issued Amounts, not {holds!r} and {issued!r}")
         return cls(issued.asset, holds.asset, at, holds.units, issued.units, source)
@@ -74,8 +74,10 @@ class PoolState:
     pool: Pool
 
     def __attrs_post_init__(self) -> None:
-        if not isinstance(self.instrument, Instrument) or type(self.at) is not int or not hasattr(self.pool, "at_price"):
-            raise InvalidMarket(f"the state of a pool is of an Instrument, at whole nanoseconds, not {self.instrument!r}, {self.at!r}")
+        pool = hasattr(self.pool, "at_price") and not isinstance(self.pool, type)
+        if not pool or not isinstance(self.instrument, Instrument) or type(self.at) is not int:
+            what = f"pool {self.pool!r} of {self.instrument} at {self.at!r}"
+            raise InvalidMarket(f"{what}: need a pool (sleeves.amm), an Instrument, whole nanoseconds")
 
     @property
     def topic(self) -> str:

@@ -142,6 +142,13 @@ def _legs(given: Iterable[Place]) -> tuple[Place, ...]:
     return tuple(given) if isinstance(given, Iterable) else (given,)
 
 
+def _leg_text(leg: object) -> str:
+    if not isinstance(leg, Place):
+        return repr(leg)
+    terms = [f"{name} {value}" for name, value in (("limit", leg.limit), ("stop", leg.stop)) if value is not None]
+    return f"{leg.side} {leg.qty} {leg.instrument} ({', '.join([*terms, leg.tif.value])})"
+
+
 @frozen(order=False)
 class Bundle:
     """A wish for orders that belong together: a hedge, an arbitrage. It passes the gates whole or not at all.
@@ -160,12 +167,14 @@ class Bundle:
 
     def __attrs_post_init__(self) -> None:
         if len(self.legs) < 2 or not all(isinstance(leg, Place) for leg in self.legs):
-            raise InvalidMarket(f"a bundle is of at least two Places, not of {self.legs!r}")
+            given = ", ".join(map(_leg_text, self.legs)) or "none"
+            raise InvalidMarket(f"a bundle is of at least two Places, not of {len(self.legs)}: {given}")
         if type(self.tries) is not int or self.tries < 1 or type(self.rollback) is not bool or not isinstance(self.why, str):
-            raise InvalidMarket(f"a bundle needs tries above zero, rollback True or False, and why in text: {self!r}")
+            said = f"tries {self.tries!r}, rollback {self.rollback!r}, why {self.why!r}"
+            raise InvalidMarket(f"a bundle needs tries above zero, rollback True or False, and why in text, not {said}")
         for leg in self.legs:
             if leg.stop is not None or leg.post_only or (leg.limit is not None and leg.tif is not TimeInForce.IOC):
-                raise InvalidMarket(f"a leg of a bundle is at market, or a limit that is immediate or cancel, not {leg!r}")
+                raise InvalidMarket(f"a leg of a bundle is at market, or a limit that is immediate or cancel, not {_leg_text(leg)}")
 
 
 Intent = Place | Cancel | Bundle

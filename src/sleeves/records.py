@@ -21,6 +21,7 @@ from .money import Amount
 from .orders import Bundle, Fill, Order, OrderStatus, Transfer
 
 __all__ = [
+    "INSIDE",
     "LEFT_OVER",
     "Alert",
     "Asked",
@@ -182,6 +183,8 @@ class Crossed:
     saved: int = 0
 
 
+INSIDE = "inside"
+"""What stands for the venue in fills that two sleeves made with each other."""
 LEFT_OVER = "left over after a trade inside"
 """Why an order is off that never left the house: what is left of it is an order of its own, or less than the venue takes."""
 

@@ -20,11 +20,11 @@ from .explain import Waterfall, explain
 from .facts import Liquidated
 from .fold import SleeveFold
 from .ledger import INTERNAL, Entry, EntryKind, Role
-from .market import DAY, Instrument
+from .market import DAY, FundingRate, Instrument
 from .money import Amount, Asset, Rounding, divide
 from .orders import Fill, OrderStatus, Position
 from .proof import Proof
-from .records import LEFT_OVER, Alert, Marked, Opened, OrderUpdate, Record, Refusal
+from .records import INSIDE, LEFT_OVER, Alert, Marked, Opened, OrderUpdate, Record, Refusal
 from .risk import drawdown, returns, sharpe, sortino
 from .vault import Sleeve
 
@@ -99,6 +99,8 @@ class SleeveStory:
     refusals: dict[str, int] = field(factory=dict)
     lost: dict[str, int] = field(factory=dict)
     """Orders that the venue rejected, or canceled unasked, by reason."""
+    crossed: int = 0
+    """Fills that were traded inside, with another sleeve."""
     swept: list[tuple[int, int]] = field(factory=list)
     """(at, units) of each sweep."""
     fills: int = 0
@@ -213,6 +215,7 @@ def _entry(story: Story, entry: Entry, fill: Fill | Liquidated | None) -> None:
         made = sleeve.fold.realized - sleeve.fold.fees - before[0]
         if isinstance(fill, Fill):
             story.fills.append((sleeve.fold.name, fill))
+            sleeve.crossed += fill.venue == INSIDE
             sleeve.fills += 1
         if story.since is None:
             story.since = fill.at
@@ -483,6 +486,12 @@ class Report:
         played = [tape.instrument.symbol for tape in self.tapes]
         for tape in self.tapes:
             rare = [f"{len(tape.funding)} funding rates"] * bool(tape.funding) + [f"{len(tape.depths)} books"] * bool(tape.depths)
+            rare += [f"{len(tape.news)} pieces of news"] * bool(tape.news)
+            told = sum(isinstance(one, FundingRate) for one in tape.news)
+            if told:
+                lines.append(
+                    f"data: {told} funding rates of {tape.instrument.symbol} are news, which is told and never paid: see with_funding"
+                )
             if tape.outside:
                 lines.append(f"data: {tape.outside} funding rates or books of {tape.instrument.symbol} lie outside of the tape, left out")
             lines.append(" with ".join([f"data: {len(tape):,} rows of {tape.instrument.symbol} from {tape.name}", *rare]))
@@ -496,6 +505,8 @@ class Report:
                 own = [] if self.rules is None else self.rules.describe()
                 lines += [f"{name}: {line}" for line in ([] if report.rules is None else report.rules.describe()) if line not in own]
         for name, sleeve in self.story.sleeves.items():
+            if sleeve.crossed:
+                lines.append(f"{name}: {sleeve.crossed}x traded inside, with another sleeve, and with no fee")
             if sleeve.idle:
                 lines.append(f"{name}: idle, {sleeve.idle}")
             missing = [symbol for symbol in sleeve.watches if symbol not in played]

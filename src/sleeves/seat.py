@@ -11,12 +11,13 @@ from typing import Any
 from attrs import field, frozen
 
 from .booking import Allowance
+from .errors import InvalidMarket
 from .exposure import Ground
 from .ledger import Role
 from .margin import MarginAccount
-from .market import DAY, Book, Instrument
+from .market import DAY, HOUR, MINUTE, SECOND, Book, FundingRate, Instrument
 from .money import PPM, Amount, Asset, Rounding, divide
-from .news import News
+from .news import FairValue, News, PoolState, Reading
 from .orders import Order, Place, Side
 from .protocols import Engine, Gate, N
 from .records import Refusal
@@ -24,6 +25,7 @@ from .vault import EngineVault, Sleeve
 
 __all__ = ["NEVER", "Seat", "SeatView", "Telemetry"]
 
+_NEWS = (FundingRate, FairValue, PoolState, Reading)
 NEVER = 1 << 62
 """A time that does not come: the wake time of an engine that is not to be asked."""
 
@@ -91,6 +93,9 @@ class SeatView:
         return book if book is not None and book.bid else None
 
     def news(self, kind: type[N], topic: str) -> N | None:
+        if kind not in _NEWS or type(topic) is not str:
+            kinds = ", ".join(one.__name__ for one in _NEWS)
+            raise InvalidMarket(f"news is of a kind ({kinds}) about a topic in text, such as a symbol, not of {kind!r} about {topic!r}")
         return self._news.get((kind, topic))  # type: ignore[return-value]
 
     def position(self, instrument: Instrument) -> int:
@@ -301,11 +306,22 @@ class Telemetry:
     wanted: tuple[str, ...]
     refused: Refusal | None
     """The last refusal of one of its wishes: which gate, why, and the numbers."""
+    idle: str = ""
+    """Why it is not asked at all; empty where it is."""
 
     def __str__(self) -> str:
         lines = [f"{self.sleeve}: {self.engine}", *(f"  {name}: {value}" for name, value in self.saw.items())]
-        lines += [f"  wanted: {wish}" for wish in self.wanted]
-        return "\n".join([*lines, *([] if self.refused is None else [f"  {self.refused}"])])
+        lines += [f"  idle: {self.idle}"] if self.idle else []
+        lines += [f"  wanted {self._ago(self.wanted_at)}: {wish}" for wish in self.wanted]
+        return "\n".join([*lines, *([] if self.refused is None else [f"  {self._ago(self.refused.at)}: {self.refused}"])])
+
+    def _ago(self, at: int) -> str:
+        """How long ago that was."""
+        gone = max(0, self.at - at)
+        for unit, name in ((DAY, "days"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s")):
+            if gone >= unit:
+                return f"{gone / unit:.4g} {name} ago"
+        return "now"
 
 
 class Seat:

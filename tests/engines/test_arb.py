@@ -349,10 +349,10 @@ def test_an_input_of_just_the_age_is_fresh() -> None:
 
 def test_an_unknown_pool_or_price_is_left_out() -> None:
     scene = Scene(engine()).pool(ORCA, CHEAP).pool(RAY, DEAR, priced=None)
-    assert not scene.decide() and scene.memory.left_out == ("SOL/USDC.ray (unknown)",)
+    assert not scene.decide() and scene.memory.left_out == ("SOL/USDC.ray (no price)",)
     unseen = Scene(engine()).pool(ORCA, CHEAP)
     unseen.quote(RAY, 1_520_000, 1_520_000)
-    assert not unseen.decide() and unseen.memory.left_out == ("SOL/USDC.ray (unknown)",)
+    assert not unseen.decide() and unseen.memory.left_out == ("SOL/USDC.ray (no PoolState)",)
 
 
 def test_the_fresh_ones_are_traded_without_the_stale() -> None:

@@ -193,6 +193,8 @@ class Arb:
         for what, least in (("least", 0), ("gas", 0), ("tip", 0), ("most", 1), ("depth", 1)):
             if self._units(what) < least:
                 raise InvalidAmount(f"{what} {getattr(self, what)} must {'be positive' if least else 'not be negative'}")
+        if self._units("least") >= self._units("most"):
+            raise InvalidAmount(f"least {self.least} must lie below most {self.most}, which is all that goes into a bundle")
         for what, fewest in (("most_hops", 2), ("most_legs", 2), ("age_ns", 1), ("cooldown", 0), ("every", 0)):
             value = getattr(self, what)
             if type(value) is not int or value < fewest:
@@ -304,7 +306,7 @@ class Arb:
             state = view.news(PoolState, market.symbol) if market in self.pools else None
             inputs = (book, state) if market in self.pools else (book,)
             if book is None or None in inputs:
-                left_out.append(f"{market} (unknown)")
+                left_out.append(f"{market} (no price)" if book is None else f"{market} (no PoolState)")
             elif not all(one is not None and 0 <= view.now - one.at <= self.age_ns for one in inputs):
                 left_out.append(f"{market} (stale)")
             elif state is not None:

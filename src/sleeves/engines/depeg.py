@@ -346,8 +346,10 @@ class Depeg:
             held.why = "the price is stale"
         elif fair is None:
             held.why = "no fair value"
-        elif (fair.base, fair.quote) != (peg.market.base, peg.market.quote):
+        elif fair.quote != peg.market.quote:
             held.why = f"the fair value is in {fair.quote}"
+        elif fair.base != peg.market.base:
+            held.why = f"the fair value is of {fair.base} with {fair.base.scale} decimals, not {peg.market.base.scale}"
         elif not 0 <= view.now - fair.at <= self.fair_age:
             held.why = "the fair value is stale"
         return (book, fair) if not held.why else (None, None)

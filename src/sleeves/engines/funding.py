@@ -205,10 +205,11 @@ class Funding:
     def describe(self) -> str:
         """The rules in words, with these parameters."""
         per, most = lasting(self.per), len(self.pairs) if self.most_markets is None else self.most_markets
+        markets = "1 market" if most == 1 else f"{most} markets"
         return (
             f"{self.name} on {'; '.join(map(str, self.pairs))}: owns the coin and is short the perpetual where funding over "
             f"{lasting(self.horizon)}, at {percent(self.keep_ppm)} of the present rate, brings {percent(self.least_net_ppm)} or more "
-            f"after all costs of both legs in and out; in at most {most} market(s), the best first; leaves after {self.leave_after} "
+            f"after all costs of both legs in and out; in at most {markets}, the best first; leaves after {self.leave_after} "
             f"readings in a row below {percent(self.leave_ppb, PPB)} per {per}, or when it has paid as much in funding as leaving and "
             f"coming back costs; comes back after {self.enter_after} above {percent(self.enter_ppb, PPB)}; rebalances beyond "
             f"{percent(self.tolerance_ppm)} of drift, {lasting(self.cooldown)} apart, from {self.least_qty} coins on; opens nothing that "

@@ -109,6 +109,8 @@ class Momentum:
             if type(value) is not int or value <= 0:
                 unit = "number" if what == "least" else "number of nanoseconds"
                 raise InvalidAmount(f"{what} {value!r} must be a positive whole {unit}")
+        if self.window < self.step:
+            raise InvalidAmount(f"a window of {self.window} ns is shorter than a step of {self.step} ns")
         if self.history < self.least * self.step:
             raise InvalidAmount(f"a history of {self.history} ns holds no {self.least} steps of {self.step} ns")
         if not 0 <= self.calm < self.strong:
