@@ -554,3 +554,12 @@ def test_a_desk_without_an_engine_for_a_bundle_is_not_recovered():
     venue = VirtualDriver(Tape.from_columns(SPOT, ts=[0], open=["150"], high=["150"], low=["150"], close=["150"]), {"USDC": USDC("20000")})
     with pytest.raises(VaultError, match="open orders or bundles and no engine"):
         anyio.run(recover, desk, venue)
+
+
+def test_killed_before_anything_was_filled_there_is_nothing():
+    h = House()
+    first = h.wish(HEDGE)
+    h.desk.kill(h.sleeve, flatten=True, by="ann")
+    assert h.cancel(first) is None
+    assert h.ends() == [BundleStatus.NOTHING]
+    assert h.sleeve.held == USDC.zero

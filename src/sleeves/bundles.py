@@ -156,7 +156,8 @@ class Bundles:
     def _go_on(self, flight: Flight, now: int) -> list[Command]:
         seat = self._seats[flight.record.sleeve]
         if seat.flatten_by:
-            return self._end(flight, now, BundleStatus.LEFT if flight.alone() else BundleStatus.DONE, f"being closed by {seat.flatten_by}")
+            matched = BundleStatus.DONE if flight.part() else BundleStatus.NOTHING
+            return self._end(flight, now, BundleStatus.LEFT if flight.alone() else matched, f"being closed by {seat.flatten_by}")
         if flight.status is BundleStatus.ROLLING_BACK:
             return self._roll_back(flight, seat, now, "what stood alone was rolled back")
         leg, bundle = flight.leg, flight.record.bundle
