@@ -27,18 +27,18 @@ from .records import Alert, Bundled, BundleStatus, BundleUpdate, Level, Placed, 
 from .seat import Seat
 from .status import Status
 
-__all__ = ["Bundles"]
+__all__ = ["Bundles", "Judge", "Submit"]
 
 NOTHING: tuple[Command, ...] = ()
 
 
-class _Judge(Protocol):
+class Judge(Protocol):
     """The first refusal of a sleeve's gates, or of these."""
 
     def __call__(self, seat: Seat, place: Place, gates: Sequence[Gate] | None = None) -> Refusal | None: ...
 
 
-class _Order(Protocol):
+class Submit(Protocol):
     """Hold the money and journal an order; `bundle` and `leg` say what it is part of."""
 
     def __call__(self, seat: Seat, place: Place, now: int, by: str, bundle: str = "", leg: int = 0) -> SubmitOrder: ...
@@ -47,7 +47,7 @@ class _Order(Protocol):
 class Bundles:
     """All bundles of a desk that are under way."""
 
-    def __init__(self, seats: Mapping[str, Seat], books: Books, judge: _Judge, order: _Order, land: Callable[[Seat, int], None]) -> None:
+    def __init__(self, seats: Mapping[str, Seat], books: Books, judge: Judge, order: Submit, land: Callable[[Seat, int], None]) -> None:
         self.flights: dict[str, Flight] = {}
         self.waiting: dict[str, None] = {}
         """Bundles that wait for a price, by id."""

@@ -13,18 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
 
 from attrs import evolve
 
 from .answers import Answers
 from .blotter import Blotter
 from .books import Books
+from .bundles import Judge, Submit
 from .gates import CORE, opens, refuse
 from .market import Book
 from .money import PPM, Rounding, divide
 from .orders import CancelOrder, Command, Fill, Liquidity, Order, OrderStatus, Place, Side, SubmitOrder
-from .protocols import Gate
 from .records import INSIDE, LEFT_OVER, Crossed, Refusal
 from .seat import Seat
 
@@ -39,18 +38,6 @@ class SelfTrade(StrEnum):
     CROSS = "cross"
 
 
-class _Judge(Protocol):
-    """The first refusal of a sleeve's gates, or of these."""
-
-    def __call__(self, seat: Seat, place: Place, gates: Sequence[Gate] | None = None) -> Refusal | None: ...
-
-
-class _Order(Protocol):
-    """Hold the money and journal an order."""
-
-    def __call__(self, seat: Seat, place: Place, now: int, by: str, bundle: str = "", leg: int = 0) -> SubmitOrder: ...
-
-
 class Inside:
     """The self-trade guard of one desk. `at_ppm` is where between bid and ask a trade inside is priced: 500,000 is the middle."""
 
@@ -59,8 +46,8 @@ class Inside:
         policy: SelfTrade,
         at_ppm: int,
         answers: Answers,
-        order: _Order,
-        judge: _Judge,
+        order: Submit,
+        judge: Judge,
         seats: Mapping[str, Seat],
         boards: Mapping[str, Book],
         blotter: Blotter,

@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 
 from funding_stand import BTCPERP, BTCSPOT, GOOD, PERP, PLAIN, SPOT, START, Stand, engine, entered, text
 from sleeves import BTC, QUIET, SOL, USDC, USDT, Asset, CoreVault, Desk, Instrument
-from sleeves.engines.carry import Carry, Hedge, Pair, lasting, percent, rate_ppb
+from sleeves.engines.carry import Carry, Hedge, Pair
 from sleeves.engines.funding import Funding, FundingMemory, Result
+from sleeves.engines.rates import lasting, percent, rate_ppb
 from sleeves.errors import InvalidAmount, InvalidMarket
 from sleeves.facts import FundingPaid
 from sleeves.guards import HealthAfter, Leverage, Profit

@@ -22,37 +22,23 @@ the bundle that it last wished for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from attrs import define, evolve, field, frozen
 
 from ..amm import Outside
 from ..errors import InvalidAmount, InvalidMarket
 from ..market import MINUTE, SECOND, Book, Instrument, Kind
-from ..money import PPM, Asset, Fraction, Rounding, decimal_text, divide, ppm
+from ..money import PPM, Asset, Rounding, divide
 from ..news import PoolState
 from ..orders import Bundle, Intent, Place, Side, TimeInForce
 from ..protocols import View
 from ..routing import Costs, Edge, Pair, Plan, Quoted, Step, best_plan, edges, negative_cycle
+from .rates import part, percent, said
 
 __all__ = ["Arb", "ArbMemory"]
 
 TRIES = 6
 """How often a plan is made smaller until it fits."""
-
-
-def _rate(value: Fraction) -> int:
-    """A rate as text ("0.1%") in parts per million."""
-    return ppm(value)
-
-
-def _said(text: str) -> Any:
-    """A default in the words that its converter reads."""
-    return text
-
-
-def _percent(rate_ppm: int) -> str:
-    return decimal_text(rate_ppm, 4) + "%"
 
 
 def _markets(given: Instrument | Iterable[Instrument]) -> tuple[Instrument, ...]:
@@ -153,7 +139,7 @@ class Arb:
     books: tuple[Instrument, ...] = field(default=(), converter=_markets)
     least: str = "0.1"
     """The least that a bundle must make after gas and tips."""
-    least_rate: int = field(default=_said("0.1%"), converter=_rate)
+    least_rate: int = field(default=said("0.1%"), converter=part)
     """The same as a part of what goes in."""
     most: str = "1000"
     """The most that goes into one bundle."""
@@ -161,11 +147,11 @@ class Arb:
     """What each leg costs to send, whatever becomes of it."""
     tip: str = "0.002"
     """What is paid on top for each leg."""
-    success: int = field(default=_said("99%"), converter=_rate)
+    success: int = field(default=said("99%"), converter=part)
     """The chance that a leg goes through."""
-    fee: int = field(default=_said("0.4%"), converter=_rate)
+    fee: int = field(default=said("0.4%"), converter=part)
     """What an order book's venue takes of a trade. A pool's fee is its own."""
-    slip: int = field(default=_said("0.1%"), converter=_rate)
+    slip: int = field(default=said("0.1%"), converter=part)
     """How much worse than its best price a book is taken to fill."""
     depth: str = "1000"
     """What a book's best price is taken to hold, in coins of the asset."""
@@ -187,9 +173,9 @@ class Arb:
         self._check_markets()
         for what in ("least_rate", "fee", "slip"):
             if not 0 <= getattr(self, what) < PPM:
-                raise InvalidAmount(f"{what} {_percent(getattr(self, what))} must lie from 0% to below 100%")
+                raise InvalidAmount(f"{what} {percent(getattr(self, what))} must lie from 0% to below 100%")
         if not 0 < self.success <= PPM:
-            raise InvalidAmount(f"success {_percent(self.success)} must lie above 0% and up to 100%")
+            raise InvalidAmount(f"success {percent(self.success)} must lie above 0% and up to 100%")
         for what, least in (("least", 0), ("gas", 0), ("tip", 0), ("most", 1), ("depth", 1)):
             if self._units(what) < least:
                 raise InvalidAmount(f"{what} {getattr(self, what)} must {'be positive' if least else 'not be negative'}")
@@ -228,7 +214,7 @@ class Arb:
         """The rules in words, with these parameters."""
         pools = f"pools {', '.join(map(str, self.pools))}" if self.pools else ""
         books = (
-            f"order books {', '.join(map(str, self.books))} at a fee of {_percent(self.fee)}, {_percent(self.slip)} off their best "
+            f"order books {', '.join(map(str, self.books))} at a fee of {percent(self.fee)}, {percent(self.slip)} off their best "
             f"price, for up to {self.depth} {self.asset}"
             if self.books
             else ""
@@ -236,8 +222,8 @@ class Arb:
         return (
             f"{self.name} in {self.asset} between {' and '.join(filter(None, (pools, books)))}: trades round any cycle of up to "
             f"{self.most_hops} markets, or through several at once in up to {self.most_legs} legs, that brings back at least "
-            f"{self.least} {self.asset} and {_percent(self.least_rate)} more than goes in, after every fee and {self.gas} of gas and "
-            f"{self.tip} of tip for each leg, and is worth it with a chance of {_percent(self.success)} that a leg goes through; at "
+            f"{self.least} {self.asset} and {percent(self.least_rate)} more than goes in, after every fee and {self.gas} of gas and "
+            f"{self.tip} of tip for each leg, and is worth it with a chance of {percent(self.success)} that a leg goes through; at "
             f"most {self.most} {self.asset} at a time; leaves out what is older than {self.age_ns / SECOND:g} s; rests "
             f"{self.cooldown / SECOND:g} s after a bundle that made nothing"
         )
@@ -360,14 +346,14 @@ class Arb:
             plan = Plan(self.asset.code, tuple(leg.step for leg in legs))
             net = self.costs.net(plan)
             memory.plan, memory.net = _told(legs), net
-            part = divide(self.least_rate * plan.paid, PPM, Rounding.CEIL)
+            least = divide(self.least_rate * plan.paid, PPM, Rounding.CEIL)
             if not self.costs.pays(plan) or net < self._units("least"):
                 memory.why = f"it would make less than {self.least} {self.asset}, or is not worth the chance of failing"
                 return ()
-            if net < part:
-                memory.why, cap = f"it would make less than {_percent(self.least_rate)} of what goes in", plan.paid // 2
+            if net < least:
+                memory.why, cap = f"it would make less than {percent(self.least_rate)} of what goes in", plan.paid // 2
                 continue
-            places = self._at_limits(legs, plan, net, max(1, part, self._units("least")))
+            places = self._at_limits(legs, plan, net, max(1, least, self._units("least")))
             if not places:
                 memory.why = "its limits on the tick would not keep the profit"
                 return ()

@@ -11,58 +11,18 @@ Integers only, and exact: a threshold is met or it is not. This module knows no 
 from __future__ import annotations
 
 from math import lcm
-from typing import Any
 
 from attrs import field, frozen
 
 from ..errors import InvalidAmount, InvalidMarket
-from ..market import DAY, HOUR, MINUTE, PPB, SECOND, FundingRate, Instrument, Kind
-from ..money import PPM, Fraction, Rounding, decimal_text, divide, parse_units, ppm
+from ..market import PPB, FundingRate, Instrument, Kind
+from ..money import PPM, Rounding, divide
+from .rates import part, said, within
 
-__all__ = ["RESERVED", "Carry", "Hedge", "Pair", "lasting", "part", "percent", "rate_ppb", "said", "within"]
+__all__ = ["RESERVED", "Carry", "Hedge", "Pair"]
 
 RESERVED = {"SOL": "0.017"}
 """Coins that pay for transactions on their own chain, by code: so many are kept and never hedged unless a pair says otherwise."""
-
-
-# -- rates as text, and back -----------------------------------------------------------------------------------------------
-
-
-def part(value: Fraction) -> int:
-    """A rate as text, "1%" or "0.01", in parts per million. Raises `InvalidAmount` for anything else."""
-    return ppm(value)
-
-
-def said(text: str) -> Any:
-    """A default in the words that its converter reads."""
-    return text
-
-
-def within(what: str, units: int, least: int = 0, most: int = PPM) -> None:
-    """Raises `InvalidAmount` unless a rate in parts per million lies between two others."""
-    if not least <= units <= most:
-        raise InvalidAmount(f"{what} {percent(units)} must lie from {percent(least)} to {percent(most)}")
-
-
-def rate_ppb(value: str) -> int:
-    """A funding rate as text, "-0.05%" or "-0.0005", in parts per billion. Raises `InvalidAmount` for anything else."""
-    if not isinstance(value, str):
-        raise InvalidAmount(f"a funding rate is text such as '-0.05%', not {value!r}")
-    short = value.strip().removesuffix("%")
-    return parse_units(short, 9 if short == value.strip() else 7, "funding rate")
-
-
-def percent(units: int, one: int = PPM) -> str:
-    """Parts of `one`, a power of ten, in percent: `percent(-500_000, PPB)` is -0.05%."""
-    return decimal_text(units, len(str(one)) - 3) + "%"
-
-
-def lasting(ns: int) -> str:
-    """A span of time in words."""
-    for unit, name in ((DAY, "days"), (HOUR, "h"), (MINUTE, "min")):
-        if ns >= unit and not ns % unit:
-            return f"{ns // unit} {name}"
-    return f"{ns / SECOND:g} s"
 
 
 # -- the hedge -------------------------------------------------------------------------------------------------------------

@@ -19,16 +19,16 @@ numbers for each token. The engine sees prices, news and its own coins, nothing 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from attrs import define, field, frozen
 
 from ..errors import InvalidAmount, InvalidMarket
 from ..market import DAY, HOUR, MINUTE, Book, Instrument, Kind
-from ..money import PPM, SOL, Amount, Asset, Fraction, Rounding, decimal_text, divide, ppm
+from ..money import PPM, SOL, Amount, Asset, Rounding, divide
 from ..news import FairValue
 from ..orders import Intent, Place, Side, TimeInForce
 from ..protocols import View
+from .rates import lasting, part, percent, said
 
 __all__ = ["BSOL", "EPOCH", "INF", "JITOSOL", "JUPSOL", "MSOL", "TOKENS", "Depeg", "DepegMemory", "Holding", "Peg", "Token"]
 
@@ -36,24 +36,6 @@ EPOCH = 2 * DAY
 """An epoch of Solana: 432,000 slots of 400 ms, an assumption, for slots take longer when the network is slow."""
 
 YEAR = 365 * DAY
-
-
-def _rate(value: Fraction) -> int:
-    """A rate as text ("0.5%") in parts per million."""
-    return ppm(value)
-
-
-def _said(text: str) -> Any:
-    """A default in the words that its converter reads."""
-    return text
-
-
-def _percent(rate_ppm: int) -> str:
-    return decimal_text(rate_ppm, 4) + "%"
-
-
-def _days(ns: int) -> str:
-    return f"{ns / DAY:g} d" if ns >= DAY else f"{ns / HOUR:g} h" if ns >= HOUR else f"{ns / MINUTE:g} min"
 
 
 # -- which tokens --------------------------------------------------------------------------------------------------------
@@ -69,7 +51,7 @@ class Token:
 
     coin: Asset
     rate: str
-    unstake_fee: int = field(default=_said("0.1%"), converter=_rate)
+    unstake_fee: int = field(default=said("0.1%"), converter=part)
     unstake_delay: int = EPOCH
     redeems: Asset = SOL
 
@@ -79,7 +61,7 @@ class Token:
         if not isinstance(self.rate, str) or not self.rate.strip():
             raise InvalidMarket(f"{self.coin}: say in words where its rate comes from, not {self.rate!r}")
         if not 0 <= self.unstake_fee < PPM:
-            raise InvalidAmount(f"{self.coin}: unstake_fee {_percent(self.unstake_fee)} must lie between 0% and 100%")
+            raise InvalidAmount(f"{self.coin}: unstake_fee {percent(self.unstake_fee)} must lie between 0% and 100%")
         if type(self.unstake_delay) is not int or self.unstake_delay < 0:
             raise InvalidAmount(f"{self.coin}: unstake_delay {self.unstake_delay!r} must be whole nanoseconds, and not negative")
 
@@ -180,27 +162,27 @@ class Depeg:
     """
 
     pegs: tuple[Peg, ...] = field(converter=_pegs)
-    threshold: int = field(default=_said("0.5%"), converter=_rate)
+    threshold: int = field(default=said("0.5%"), converter=part)
     """What a discount must promise beyond the cost of both ways."""
-    full: int = field(default=_said("2%"), converter=_rate)
+    full: int = field(default=said("2%"), converter=part)
     """The discount beyond the cost of both ways from which on `cap` is used whole."""
-    exit: int = field(default=_said("0.1%"), converter=_rate)
+    exit: int = field(default=said("0.1%"), converter=part)
     """The discount at the bid up to which the token counts as back at its peg."""
-    fee: int = field(default=_said("0.1%"), converter=_rate)
-    slip: int = field(default=_said("0.1%"), converter=_rate)
+    fee: int = field(default=said("0.1%"), converter=part)
+    slip: int = field(default=said("0.1%"), converter=part)
     cap: str = "10"
     total: str = "25"
     most: str = "5"
     least: str = "0.1"
-    widen: int = field(default=_said("15%"), converter=_rate)
+    widen: int = field(default=said("15%"), converter=part)
     """How much wider than when it was bought a discount may grow."""
-    loss: int = field(default=_said("15%"), converter=_rate)
+    loss: int = field(default=said("15%"), converter=part)
     """How much less than was paid the coins may bring."""
     patience: int = DAY
     """How long a re-peg is waited for before unstaking is thought of."""
     hold: int = 14 * DAY
     """How long a token is held at most."""
-    carry: int = field(default=_said("7%"), converter=_rate)
+    carry: int = field(default=said("7%"), converter=part)
     """What money could earn in a year while an unstaking is under way."""
     cooldown: int = HOUR
     """The rest after a token was bought or sold, before it is bought again."""
@@ -221,16 +203,12 @@ class Depeg:
             )
         for what in ("threshold", "full", "exit", "fee", "slip", "widen", "loss", "carry"):
             if not 0 <= getattr(self, what) < PPM:
-                raise InvalidAmount(f"{what} {_percent(getattr(self, what))} must lie between 0% and 100%")
+                raise InvalidAmount(f"{what} {percent(getattr(self, what))} must lie between 0% and 100%")
         if not self.exit < self.threshold <= self.full:
             rule = "exit < threshold <= full, or a round trip to the peg does not pay for itself"
-            raise InvalidAmount(
-                f"exit {_percent(self.exit)}, threshold {_percent(self.threshold)}, full {_percent(self.full)}: need {rule}"
-            )
+            raise InvalidAmount(f"exit {percent(self.exit)}, threshold {percent(self.threshold)}, full {percent(self.full)}: need {rule}")
         if self.costs + self.threshold >= PPM:
-            raise InvalidAmount(
-                f"cost of both ways {_percent(self.costs)} and threshold {_percent(self.threshold)} leave no price to buy at"
-            )
+            raise InvalidAmount(f"cost of both ways {percent(self.costs)} and threshold {percent(self.threshold)} leave no price to buy at")
         for what in ("hold", "fair_age", "price_age"):
             if type(getattr(self, what)) is not int or getattr(self, what) <= 0:
                 raise InvalidAmount(f"{what} {getattr(self, what)!r} must be a positive whole number of nanoseconds")
@@ -266,19 +244,19 @@ class Depeg:
         tokens = ", ".join(f"{peg.token.coin} on {' and '.join(map(str, peg.markets))}" for peg in self.pegs)
         redeemed = [str(peg.token.coin) for peg in self.pegs if peg.redemption is not None]
         unstakes = (
-            f"; unstakes {', '.join(redeemed)} after {_days(self.patience)} where that pays more than the market and at least what "
-            f"was paid, with {_percent(self.carry)} a year for the delay"
+            f"; unstakes {', '.join(redeemed)} after {lasting(self.patience)} where that pays more than the market and at least what "
+            f"was paid, with {percent(self.carry)} a year for the delay"
             if redeemed
             else ""
         )
         return (
-            f"{self.name}, {tokens}: buys when the discount to fair value is at least {_percent(self.costs + self.threshold)} "
-            f"({_percent(self.costs)} both ways and {_percent(self.threshold)}), in proportion to it up to {self.cap} {self.quote} "
-            f"at cost for each token at {_percent(self.costs + self.full)}, {self.most} at once, {self.total} in all, "
-            f"{_days(self.cooldown)} apart; "
-            f"sells at a discount of {_percent(self.exit)} that brings back what was paid{unstakes}; gives up after {_days(self.hold)}, "
-            f"when the discount is {_percent(self.widen)} wider than when bought, or {_percent(self.loss)} of what was paid is lost; "
-            f"decides nothing on a fair value older than {_days(self.fair_age)} or a price older than {_days(self.price_age)}"
+            f"{self.name}, {tokens}: buys when the discount to fair value is at least {percent(self.costs + self.threshold)} "
+            f"({percent(self.costs)} both ways and {percent(self.threshold)}), in proportion to it up to {self.cap} {self.quote} "
+            f"at cost for each token at {percent(self.costs + self.full)}, {self.most} at once, {self.total} in all, "
+            f"{lasting(self.cooldown)} apart; "
+            f"sells at a discount of {percent(self.exit)} that brings back what was paid{unstakes}; gives up after {lasting(self.hold)}, "
+            f"when the discount is {percent(self.widen)} wider than when bought, or {percent(self.loss)} of what was paid is lost; "
+            f"decides nothing on a fair value older than {lasting(self.fair_age)} or a price older than {lasting(self.price_age)}"
         )
 
     def begin(self) -> DepegMemory:
@@ -291,7 +269,7 @@ class Depeg:
             coin = peg.token.coin
             told[f"{coin} price"] = peg.market.price_text(held.price) if held.price else "unknown"
             told[f"{coin} fair"] = "unknown" if held.fair is None else f"{held.fair.worth / held.fair.units:.9g}"
-            told[f"{coin} discount"] = "unknown" if held.discount is None else _percent(held.discount)
+            told[f"{coin} discount"] = "unknown" if held.discount is None else percent(held.discount)
             told[f"{coin} decision"] = held.did
             told[f"{coin} why"] = held.why
         return told
@@ -361,7 +339,7 @@ class Depeg:
         assert held.discount is not None
         edge = held.discount - self.costs
         if held.opened is None:
-            held.why = f"the discount is below {_percent(self.costs + self.threshold)}"
+            held.why = f"the discount is below {percent(self.costs + self.threshold)}"
         elif fair.at < held.opened:
             held.why = "the fair value is older than the discount"
         elif held.barred:
@@ -390,8 +368,8 @@ class Depeg:
     def _most_to_pay(self, market: Instrument, fair: FairValue) -> int:
         """The price at which what is bought, its slippage paid, promises just `threshold`: no buy fills beyond it."""
         times, over = market.ratio
-        part = PPM - (self.costs - self.slip + self.threshold)
-        ticks = divide(fair.worth * over * part, fair.units * times * PPM * market.tick_units, Rounding.FLOOR)
+        kept = PPM - (self.costs - self.slip + self.threshold)
+        ticks = divide(fair.worth * over * kept, fair.units * times * PPM * market.tick_units, Rounding.FLOOR)
         return max(1, ticks) * market.tick_units
 
     def _room(self, market: Instrument, edge: int, view: View, bought: Sequence[Place]) -> int:

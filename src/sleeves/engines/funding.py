@@ -30,7 +30,8 @@ from ..market import BP, DAY, HOUR, MINUTE, PPB, FundingRate, Instrument
 from ..money import PPM, Rounding, decimal_text, divide, parse_units
 from ..orders import Bundle, Intent, Place, Side
 from ..protocols import View
-from .carry import Carry, Hedge, Pair, lasting, part, percent, rate_ppb, said, within
+from .carry import Carry, Hedge, Pair
+from .rates import lasting, part, percent, rate_ppb, said, within
 
 __all__ = ["Funding", "FundingMemory", "MarketMemory", "Result"]
 

@@ -22,35 +22,14 @@ from attrs import define, field, frozen
 
 from ..errors import InvalidAmount
 from ..market import MINUTE, SECOND, Book
-from ..money import PPM, Fraction, ppm
+from .rates import finite, in_percent, opinion
 
-__all__ = ["Momentum", "Sample", "Signal", "finite", "percent", "ramp", "rate"]
-
-
-def rate(value: Fraction | float) -> float:
-    """A threshold: text such as "1.25%", or a finite float, for it is an opinion and no money. Raises `InvalidAmount`."""
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise InvalidAmount(f"rate {value} is not finite")
-        return value
-    return ppm(value) / PPM
-
-
-def percent(value: float) -> str:
-    """For people: 0.0125 is "1.25%"."""
-    return f"{value * 100:.4g}%"
+__all__ = ["Momentum", "Sample", "Signal", "ramp"]
 
 
 def ramp(value: float, none: float, full: float) -> float:
     """0 up to `none`, 1 from `full` on, in a straight line between; `full` may lie below `none`."""
     return min(1.0, max(0.0, (value - none) / (full - none)))
-
-
-def finite(value: object) -> float:
-    """A finite number, or `InvalidAmount`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InvalidAmount(f"{value!r} is not a finite number")
-    return float(value)
 
 
 def _weights(values: Iterable[float]) -> tuple[float, ...]:
@@ -80,7 +59,7 @@ class Signal:
 
     def __str__(self) -> str:
         surge = "volume unknown" if self.surge is None else f"volume {self.surge:.1f}x"
-        return f"moved {percent(self.move)}, z {self.z:.1f}, {surge}, spread {self.spread * 10_000:.1f} bp"
+        return f"moved {in_percent(self.move)}, z {self.z:.1f}, {surge}, spread {self.spread * 10_000:.1f} bp"
 
 
 @frozen
@@ -100,7 +79,7 @@ class Momentum:
     calm: float = field(default=2.0, converter=finite)
     strong: float = field(default=6.0, converter=finite)
     surge: float = field(default=5.0, converter=finite)
-    spread: float = field(default=0.005, converter=rate)
+    spread: float = field(default=0.005, converter=opinion)
     weights: tuple[float, ...] = field(default=(0.5, 0.3, 0.2), converter=_weights)
 
     def __attrs_post_init__(self) -> None:
@@ -118,7 +97,7 @@ class Momentum:
         if self.surge <= 1:
             raise InvalidAmount(f"surge {self.surge} must lie above 1, the mean volume")
         if not 0 < self.spread < 1:
-            raise InvalidAmount(f"spread {percent(self.spread)} must lie above 0% and below 100%")
+            raise InvalidAmount(f"spread {in_percent(self.spread)} must lie above 0% and below 100%")
         if len(self.weights) != 3 or min(self.weights) < 0 or not self.weights[0]:
             raise InvalidAmount(f"weights {self.weights} must be three, none below zero, and that of the move above it")
 

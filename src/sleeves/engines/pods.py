@@ -14,7 +14,7 @@ from attrs import Factory, define, field, frozen
 from ..errors import InvalidAmount, InvalidMarket
 from ..market import MINUTE, SECOND, Instrument, Kind
 from ..money import Amount, AmountLike
-from .momentum import finite
+from .rates import finite
 
 __all__ = ["Feedback", "Outcome", "Pod", "Standing", "Turns", "check_pods"]
 

@@ -26,8 +26,10 @@ from ..money import PPM, Rounding
 from ..news import Reading
 from ..orders import Intent, Place, Side, TimeInForce
 from ..protocols import View
-from .momentum import Momentum, Sample, Signal, percent, ramp, rate
+from .momentum import Momentum, Sample, Signal, ramp
 from .pods import Feedback, Outcome, Pod, Turns, check_pods
+from .rates import in_percent as percent
+from .rates import opinion
 
 __all__ = ["Scalp", "ScalpMemory", "Sentiment", "Watch"]
 
@@ -172,20 +174,20 @@ class Scalp:
     momentum: Momentum = field(factory=Momentum)
     sentiments: tuple[Sentiment, ...] = field(default=(), converter=_sentiments)
     feedback: Feedback = field(factory=Feedback)
-    min_confidence: float = field(default=0.6, converter=rate)
-    wake_confidence: float = field(default=0.75, converter=rate)
-    follow: float = field(default=0.5, converter=rate)
-    fee: float = field(default=0.004, converter=rate)
-    slip: float = field(default=0.002, converter=rate)
-    take: float = field(default=0.02, converter=rate)
-    stop: float = field(default=0.01, converter=rate)
-    arm: float = field(default=0.01, converter=rate)
-    trail: float = field(default=0.005, converter=rate)
+    min_confidence: float = field(default=0.6, converter=opinion)
+    wake_confidence: float = field(default=0.75, converter=opinion)
+    follow: float = field(default=0.5, converter=opinion)
+    fee: float = field(default=0.004, converter=opinion)
+    slip: float = field(default=0.002, converter=opinion)
+    take: float = field(default=0.02, converter=opinion)
+    stop: float = field(default=0.01, converter=opinion)
+    arm: float = field(default=0.01, converter=opinion)
+    trail: float = field(default=0.005, converter=opinion)
     hold_least: int = 30 * SECOND
     hold_most: int = 5 * MINUTE
     hibernate: int = 30 * MINUTE
     most_open: int = 3
-    stake: float = field(default=0.5, converter=rate)
+    stake: float = field(default=0.5, converter=opinion)
     least: str = "10"
     """The least order in quote coins."""
     turns: int = 3
@@ -234,10 +236,10 @@ class Scalp:
         return (
             f"{self.name} over the pods {pods}: buys with confidence of {percent(self.min_confidence)} in the move of "
             f"{self.momentum.window / SECOND:g} s against its volatility, its volume and its spread (at most "
-            f"{percent(self.momentum.spread)}){', and readings of ' + feeds if feeds else ''}, when {percent(self.follow)} of the move is "
-            f"worth more than the round trip of {percent(self.cost)} and the spread; sells, fees apart, at +{percent(self.take)}, at "
-            f"-{percent(self.stop)}, on a turn of {percent(self.trail)} after +{percent(self.arm)} and {self.hold_least / SECOND:g} s, "
-            f"and after {self.hold_most / SECOND:g} s; at most {self.most_open} positions of {percent(self.stake)} of a pod's budget; "
+            f"{percent(self.momentum.spread)}){', and readings of ' + feeds if feeds else ''}, when {percent(self.follow)} of the move "
+            f"is worth more than the round trip of {percent(self.cost)} and the spread; sells, fees apart, at +{percent(self.take)}, at "
+            f"-{percent(self.stop)}, on a turn of {percent(self.trail)} after +{percent(self.arm)} and {self.hold_least / SECOND:g} "
+            f"s, and after {self.hold_most / SECOND:g} s; at most {self.most_open} positions of {percent(self.stake)} of a pod's budget; "
             f"{self.hibernate / MINUTE:g} min of hibernation after a stop"
         )
 

@@ -16,7 +16,6 @@ opinion into a quantity.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -25,28 +24,16 @@ from attrs import define, field, frozen
 
 from ..errors import InvalidAmount, InvalidMarket
 from ..market import HOUR, MINUTE, SECOND, Instrument
-from ..money import PPM, Fraction, Rounding, ppm
+from ..money import Rounding
 from ..orders import Intent, Place, Side
 from ..protocols import View
+from .rates import in_percent, opinion
 
 __all__ = ["Trend", "TrendMemory"]
 
 WINDOW = 8 * HOUR
 HAIR = 1e-12
 """What a float may be off: a price exactly at a threshold is at it."""
-
-
-def _rate(value: Fraction | float) -> float:
-    """A threshold: text such as "1.25%", or a finite float, for it is an opinion and no money."""
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise InvalidAmount(f"rate {value} is not finite")
-        return value
-    return ppm(value) / PPM
-
-
-def _percent(rate: float) -> str:
-    return f"{rate * 100:.4g}%"
 
 
 @define
@@ -80,16 +67,16 @@ class Trend:
     """
 
     instrument: Instrument
-    enter: float = field(default=0.0125, converter=_rate)
-    trend: float = field(default=0.002, converter=_rate)
-    turn: float = field(default=0.002, converter=_rate)
-    band: float = field(default=0.02, converter=_rate)
-    stop: float = field(default=0.016, converter=_rate)
-    arm: float = field(default=0.001, converter=_rate)
-    trail: float = field(default=0.002, converter=_rate)
-    hold: float = field(default=0.011, converter=_rate)
-    fee: float = field(default=0.004, converter=_rate)
-    size: float = field(default=1.0, converter=_rate)
+    enter: float = field(default=0.0125, converter=opinion)
+    trend: float = field(default=0.002, converter=opinion)
+    turn: float = field(default=0.002, converter=opinion)
+    band: float = field(default=0.02, converter=opinion)
+    stop: float = field(default=0.016, converter=opinion)
+    arm: float = field(default=0.001, converter=opinion)
+    trail: float = field(default=0.002, converter=opinion)
+    hold: float = field(default=0.011, converter=opinion)
+    fee: float = field(default=0.004, converter=opinion)
+    size: float = field(default=1.0, converter=opinion)
     least: str = "10"
     """The least order in quote coins."""
     buy_every: int = 30 * SECOND
@@ -100,10 +87,10 @@ class Trend:
         if not isinstance(self.instrument, Instrument):
             raise InvalidMarket(f"Trend trades an Instrument, not {self.instrument!r}")
         if not 0 < self.size <= 1:
-            raise InvalidAmount(f"size {_percent(self.size)} must lie above 0% and up to 100%")
+            raise InvalidAmount(f"size {in_percent(self.size)} must lie above 0% and up to 100%")
         for what in ("enter", "turn", "band", "stop", "arm", "trail", "hold", "fee"):
             if getattr(self, what) < 0:
-                raise InvalidAmount(f"{what} {_percent(getattr(self, what))} must not be negative")
+                raise InvalidAmount(f"{what} {in_percent(getattr(self, what))} must not be negative")
         for what in ("buy_every", "sell_every"):
             if type(getattr(self, what)) is not int or getattr(self, what) <= 0:
                 raise InvalidAmount(f"{what} {getattr(self, what)!r} must be a positive whole number of nanoseconds")
@@ -146,10 +133,10 @@ class Trend:
     def describe(self) -> str:
         """The rules in words, with these parameters."""
         return (
-            f"{self.name} on {self.instrument}: buys when the last hour rose {_percent(self.enter)}, or the price turned up "
-            f"{_percent(self.turn)} from a low within {_percent(self.band)} of the 8 h low, each with a 4 h trend of "
-            f"{_percent(self.trend)}; sells at -{_percent(self.stop)} net, or on a turn of {_percent(self.trail)} once "
-            f"{_percent(self.arm)} net was reached; holds while the last hour rose {_percent(self.hold)}; uses {_percent(self.size)} "
+            f"{self.name} on {self.instrument}: buys when the last hour rose {in_percent(self.enter)}, or the price turned up "
+            f"{in_percent(self.turn)} from a low within {in_percent(self.band)} of the 8 h low, each with a 4 h trend of "
+            f"{in_percent(self.trend)}; sells at -{in_percent(self.stop)} net, or on a turn of {in_percent(self.trail)} once "
+            f"{in_percent(self.arm)} net was reached; holds while the last hour rose {in_percent(self.hold)}; uses {in_percent(self.size)} "
             "of its free money"
         )
 
@@ -162,8 +149,8 @@ class Trend:
         mean = sum(memory.hours) / 4 if len(memory.hours) == 4 else 0.0
         return {
             "price": self.instrument.price_text(int(memory.last)),
-            "last hour": _percent(memory.last / before - 1) if before else "unknown",
-            "trend": _percent(memory.last / mean - 1) if mean else "unknown",
+            "last hour": in_percent(memory.last / before - 1) if before else "unknown",
+            "trend": in_percent(memory.last / mean - 1) if mean else "unknown",
             "low": self.instrument.price_text(int(memory.low)) if memory.low else "",
             "high since the buy": self.instrument.price_text(int(memory.high)) if memory.high else "",
             "armed": "yes" if memory.armed else "no",
