@@ -93,7 +93,7 @@ class Place:
 
     A `stop` rests until the price reaches it and then trades at market, or at `limit` where one is given.
     `post_only` is refused by the venue rather than taking liquidity. `reduce_only` never opens or grows a position.
-    `expect` is the profit in quote units that the engine expects, for gates that weigh it against cost.
+    `expect` is the profit in quote units that the engine expects, before the costs that a gate weighs it against.
     """
 
     instrument: Instrument

@@ -361,9 +361,8 @@ class Depeg:
         if wish is None or wish.qty < market.min_qty_units or market.cost(book.ask, wish.qty, Rounding.FLOOR) < least:
             held.why = "too little free money"
             return None
-        gain = divide(_value(fair, wish.qty) * (PPM - self.fee - self.slip), PPM, Rounding.FLOOR)
-        cost = market.cost(book.ask, wish.qty, Rounding.CEIL, self.fee + self.slip)
-        return Place(market, Side.BUY, wish.qty, limit=limit, tif=TimeInForce.IOC, expect=gain - cost, why="de-peg")
+        expect = _value(fair, wish.qty) - market.cost(book.ask, wish.qty, Rounding.CEIL)
+        return Place(market, Side.BUY, wish.qty, limit=limit, tif=TimeInForce.IOC, expect=expect, why="de-peg")
 
     def _most_to_pay(self, market: Instrument, fair: FairValue) -> int:
         """The price at which what is bought, its slippage paid, promises just `threshold`: no buy fills beyond it."""
