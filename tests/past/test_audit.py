@@ -85,6 +85,29 @@ def test_the_first_second_may_be_in_any_order_too(tmp_path):
     assert explain_balances(past, {"USD": USD("13")})[0].opening == USD("10")
 
 
+@pytest.mark.parametrize("first", [("a", "b"), ("b", "a")])
+def test_a_first_second_that_ends_where_it_began_is_taken_as_the_next_one_follows(tmp_path, first):
+    """+1 and -1 could begin at 0 or at 1: the line after them begins at 0, so they did too. Found by hypothesis."""
+    rows = {"a": line("a", 1, 1), "b": line("b", -1, 0)}
+    later = [line("c", 1, 1, at="01:00:00"), line("d", 1, 2, at="02:00:00"), line("e", 1, 3, at="02:00:00")]
+    past = ledgers(tmp_path, [*(rows[name] for name in first), *later])
+    assert check_balances(past) == ()
+    assert explain_balances(past, {"USD": USD("3")})[0].opening == USD("0")
+
+
+def test_several_seconds_that_end_where_they_began_agree_on_one_beginning(tmp_path):
+    """1 -> 2 -> 3 -> 1 could begin anywhere, 2 -> 0 -> 2 at 0 or 2: both began at 2."""
+    whole = [line("a", 1, 2), line("b", 1, 3), line("c", -2, 1)]
+    later = [line("d", -2, 0, at="01:00:00"), line("e", 2, 2, at="01:00:00")]
+    shuffle = random.Random(2)
+    for _ in range(12):
+        shuffle.shuffle(whole)
+        shuffle.shuffle(later)
+        past = ledgers(tmp_path, [*whole, *later])
+        assert check_balances(past) == ()
+        assert explain_balances(past, {"USD": USD("2")})[0].opening == USD("2")
+
+
 def test_wallets_have_balances_of_their_own(tmp_path):
     past = ledgers(
         tmp_path, [line("a", 5, 5, asset="XBT"), line("b", 7, 7, asset="XBT.F", at="00:00:01"), line("c", 1, 6, asset="XBT", at="00:00:02")]

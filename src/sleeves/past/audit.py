@@ -71,13 +71,44 @@ def _breaks(lines: Sequence[Line]) -> Iterable[Break]:
 
 def _in_order(lines: Iterable[Line]) -> list[Line]:
     """Lines of one wallet by time, and within an instant so that balances follow, where they can."""
+    groups = [list(group) for _, group in groupby(lines, key=lambda line: line.at)]
     ordered: list[Line] = []
-    for _, group in groupby(lines, key=lambda line: line.at):
-        ordered += _trail(ordered[-1].balance.units if ordered else None, list(group))
+    for group in groups:
+        ordered += _trail(ordered[-1].balance.units if ordered else _beginning(groups), group)
     return ordered
 
 
-def _trail(start: int | None, group: list[Line]) -> list[Line]:
+def _beginning(groups: Sequence[list[Line]]) -> int:
+    """The balance from which the lines of the first instant can lead on into those that follow.
+
+    Lines that end where they began could begin at any balance they pass; the first instant that ends elsewhere says at
+    which one it was.
+    """
+    passed: dict[int, None] | None = None
+    for group in groups:
+        begin = next((balance for balance, more in _more_leave(group).items() if more == 1), None)
+        nodes = dict.fromkeys(line.before.units for line in group)
+        if passed is None:
+            passed = nodes if begin is None else {begin: None}
+        elif begin is None:
+            passed = {balance: None for balance in passed if balance in nodes} or passed
+        elif begin in passed:
+            return begin
+        if begin is not None:
+            break
+    return next(iter(passed)) if passed else 0
+
+
+def _more_leave(group: Iterable[Line]) -> dict[int, int]:
+    """Of each balance: by how many more lines begin there than end there."""
+    more: dict[int, int] = {}
+    for line in group:
+        more[line.before.units] = more.get(line.before.units, 0) + 1
+        more[line.balance.units] = more.get(line.balance.units, 0) - 1
+    return more
+
+
+def _trail(start: int, group: list[Line]) -> list[Line]:
     """The lines in an order in which each begins where the last one ended, or as they came when there is none.
 
     Each line leads from one balance to another, so such an order is a walk that uses every line once (Hierholzer).
@@ -85,13 +116,8 @@ def _trail(start: int | None, group: list[Line]) -> list[Line]:
     if len(group) == 1:
         return group
     leads: dict[int, list[Line]] = {}
-    odd: dict[int, int] = {}
     for line in reversed(group):
         leads.setdefault(line.before.units, []).append(line)
-        odd[line.before.units] = odd.get(line.before.units, 0) + 1
-        odd[line.balance.units] = odd.get(line.balance.units, 0) - 1
-    if start is None:
-        start = next((balance for balance, more in odd.items() if more == 1), group[0].before.units)
     walk: list[Line] = []
     stack: list[tuple[int, Line | None]] = [(start, None)]
     while stack:
