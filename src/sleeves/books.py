@@ -8,6 +8,7 @@ Books know neither vaults nor orders; they only keep.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from weakref import WeakSet
 
@@ -22,6 +23,9 @@ from .records import Fact, Opened, Quarantined, Record, Residual
 from .state import State, note_brought
 
 __all__ = ["Books"]
+
+log = logging.getLogger("sleeves.books")
+log.addHandler(logging.NullHandler())
 
 _FROM_OUTSIDE = frozenset({EntryKind.DEPOSIT, EntryKind.WITHDRAWAL, EntryKind.SEND})
 _ORDERS = frozenset({EntryKind.HOLD, EntryKind.RELEASE})
@@ -54,6 +58,7 @@ class Books:
         "journal",
         "last",
         "ledger",
+        "listeners",
         "mismatched",
         "most_brought",
         "now",
@@ -104,6 +109,8 @@ class Books:
         """Whether a desk trades on these books."""
         self.state: State | None = None
         """The fold of the journal, kept up for one that outlives the process or was not empty; snapshots are made of it."""
+        self.listeners: list[Callable[[Record], None]] = []
+        """Who is told of each record once it is kept and applied, see `listen`."""
         self._clock = clock
         self._saved = 0
         self._reopened = len(self.journal) > 0
@@ -173,6 +180,8 @@ class Books:
                 self._follow(records)
             if self.state is not None:
                 self._remember(records)
+            if self.listeners:
+                self._tell(records)
             return
         applied: list[Entry] = []
         brought = dict(self.most_brought)
@@ -191,12 +200,39 @@ class Books:
         self._follow(records)
         if self.state is not None:
             self._remember(records)
+        if self.listeners:
+            self._tell(records)
 
     def record(self, *records: Record) -> None:
         """Journal records that move no money."""
         self.journal.append(*records)
         if self.state is not None:
             self._remember(records)
+        if self.listeners:
+            self._tell(records)
+
+    def listen(self, listener: Callable[[Record], None]) -> Callable[[], None]:
+        """Have each record told once it is kept and applied, in order; returns what ends it.
+
+        A listener looks and writes nothing here. One that raises is logged, dropped, and disturbs nothing else.
+        """
+        self.listeners.append(listener)
+
+        def end() -> None:
+            if listener in self.listeners:
+                self.listeners.remove(listener)
+
+        return end
+
+    def _tell(self, records: tuple[Record, ...]) -> None:
+        for listener in tuple(self.listeners):
+            try:
+                for record in records:
+                    listener(record)
+            except Exception:
+                log.exception("%r raised and is told of no more records", listener)
+                if listener in self.listeners:
+                    self.listeners.remove(listener)
 
     def unexplained(self, wallet: str, asset: Asset) -> int:
         """Units of an asset that stand in SUSPENSE of a wallet, each cause by itself, whichever way."""
