@@ -7,6 +7,7 @@ from sleeves.gates import CORE
 from sleeves.journal import Memory
 from sleeves.ledger import Ledger
 from sleeves.state import State
+from sleeves.status import Status
 
 
 def ledger_of(ledger: Ledger):
@@ -50,6 +51,8 @@ def of_state(state: State, names=None):
         "explained": set(state.explained),
         "last": state.last,
         "reconciled": state.reconciled,
+        "standings": {subject: status for subject, status in state.standings.items() if status is not Status.ACTIVE},
+        "latches": {subject: latches for subject, latches in state.latches.items() if latches},
     }
 
 
@@ -66,7 +69,7 @@ def of_desk(desk):
                 v.wallet,
                 v.reserve_rule,
                 v.cap,
-                v.status,
+                v.own_status,
                 v.volatility_ppm if v.reserve_rule is not None and v.reserve_rule.flexes else None,
                 v._expected,
                 v._observed,
@@ -86,6 +89,12 @@ def of_desk(desk):
         "explained": books.explained,
         "last": books.last,
         "reconciled": books.reconciled,
+        "standings": {
+            one._subject: one.own_status
+            for one in (desk._standings.desk, *desk._standings.venues.values())
+            if one.own_status is not Status.ACTIVE
+        },
+        "latches": {one._subject: one.latches for one in desk._standings.all() if one.latches},
     }
 
 

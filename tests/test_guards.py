@@ -11,107 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gate_house import BUY, LSTSOL, LSTUSDC, PERP, SELL, SPOT, House, leg, order, passes
 from helpers import Puppet
-from sleeves import BTC, QUIET, SOL, USDC, Asset, Books, CoreVault, Desk, Instrument, Place, Side
-from sleeves.errors import AssetMismatch, InvalidAmount
-from sleeves.guards import GasReserve, HealthAfter, Latency, Leverage, OneEngine, Profit
+from sleeves import BTC, QUIET, SOL, USDC, Asset, Books, CoreVault, Desk, Instrument, Place
+from sleeves.caps import ExposureCap, OrderRate, PositionCap
+from sleeves.errors import AssetMismatch, InvalidAmount, InvalidMarket
+from sleeves.guards import AccountAge, GasReserve, HealthAfter, Latency, Leverage, OneEngine, Profit, Slippage, TokenSafety
 from sleeves.margin import Weights
 from sleeves.market import HOUR, MINUTE, SECOND, FundingRate, Kind
-from sleeves.money import PPM, Amount, Rounding
-from sleeves.news import Reading
-from sleeves.orders import Bundle, Fill, Liquidity, SubmitOrder, TimeInForce
+from sleeves.money import PPM
+from sleeves.news import TokenFacts
+from sleeves.orders import Bundle
 from sleeves.records import Refusal
-
-PERP = Instrument("SOL-PERP", base=SOL, quote=USDC, tick="0.01", lot="0.01", kind=Kind.PERP)
-SPOT = Instrument("SOL/USDC", base=SOL, quote=USDC, tick="0.01", lot="0.001")
-LST = Asset("JITOSOL", 9)
-LSTSOL = Instrument("JITOSOL/SOL", base=LST, quote=SOL, tick="0.0001", lot="0.001")
-LSTUSDC = Instrument("JITOSOL/USDC", base=LST, quote=USDC, tick="0.01", lot="0.001")
-BUY, SELL = Side.BUY, Side.SELL
-
-
-class Late:
-    """Hands each wish to gates that a test may name after the sleeve has a position."""
-
-    def __init__(self, *gates):
-        self.gates = gates
-
-    def __call__(self, place, view, vault):
-        return next((refusal for gate in self.gates if (refusal := gate(place, view, vault)) is not None), None)
-
-
-class House:
-    """A vault with two sleeves and a puppet at each; `a` has the gates of the test, `b` none."""
-
-    def __init__(self, *gates, asset=USDC, markets=(PERP, SPOT), prices=("100", "100"), total="2000", allocate="1000", **terms):
-        self.vault = CoreVault(asset, total=total, tradeable=total)
-        self.desk = Desk(self.vault, **terms)
-        self.late = Late(*gates)
-        self.now = SECOND
-        self.facts = 0
-        self.puppets, self.sleeves = {}, {}
-        for name in "ab":
-            self.sleeves[name] = self.vault.sleeve(name, QUIET, allocate=allocate)
-            self.puppets[name] = Puppet(markets[0], name)
-            self.puppets[name].watches = markets
-            self.puppets[name].sit(self.desk, self.sleeves[name], gates=[self.late] if name == "a" else [])
-        for market, price in zip(markets, prices, strict=True):
-            self.see(market, price)
-
-    def see(self, market, bid, ask=None, *, after=0):
-        """A price; what came of the wishes at it."""
-        self.now += after
-        return list(self.desk.quote(self.desk.index(market), self.now, market.price(bid), market.price(ask or bid)))
-
-    def hear(self, value, *, topic="latency", at=None):
-        self.desk.step(Reading(topic, self.now if at is None else at, value))
-
-    def wish(self, wish, who="a", *, after=0):
-        """What a wish led to: a command, or the refusal."""
-        self.now += after
-        puppet = self.puppets[who]
-        puppet.wishes = [wish]
-        seat = self.desk._seats[who]
-        self.desk._flush(seat, self.now)
-        written = len(self.desk.books.journal)
-        book = self.desk._boards[puppet.market.symbol]
-        commands = list(self.desk.quote(book.index, self.now, book.bid, book.ask))
-        assert not puppet.wishes, "it was asked"
-        refusals = [r for r in list(self.desk.books.journal)[written:] if isinstance(r, Refusal)]
-        assert len(commands) + len(refusals) == 1
-        return (commands or refusals)[0]
-
-    def fill(self, command, price=None, fee=0):
-        order = command.order
-        market, place = order.place.instrument, order.place
-        book = self.desk._boards[market.symbol]
-        at = market.price(price) if price else place.limit or (book.ask if place.side is BUY else book.bid)
-        cost = market.cost(at, place.qty, Rounding.CEIL if place.side is BUY else Rounding.FLOOR)
-        self.facts += 1
-        told = (Amount(fee, market.quote), Liquidity.TAKER, f"t{self.facts}", "v")
-        return list(self.desk.step(Fill(order.id, self.now, market, place.side, place.qty, at, cost, *told)))
-
-    def trade(self, market, side, qty, who="a", **terms):
-        """An order and its fill at once, with the gates of the test aside."""
-        gates, self.late.gates = self.late.gates, ()
-        command = self.wish(Place(market, side, market.qty(qty), **terms), who)
-        self.late.gates = gates
-        assert isinstance(command, SubmitOrder), command
-        self.fill(command)
-
-
-def passes(answer):
-    return isinstance(answer, SubmitOrder)
-
-
-def order(market, side, qty, **terms):
-    for name in ("limit", "stop"):
-        if isinstance(terms.get(name), str):
-            terms[name] = market.price(terms[name])
-    if isinstance(terms.get("expect"), str):
-        terms["expect"] = market.quote(terms["expect"]).units
-    return Place(market, side, market.qty(qty), **terms)
-
 
 # -- what is expected against what it costs: 6.1 to 6.4, P25 to P28 --------------------------------------------------------
 
@@ -517,10 +428,6 @@ def test_the_sleeves_of_another_vault_are_not_asked():
 # -- bundles ---------------------------------------------------------------------------------------------------------------
 
 
-def leg(market, side, qty, limit, **terms):
-    return order(market, side, qty, limit=limit, tif=TimeInForce.IOC, **terms)
-
-
 @pytest.mark.parametrize(("expects", "passed"), [(("1.2", "1.203"), True), (("3", "-0.597"), True), (("1.2", "1.202999"), False)])
 def test_a_bundle_is_weighed_whole(expects, passed):
     """Five coins bought and fifteen contracts sold at 100: at 0.06% of 2,000 the cost is that of P25, 1.2015."""
@@ -608,6 +515,199 @@ def test_a_hedge_is_judged_with_what_its_coins_cost(qty, passed, turn):
     assert passes(answer) if passed else answer.reason == "health"
 
 
+# -- the account ------------------------------------------------------------------------------------------------------------
+
+
+def looked(h, at, wallet="main"):
+    """The books are held against a venue that agrees with them."""
+    found, _ = h.desk.reconcile({"USDC": h.vault.coins}, at=at, wallet=wallet)
+    assert found.clean, str(found)
+
+
+@pytest.mark.parametrize(("age", "passed"), [(MINUTE, True), (MINUTE + 1, False)])
+def test_books_that_were_not_held_against_the_venue_lately_take_no_new_risk(age, passed):
+    h = House(AccountAge(MINUTE))
+    answer = h.wish(order(PERP, BUY, "1"))
+    assert (answer.gate, answer.reason, answer.numbers) == ("account_age", "never_reconciled", {"wallet": "main"})
+    looked(h, h.now)
+    h.see(PERP, "100", after=age)
+    answer = h.wish(order(PERP, BUY, "1"))
+    if passed:
+        assert passes(answer)
+    else:
+        assert (answer.gate, answer.reason) == ("account_age", "stale_account")
+        assert answer.numbers == {"wallet": "main", "age_s": str(age / SECOND), "limit_s": "60.0"}
+
+
+@pytest.mark.parametrize(("ahead", "passed"), [(MINUTE, True), (MINUTE + 1, False)])
+def test_a_reconciliation_far_in_the_future_is_none(ahead, passed):
+    """A venue's clock may be a little behind the shell's; a time in other units must not make the books fresh for ever."""
+    h = House()
+    looked(h, h.now + ahead)
+    view, vault = h.desk._seats["a"].view, h.desk._seats["a"].vault
+    view.now = h.now
+    refusal = AccountAge(MINUTE)(order(PERP, BUY, "1"), view, vault)
+    assert passed is (refusal is None)
+
+
+def test_the_wallet_that_counts_is_the_sleeves_own():
+    books = Books()
+    one, two = (CoreVault(USDC, total="1000", tradeable="1000", books=books, wallet=name) for name in ("main", "second"))
+    desk = Desk(one, two)
+    puppet = Puppet(SPOT, "mine")
+    puppet.price = "100"
+    puppet.sit(desk, one.sleeve("a", QUIET, allocate="1000"), gates=[AccountAge()])
+    puppet.quote()
+    desk.reconcile({"USDC": USDC("1000")}, wallet="second")
+    assert puppet.buy("1").reason == "never_reconciled"
+    desk.reconcile({"USDC": USDC("1000")}, wallet="main")
+    assert passes(puppet.buy("1"))
+
+
+# -- what an order may pay ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("market", "side"), [(SPOT, BUY), (PERP, BUY), (PERP, SELL)])
+@pytest.mark.parametrize(("ask", "passed"), [("100.20", True), ("100.21", False)])
+def test_at_market_the_spread_is_at_most_so_much_of_the_middle(market, side, ask, passed):
+    """99.80 to 100.20 is 0.4% of 100."""
+    h = House(Slippage(spread="0.4%"))
+    h.see(market, "99.80", ask)
+    answer = h.wish(order(market, side, "1"))
+    if passed:
+        assert passes(answer)
+    else:
+        assert (answer.gate, answer.reason) == ("slippage", "spread")
+        assert answer.numbers == {"spread": "0.40998%", "most": "0.4%"}
+
+
+@pytest.mark.parametrize(
+    ("market", "side", "terms", "passed"),
+    [
+        (SPOT, BUY, {"limit": "100.50"}, True),
+        (SPOT, BUY, {"limit": "100.51"}, False),
+        (SPOT, BUY, {"limit": "1"}, True),  # far on the side that pays less
+        (PERP, SELL, {"limit": "99.50"}, True),
+        (PERP, SELL, {"limit": "99.49"}, False),
+        (PERP, SELL, {"limit": "200"}, True),
+        (SPOT, BUY, {"stop": "120", "limit": "120.60"}, True),  # a stop's limit is held against the stop
+        (SPOT, BUY, {"stop": "120", "limit": "120.61"}, False),
+        (SPOT, BUY, {"stop": "120"}, True),
+    ],
+)
+def test_a_limit_is_at_most_so_far_beyond_the_middle(market, side, terms, passed):
+    h = House(Slippage("0.5%", spread="0%"))
+    h.see(market, "99.90", "100.10")
+    answer = h.wish(order(market, side, "1", **terms))
+    if passed:
+        assert passes(answer)
+    else:
+        assert (answer.gate, answer.reason) == ("slippage", "worst_price")
+        assert answer.numbers["limit"] == terms["limit"]
+        assert float(answer.numbers["beyond"].rstrip("%")) > 0.5
+
+
+@settings(max_examples=200, deadline=None)
+@given(bid=st.integers(1, 10**7), wide=st.integers(0, 10**6), limit=st.integers(1, 10**7), most=st.integers(0, PPM), buys=st.booleans())
+def test_what_an_order_may_pay_is_weighed_exactly(bid, wide, limit, most, buys):
+    class Seen:
+        now, legs = 0, ()
+        book = type("Top", (), {"bid": bid, "ask": bid + wide})()
+
+        def closable(self, place):
+            return 0
+
+        def book_of(self, instrument):
+            return self.book
+
+    vault = type("Held", (), {"sleeve": type("Own", (), {"asset": USDC, "name": "a"})()})()
+    middle = Fraction(2 * bid + wide, 2)
+    gate, side = Slippage(_text(most), _text(most)), BUY if buys else SELL
+    at_market = gate(Place(PERP, side, PERP.lot_units), Seen(), vault)
+    assert (at_market is None) is (Fraction(wide) <= middle * most / PPM)
+    at_limit = gate(Place(PERP, side, PERP.lot_units, limit=limit), Seen(), vault)
+    assert (at_limit is None) is ((limit - middle) * side.sign <= middle * most / PPM)
+
+
+# -- what a coin is ----------------------------------------------------------------------------------------------------------
+
+SAFE = {"mint_authority": False, "freeze_authority": False, "liquidity": USDC("100000"), "top_holders": "30%"}
+
+
+def coin_house(*gates):
+    return House(*gates, markets=(SPOT, PERP), prices=("100", "100"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"mint_authority": True}, "mint_authority"),
+        ({"freeze_authority": True}, "freeze_authority"),
+        ({"liquidity": USDC("99999.999999")}, "liquidity"),
+        ({"top_holders": "30.0001%"}, "top_holders"),
+        ({"liquidity": USDC("0")}, "liquidity"),
+    ],
+)
+def test_a_coin_is_bought_only_if_it_is_safe(changes, reason):
+    h = coin_house(TokenSafety("100000", top_holders="30%"))
+    assert h.wish(order(SPOT, BUY, "1")).reason == "no_facts"
+    h.desk.step(TokenFacts.of(SOL, at=h.now, **(SAFE | changes), source="test"))
+    answer = h.wish(order(SPOT, BUY, "1"))
+    if reason is None:
+        assert passes(answer)
+    else:
+        assert (answer.gate, answer.reason, answer.numbers["coin"]) == ("token_safety", reason, "SOL")
+
+
+@pytest.mark.parametrize(("age", "passed"), [(0, True), (HOUR, True), (HOUR + 1, False), (-1, False)])
+def test_what_was_found_out_long_ago_or_in_a_time_to_come_is_not_known(age, passed):
+    h = coin_house(TokenSafety())
+    h.now += 2 * HOUR
+    for market in (SPOT, PERP):
+        h.see(market, "100")
+    h.desk.step(TokenFacts.of(SOL, at=h.now - age, **SAFE))
+    answer = h.wish(order(SPOT, BUY, "1"))
+    assert passes(answer) if passed else answer.reason == "stale_facts"
+
+
+def test_facts_of_another_coin_under_the_same_code_are_none():
+    h = coin_house(TokenSafety())
+    h.desk.step(TokenFacts.of(Asset("SOL", 6), at=h.now, **SAFE))
+    assert h.wish(order(SPOT, BUY, "1")).reason == "no_facts"
+
+
+def test_coins_that_are_trusted_and_contracts_are_not_asked_for():
+    h = coin_house(TokenSafety(trusted=[SOL]))
+    assert passes(h.wish(order(SPOT, BUY, "1")))
+    h = coin_house(TokenSafety())
+    assert passes(h.wish(order(PERP, BUY, "1")))
+    h.trade(SPOT, BUY, "1")
+    assert passes(h.wish(order(SPOT, SELL, "1"))), "what is there can be sold, whatever it is"
+
+
+@pytest.mark.parametrize(("pools", "reason"), [("1000", None), ("999.999999999", "liquidity")])
+def test_liquidity_in_another_coin_counts_at_its_bid(pools, reason):
+    """1,000 SOL in the pools at 100 are 100,000 USDC; without a fresh price of SOL that is not known."""
+    coin_market = LSTUSDC
+    h = House(TokenSafety(trusted=[SOL]), markets=(coin_market, SPOT), prices=("110", "100"))
+    h.see(SPOT, "100", "120")
+    h.desk.step(TokenFacts.of(coin_market.base, at=h.now, **(SAFE | {"liquidity": SOL(pools)})))
+    answer = h.wish(order(coin_market, BUY, "1"))
+    assert passes(answer) if reason is None else answer.reason == reason
+    h.see(coin_market, "110", after=MINUTE + 1)
+    answer = h.wish(order(coin_market, BUY, "1"))
+    assert (answer.reason, answer.numbers) == ("no_price", {"coin": "JITOSOL", "lacks": "SOL"})
+
+
+def test_every_coin_that_a_bundle_buys_is_looked_at():
+    h = House(TokenSafety(trusted=[SOL]), markets=(SPOT, LSTSOL, LSTUSDC), prices=("100", "1.1", "110"))
+    legs = [leg(SPOT, BUY, "1.2", "100"), leg(LSTSOL, BUY, "1", "1.1")]
+    assert h.wish(Bundle(legs)).numbers == {"coin": "JITOSOL"}
+    h.desk.step(TokenFacts.of(LSTSOL.base, at=h.now, **SAFE))
+    assert passes(h.wish(Bundle(legs)))
+
+
 # -- all of them -----------------------------------------------------------------------------------------------------------
 
 STRICT = [
@@ -617,10 +717,14 @@ STRICT = [
     HealthAfter(100),
     Leverage("0.0001"),
     OneEngine(),
+    PositionCap("0.000001"),
+    ExposureCap("0.000001"),
+    ExposureCap(joint="0.000001"),
+    OrderRate(1, 1_000 * HOUR),
 ]
 
 
-@pytest.mark.parametrize("gate", STRICT, ids=lambda gate: type(gate).__name__)
+@pytest.mark.parametrize("gate", [*STRICT, AccountAge()], ids=lambda gate: type(gate).__name__)
 def test_none_of_them_stands_in_the_way_of_an_exit(gate):
     """Each refuses to open and lets contracts and coins be closed: by order, reduce-only, and with a position turned."""
     h = House(gate, total="4000")
@@ -719,3 +823,63 @@ def test_health_is_a_whole_number_of_0_to_100(least):
 def test_leverage_is_an_exact_number_above_zero(most):
     with pytest.raises(InvalidAmount, match="leverage"):
         Leverage(most)
+
+
+@pytest.mark.parametrize("value", [0, -1, 500.0, "500", True, None, float("nan"), float("inf")], ids=repr)
+def test_an_age_is_a_whole_number_above_zero(value):
+    for make in (AccountAge, lambda age: TokenSafety(age_ns=age)):
+        with pytest.raises(InvalidAmount, match="age_ns"):
+            make(value)
+
+
+@pytest.mark.parametrize("value", NUMBERS, ids=repr)
+@pytest.mark.parametrize(("gate", "name"), [(Slippage, "most"), (Slippage, "spread"), (TokenSafety, "top_holders")])
+def test_a_part_is_an_exact_part_of_one(gate, name, value):
+    with pytest.raises(InvalidAmount, match=r"\w"):
+        gate(**{name: value})
+
+
+@pytest.mark.parametrize("value", ["nan", float("nan"), 0.1, float("inf"), "-0.1", -1, None, True, "x", USDC("-1")], ids=repr)
+def test_a_least_liquidity_is_an_exact_amount_that_is_not_negative(value):
+    with pytest.raises(InvalidAmount, match="liquidity"):
+        TokenSafety(value)
+    assert TokenSafety(USDC("1")).liquidity == USDC("1")
+
+
+@pytest.mark.parametrize("value", ["SOL", SOL, None, ["SOL"], [None], 7], ids=repr)
+def test_trusted_coins_are_assets(value):
+    with pytest.raises(InvalidAmount, match="Assets"):
+        TokenSafety(trusted=value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"coin": "SOL"},
+        {"at": 1.5},
+        {"at": True},
+        {"mint_authority": None},
+        {"mint_authority": 0},
+        {"freeze_authority": "no"},
+        {"liquidity": "100000"},
+        {"liquidity": USDC("-1")},
+        {"liquidity": SOL("1")},
+        {"top_holders_ppm": -1},
+        {"top_holders_ppm": PPM + 1},
+        {"top_holders_ppm": 0.3},
+        {"top_holders_ppm": True},
+        {"source": None},
+    ],
+    ids=repr,
+)
+def test_token_facts_are_said_in_full_or_not_at_all(changes):
+    said = {"coin": SOL, "at": 1, "mint_authority": False, "freeze_authority": False, "liquidity": USDC("1"), "top_holders_ppm": 0}
+    assert TokenFacts(**said).topic == "SOL"
+    with pytest.raises(InvalidMarket):
+        TokenFacts(**(said | changes))
+
+
+@pytest.mark.parametrize("share", ["nan", 0.3, None, "x", 1], ids=repr)
+def test_a_share_of_holders_is_an_exact_rate(share):
+    with pytest.raises(InvalidAmount):
+        TokenFacts.of(SOL, at=1, **(SAFE | {"top_holders": share}))

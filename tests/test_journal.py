@@ -21,11 +21,13 @@ from sleeves.orders import Accepted, Canceled, Fill, Liquidity, Order, OrderStat
 from sleeves.proof import prove
 from sleeves.records import (
     Alert,
+    Answered,
     Bundled,
     BundleStatus,
     BundleUpdate,
     Changed,
     Crossed,
+    Instructed,
     Level,
     Marked,
     Opened,
@@ -225,7 +227,11 @@ fills = st.builds(
 refused = st.builds(Refusal, times, words, words, words, terms, words, counts)
 alerts = st.builds(Alert, times, st.sampled_from(Level), words, words, words)
 marked = st.builds(Marked, times, st.dictionaries(words, st.tuples(counts, times), max_size=3))
-records = st.one_of(opened, listed, changed, booked, placed, bundled, bundle_updates, crossed, updated, fills, refused, alerts, marked)
+instructed = st.builds(Instructed, times, words, words, words, terms)
+answered = st.builds(Answered, times, words, words, words, terms)
+records = st.one_of(
+    opened, listed, changed, booked, placed, bundled, bundle_updates, crossed, updated, fills, refused, alerts, marked, instructed, answered
+)
 LISTED = Opened(0, "desk", "instrument", BTCUSD.symbol, BTCUSD.terms())
 
 

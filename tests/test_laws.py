@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from helpers import Puppet
-from sleeves import BTC, FLASH, QUIET, USD, Cancel, CoreVault, Desk, Instrument, Place, ProfitPolicy, Side
+from sleeves import BTC, FLASH, QUIET, USD, Cancel, CoreVault, Desk, Instrument, Limit, Place, ProfitPolicy, Side
 from sleeves.errors import NotEnough, VaultError
 from sleeves.fold import SleeveFold
 from sleeves.ledger import Entry, EntryKind
@@ -21,7 +21,7 @@ from sleeves.market import SECOND
 from sleeves.money import Amount, Rounding
 from sleeves.orders import Accepted, Canceled, CancelOrder, Fill, Liquidity, Rejected, SubmitOrder, Unanswered
 from sleeves.state import State
-from sleeves.status import Status
+from sleeves.status import Hold, Status
 from standing import assert_stands, reopened
 
 MARKET = Instrument("BTC/USD", base=BTC, quote=USD, tick="0.01", lot="0.0001", min_notional="1")
@@ -300,6 +300,51 @@ class Books(RuleBasedStateMachine):
                 self.vault.resume(by="ann")
         except VaultError:
             pass
+
+    @rule(
+        who=st.integers(0, 2),
+        what=st.sampled_from(["stop", "start", "pause", "resume", "kill", "kill and flatten", "revive", "deactivate", "reactivate"]),
+        on=st.sampled_from(["desk", "sleeve", "sleeve"]),
+    )
+    def the_desk_stands(self, who, what, on):
+        """One engine is stopped while others run; the desk is stopped as a whole; a sleeve is closed and taken back."""
+        sleeve = self.sleeves[who]
+        target = self.desk if on == "desk" else sleeve
+        try:
+            if what == "stop":
+                self.carry(self.desk.stop(sleeve, by="ann"))
+            elif what == "start":
+                self.desk.start(sleeve, by="ann")
+            elif what == "pause":
+                self.carry(self.desk.pause(target, by="ann"))
+            elif what == "resume":
+                self.desk.resume(target, by="ann")
+            elif what.startswith("kill"):
+                self.carry(self.desk.kill(target, flatten="flatten" in what, by="ann"))
+            elif what == "revive":
+                self.carry(self.desk.revive(target, by="ann", why="again"))
+            elif what == "deactivate":
+                self.desk.deactivate(sleeve, by="ann", why="over")
+            else:
+                self.desk.reactivate(sleeve, by="ann", why="again")
+        except VaultError:
+            pass
+
+    @rule(what=st.sampled_from(["latch", "lift"]), cause=st.sampled_from(Hold), who=st.integers(0, 4), by=st.sampled_from(["ann", "desk"]))
+    def something_holds(self, what, cause, who, by):
+        """A venue, the vault or a sleeve is held for a cause, and lifted by who may."""
+        target = "sim" if who == 4 else self.vault if who == 3 else self.sleeves[who]
+        try:
+            if what == "latch":
+                self.carry(self.desk.latch(target, cause, by=by))
+            else:
+                self.desk.lift(target, cause, by=by)
+        except VaultError:
+            pass
+
+    @rule(who=st.integers(0, 3), kind=st.sampled_from(["daily_loss", "drawdown", "exposure"]), most=st.sampled_from(["1%", "10%", "100"]))
+    def a_limit_is_set(self, who, kind, most):
+        self.desk.limit(self.vault if who == 3 else self.sleeves[who], Limit(kind, most, "kill" if most == "100" else "close_only"))
 
     @precondition(lambda self: self.live)
     @rule(pick=st.randoms(use_true_random=False))

@@ -12,6 +12,7 @@ from .booking import Allowance
 from .books import Books
 from .desk import Desk
 from .errors import SleevesError
+from .limits import Limit
 from .market import Instrument
 from .money import BTC, ETH, EUR, SOL, USD, USDC, USDT, Amount, Asset, Rounding
 from .orders import Bundle, Cancel, Place, Side, TimeInForce
@@ -41,6 +42,7 @@ __all__ = [
     "Desk",
     "EngineVault",
     "Instrument",
+    "Limit",
     "Place",
     "ProfitPolicy",
     "Reserve",

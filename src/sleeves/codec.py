@@ -22,6 +22,7 @@ from .money import Amount, Asset
 from .orders import Bundle, Fill, Liquidity, Order, OrderStatus, Place, Side, TimeInForce, Transfer
 from .records import (
     Alert,
+    Answered,
     Asked,
     Bundled,
     BundleStatus,
@@ -30,6 +31,7 @@ from .records import (
     Changed,
     Crossed,
     Fact,
+    Instructed,
     Level,
     Marked,
     Opened,
@@ -152,6 +154,7 @@ def _order(order: Order) -> dict[str, Any]:
 
 def _placed(r: Placed) -> tuple[str, dict[str, Any]]:
     body = {"at": r.at, "by": r.by, "order": _order(r.order), "closes": r.closes}
+    body |= {"notes": dict(r.notes)} if r.notes else {}
     return "placed", body | ({"bundle": r.bundle, "leg": r.leg} if r.bundle else {})
 
 
@@ -247,6 +250,11 @@ _ENCODERS: Mapping[type, Any] = {
     Alert: lambda r: ("alert", {"at": r.at, "level": r.level.value, "subject": r.subject, "code": r.code, "text": r.text}),
     Marked: _marked,
     Asked: _asked,
+    Instructed: lambda r: ("instructed", {"at": r.at, "by": r.by, "id": r.id, "what": r.what, "terms": dict(r.terms)}),
+    Answered: lambda r: (
+        "answered",
+        {"at": r.at, "id": r.id, "code": r.code, "message": r.message, "evidence": dict(r.evidence)},
+    ),
     Quarantined: _quarantined,
     Residual: _residual,
     Reconciled: lambda r: (
@@ -347,7 +355,8 @@ class Decoder:
         if type(b["closes"]) is not bool:
             raise JournalError(f"closes {b['closes']!r} must be true or false")
         bundle, leg = _text(b.get("bundle", "")), _index(b.get("leg", 0))
-        return Placed(b["at"], self.order(b["order"]), _text(b.get("by", "")), b["closes"], bundle, leg)
+        notes = {_text(name): _text(word) for name, word in b.get("notes", {}).items()}
+        return Placed(b["at"], self.order(b["order"]), _text(b.get("by", "")), b["closes"], bundle, leg, notes)
 
     def _bundled(self, b: dict[str, Any]) -> Bundled:
         bundle = Bundle(tuple(self.place(leg) for leg in b["legs"]), b["tries"], b["rollback"], b["why"])
@@ -412,6 +421,12 @@ class Decoder:
     def _asked(self, b: dict[str, Any]) -> Asked:
         return Asked(b["at"], b["by"], b["vault"], Transfer(b["id"], self.amount(b["amount"]), b["venue"]))
 
+    def _instructed(self, b: dict[str, Any]) -> Instructed:
+        return Instructed(b["at"], _text(b["by"]), _text(b["id"]), _text(b["what"]), b["terms"])
+
+    def _answered(self, b: dict[str, Any]) -> Answered:
+        return Answered(b["at"], _text(b["id"]), _text(b["code"]), _text(b["message"]), b["evidence"])
+
     def _quarantined(self, b: dict[str, Any]) -> Quarantined:
         fact = self._record(b["fact"])
         if not isinstance(fact, Fact):
@@ -473,6 +488,8 @@ _READERS: Mapping[str, Callable[[Decoder, dict[str, Any]], Record]] = {
     "alert": Decoder._alert,
     "marked": Decoder._marked,
     "asked": Decoder._asked,
+    "instructed": Decoder._instructed,
+    "answered": Decoder._answered,
     "quarantined": Decoder._quarantined,
     "residual": Decoder._residual,
     "reconciled": Decoder._reconciled,

@@ -17,6 +17,7 @@ from attrs import evolve
 
 from . import booking
 from .answers import Answers
+from .arming import Arming, Arms, Caps, Confirmation
 from .blotter import Blotter, Working, working_of
 from .booking import Allowance
 from .bundles import Bundles
@@ -27,11 +28,12 @@ from .facts import Bankrupted, CashFlow, FundingPaid, Liquidated, Settled, Trans
 from .flight import Flight
 from .gates import CORE, describe, opens, refuse
 from .inside import Inside, SelfTrade
+from .limits import Limit, Limits
 from .margin import Weights
 from .market import BP, DAY, HOUR, MINUTE, SECOND, Book, FundingRate, Instrument, Mark, Quote
 from .money import PPM, Amount, AmountLike, Asset, Fraction, parse_units, ppm
 from .netting import Netting
-from .news import FairValue, News, PoolState, Reading
+from .news import FairValue, News, PoolState, Reading, TokenFacts
 from .orders import (
     Accepted,
     Bundle,
@@ -66,12 +68,13 @@ from .reconcile import (
     reconcile,
     transfers_in,
 )
-from .records import Alert, Level, Marked, Opened, Placed, Policy, Recovered, Refusal, Residual, policy_of
+from .records import Alert, Changed, Level, Marked, Opened, Placed, Policy, Recovered, Refusal, Residual, policy_of
 from .risk import realized_volatility
-from .seat import NEVER, Seat, SeatView, Telemetry
-from .sleeve import OWNER, Sleeve
+from .seat import NEVER, Decide, Seat, SeatView, Telemetry
+from .sleeve import OWNER, Sleeve, Stateful
+from .standings import Standings
 from .state import State
-from .status import Move, Status
+from .status import Hold, Latch, Move, Status
 from .stops import Stops
 from .trades import closes
 from .transfers import Transfers
@@ -98,6 +101,7 @@ class Desk:
 
     __slots__ = (
         "_answers",
+        "_arms",
         "_bands",
         "_blotter",
         "_boards",
@@ -108,16 +112,20 @@ class Desk:
         "_due",
         "_ground",
         "_inside",
+        "_limits",
         "_mark_at",
         "_netting",
         "_news",
         "_seats",
+        "_standings",
         "_steps",
         "_stops",
         "_tables",
+        "_tick_at",
         "_transfers",
         "_vaults",
         "_watchers",
+        "_wrap",
         "allowance",
         "books",
         "cancels_lost",
@@ -175,7 +183,13 @@ class Desk:
         levels = tuple(sorted(health_alerts, reverse=True))
         if any(type(one) is not int or not 0 <= one <= 100 for one in levels):
             raise VaultError(f"health_alerts {health_alerts!r} must be whole numbers from 0 to 100")
-        self._stops = Stops(vaults, self._seats, self._blotter, self.books, self._order, self.index)
+        self._standings = Standings(vaults, self.books)
+        self._stops = Stops(vaults, self._seats, self._blotter, self.books, self._order, self.index, self._standings)
+        self._limits = Limits(vaults, self._seats, self._blotter, self._stops, self._standings)
+        self._arms = Arms(vaults, self.books, self._blotter)
+        self._tick_at = NEVER
+        """When limits, and what waits for a human, are looked at next."""
+        self._wrap: Callable[[str, Decide], Decide] | None = None
         self._netting = Netting(vaults, self._seats, self._boards, self._ground, str(settle_above), levels, self._stops)
         self._bands = self._netting.bands
         self._bundles = Bundles(self._seats, self.books, self._judge, self._order, self._land)
@@ -202,7 +216,7 @@ class Desk:
             TransferRefused: self._transfer_refused,
             Unanswered: self._answers.unanswered,
             OrderReport: self._answers.reported,
-            **dict.fromkeys((FundingRate, FairValue, PoolState, Reading), self._heard),
+            **dict.fromkeys((FundingRate, FairValue, PoolState, Reading, TokenFacts), self._heard),
         }
         if self.books.state is not None:
             self._remember(self.books.state)
@@ -267,6 +281,10 @@ class Desk:
             to.move(Move.START, by=by, at=at)
         if self.books.state is not None:
             self._remember_seat(seat, self.books.state)
+        if self._stops.asleep(seat):
+            seat.wake = NEVER
+        if self._wrap is not None:
+            seat.decide = self._wrap(to.name, engine.decide)
         if not reason:
             for i in indexes:
                 self._watchers[i].append(seat)
@@ -276,6 +294,7 @@ class Desk:
         """What the sleeve's last engine had under way: its orders, their number, and what its gates and the desk watch."""
         known, view = state.sleeves[seat.sleeve.name], seat.view
         seat.counter, seat.flatten_by, view._last_exit = known.counter, known.flatten_by, known.last_exit
+        view._sent = list(known.sent)
         if known.watched is not None:
             view._day, view._day_pnl, view._peak = known.watched
         for market in seat.sleeve.positions():
@@ -287,8 +306,6 @@ class Desk:
                 if seat.flatten_by and one.by == seat.flatten_by:
                     self._stops.flattening.add(one.order.id)
         self._bundles.remember(state.flights, seat.sleeve.name)
-        if self.recovering:
-            seat.wake = NEVER
 
     @property
     def engines(self) -> Mapping[str, EngineVault]:
@@ -310,8 +327,10 @@ class Desk:
         if now > self.books.now:
             self.books.now = now
         commands: list[Command] | None = None
+        if now >= self._tick_at:
+            commands = self._tick(now) or None
         if self._bands:
-            commands = self._look(book, now) or None
+            commands = [*(commands or ()), *self._look(book, now)] or None
         if self._bundles.waiting and not self.recovering:
             commands = [*(commands or ()), *self._bundles.look(now)]
         for seat in self._watchers[index]:
@@ -382,6 +401,15 @@ class Desk:
                 commands = self._wished(seat, wishes, now, commands)
         return NOTHING if commands is None else commands
 
+    def _tick(self, now: int) -> list[Command]:
+        """Look at what time alone changes: limits, what holds sleeves and vaults, confirmations, what is armed."""
+        ends = self._arms.ends()
+        if ends <= now:
+            self._arms.expire(now)
+            ends = self._arms.ends()
+        self._tick_at = min(ends, now - now % MINUTE + MINUTE if self._limits else NEVER)
+        return self._limits.look(now) if self._limits and not self.recovering else []
+
     def _look(self, book: Book, now: int) -> list[Command]:
         """A price while contracts are open: of one of them, or of a coin that stands behind them."""
         if book.index in self._bands:
@@ -427,6 +455,7 @@ class Desk:
                 seen = seat.view.watched()
                 if seen is not None:
                     watched[name] = seen
+        watched = {**self._limits.watched(), **watched}
         if prices:
             self.books.record(Marked(now, prices, watched))
             self._flex(prices, now)
@@ -482,6 +511,7 @@ class Desk:
         done = self._begin(seat, wish, now, seat.engine.name)
         if isinstance(done, Refusal):
             self._refused(seat, done, now)
+            self._ask(seat, wish, done, seat.engine.name)
             return []
         self._flush(seat, now)
         return done
@@ -496,6 +526,12 @@ class Desk:
         if opens(wish, seat.view) if wish.instrument.contract is not None else wish.side is Side.BUY:
             self._land(seat, now)
         return [self._order(seat, wish, now, by)]
+
+    def _ask(self, seat: Seat, wish: Place | Bundle, refusal: Refusal, by: str) -> None:
+        """Where a wish waits for a human: have one asked."""
+        if refusal.gate == "confirm":
+            self._arms.ask(seat, wish, refusal, by)
+            self._tick_at = min(self._tick_at, self._arms.ends())
 
     def _land(self, seat: Seat, now: int) -> None:
         seat.sleeve.vault.land(seat.sleeve, at=now)
@@ -518,7 +554,7 @@ class Desk:
                     return refusal
                 name = getattr(gate, "__name__", type(gate).__name__)
                 return refuse(name, "gate_error", place, view, vault, error=f"it answered {refusal!r}")
-        return self._inside.refuses(seat, place)
+        return self._inside.refuses(seat, place) or (self._arms.refuses(seat, place) if self._arms else None)
 
     def _order(self, seat: Seat, place: Place, now: int, by: str, bundle: str = "", leg: int = 0) -> SubmitOrder:
         """Hold the money, journal the order, and only then hand it out."""
@@ -534,11 +570,16 @@ class Desk:
         order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst, netted)
         closes = not opens(place, seat.view)
         holds = [booking.hold(sleeve, order.id, asset, units, at=now, by=by)] if units else []
-        placed = Placed(now, order, by, closes, bundle, leg)
+        notes = {} if closes or len(seat.gates) == len(CORE) else _notes(seat, place)
+        placed = Placed(now, order, by, closes, bundle, leg, notes)
         self.books.post(placed, *holds)
         working = Working(order, seat, asset, closes)
         working.leg = bool(bundle)
         self._blotter.add(working)
+        if not closes:
+            seat.view.note_sent(now)
+            if self._arms:
+                self._arms.sent(order, seat)
         self._bundles.placed(placed)
         return SubmitOrder(order)
 
@@ -612,10 +653,10 @@ class Desk:
         words = {str(name): str(value) for name, value in (found or {}).items()}
         self.books.record(Recovered(at, by, policy, words))
         self._stops.recovering = False
+        self._standings.lift_seen(self._standings.venues, at=at)
         commands: list[Command] = []
         for seat in self._seats.values():
-            if seat.sleeve.own_status is not Status.HALTED:
-                seat.wake = 0
+            seat.wake = NEVER if self._stops.asleep(seat) else 0
             commands += self._make_up(seat, at)
             if policy is Policy.FLATTEN:
                 commands += self.kill(seat.sleeve, flatten=True, by=by, why="recovered", at=at)
@@ -774,6 +815,7 @@ class Desk:
         done = self._begin(seat, place, now, by)
         if isinstance(done, Refusal):
             self.books.record(done)
+            self._ask(seat, place, done, by)
         return done
 
     def close(self, sleeve: Sleeve, instrument: Instrument, *, by: str, at: int | None = None) -> Sequence[Command] | Refusal:
@@ -834,37 +876,198 @@ class Desk:
         """Cancel every open order of a sleeve."""
         return self._stops.cancel_all(sleeve)
 
-    def kill(self, target: Sleeve | CoreVault, *, flatten: bool, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
-        """Stop a sleeve, or a vault with all its sleeves: engines are asked no more and orders are canceled.
+    def kill(self, target: Sleeve | CoreVault | Desk, *, flatten: bool, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
+        """Stop a sleeve, a vault, or this desk with all its sleeves: engines are asked no more and orders are canceled.
 
-        With `flatten`, positions are then sold at market, as soon as the cancels are through; what cannot be sold is
-        reported as an alert `residual`. Returns the commands to carry out now. Raises `VaultError` for what is not of
-        this desk.
+        With `flatten`, positions are then closed at market, as soon as the cancels are through, what is worth most first;
+        what cannot be closed is reported as an alert `residual`. Returns the commands to carry out now. Raises `VaultError`
+        for what is not of this desk.
         """
-        return self._stops.kill(target, flatten=flatten, by=by, why=why, at=at)
+        return self._stops.kill(self._of(target), flatten=flatten, by=by, why=why, at=at)
 
-    def revive(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
-        """Take a killed sleeve, or a vault with all its killed sleeves, back: paused, with engines' memories fresh.
+    def revive(self, target: Sleeve | CoreVault | Desk, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
+        """Take a killed sleeve, or a vault or this desk with all its killed sleeves, back: paused, with engines' memories fresh.
 
         A flattening that is not through is given up, and an alert `residual` says so. Returns the cancels of orders
         that are still open. Raises `WrongStatus` if it was not killed, `NotEnough` while a sleeve is overdrawn,
         `VaultError` for what is not of this desk, and what an engine's `begin` raises; then nothing has changed.
         """
-        return self._stops.revive(target, by=by, why=why, at=at)
+        return self._stops.revive(self._of(target), by=by, why=why, at=at)
 
     def restart(self, sleeve: Sleeve, *, by: str, why: str = "", at: int | None = None) -> None:
-        """Ask a sleeve's engine again, with fresh memory, after it raised. The sleeve's status is moved apart.
+        """Ask a sleeve's engine again, with fresh memory, whether it runs, was stopped or raised. The sleeve's status is moved apart.
 
         Raises `WrongStatus` while the sleeve is killed, which `revive` ends; `VaultError` when no engine sits there.
         """
         self._stops.restart(sleeve, by=by, why=why, at=at)
 
-    def pause(self, target: Sleeve | CoreVault, *, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
-        """Pause a sleeve or a vault. Returns cancels of its buys that rest at the venue, but for those that only close.
+    def stop(self, sleeve: Sleeve, *, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
+        """Ask a sleeve's engine no more, until `start`; the others go on. Over a restart of the program too.
+
+        Returns cancels of its orders that take new risk; positions and exits stay. Raises `VaultError` when no engine sits there.
+        """
+        return self._stops.stop(sleeve, by=by, why=why, at=at)
+
+    def start(self, sleeve: Sleeve, *, by: str, why: str = "", at: int | None = None) -> None:
+        """Ask an engine again that was stopped, or that raised, with fresh memory. What else holds the sleeve goes on holding it.
+
+        Raises `WrongStatus` when it runs already or its sleeve is killed, and what its `begin` raises: then it stays stopped.
+        """
+        self._stops.start(sleeve, by=by, why=why, at=at)
+
+    def pause(self, target: Sleeve | CoreVault | Desk, *, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
+        """Pause a sleeve, a vault or this desk. Returns cancels of buys that rest at the venue, but for those that only close.
 
         `Sleeve.pause` alone stops new orders; what is at the venue already may still fill.
         """
-        return self._stops.pause(target, by=by, why=why, at=at)
+        return self._stops.pause(self._of(target), by=by, why=why, at=at)
+
+    def resume(self, target: Sleeve | CoreVault | Desk, *, by: str, why: str = "", at: int | None = None) -> None:
+        """Take what was paused back to work; what else holds it goes on holding it. Raises `WrongStatus` if it was not paused."""
+        subject = self._of(target)
+        self._stops.sleeves(subject)
+        subject.move(Move.RESUME, by=by, why=why, at=at)
+
+    def deactivate(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> None:
+        """Close a sleeve with nothing in it, or a vault whose sleeves are all closed.
+
+        Raises `WrongStatus` from a status that does not lead there, `NotEnough` while something is in it.
+        """
+        self._stops.deactivate(target, by=by, why=why, at=at)
+
+    def reactivate(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> None:
+        """Take a deactivated sleeve, or vault, back: paused. Raises `WrongStatus` if it was not."""
+        self._stops.reactivate(target, by=by, why=why, at=at)
+
+    # -- how all of it stands ----------------------------------------------------------------------------------------
+
+    def _of(self, target: Sleeve | CoreVault | Desk) -> Stateful:
+        return self._standings.desk if isinstance(target, Desk) and target is self else target  # type: ignore[return-value]
+
+    @property
+    def status(self) -> Status:
+        """How the desk itself stands: over all its vaults and sleeves."""
+        return self._standings.desk.stands
+
+    def venue_status(self, name: str) -> Status:
+        """How a venue stands. While that is not active, orders that take new risk there are refused."""
+        return self._standings.venue(name).stands
+
+    @property
+    def statuses(self) -> Mapping[str, Status]:
+        """How everything stands, by its name in the journal: the desk, venues, vaults, sleeves."""
+        return self._standings.statuses()
+
+    def latches(self, target: Sleeve | CoreVault | Desk | str) -> Mapping[Hold, Latch]:
+        """What holds a sleeve, a vault, this desk, or a venue by its name, by cause."""
+        return dict(self._standings.subject(target if isinstance(target, str) else self._of(target)).latches)
+
+    def latch(
+        self, target: Sleeve | CoreVault | Desk | str, cause: Hold, *, by: str, why: str = "", at: int | None = None
+    ) -> Sequence[Command]:
+        """Hold a sleeve, a vault, this desk, or a venue by its name, for a cause: its rule says what that means, and who lifts it.
+
+        Returns cancels of orders that take new risk there. Nothing happens where that cause holds it already.
+        """
+        return self._stops.latch(target if isinstance(target, str) else self._of(target), cause, by=by, why=why, at=at)
+
+    def lift(self, target: Sleeve | CoreVault | Desk | str, cause: Hold, *, by: str, why: str = "", at: int | None = None) -> bool:
+        """Hold it for that cause no more; False where it was not. Raises `WrongStatus` for one who may not, or not yet."""
+        return self._standings.lift(target if isinstance(target, str) else self._of(target), cause, by=by, why=why, at=at)
+
+    def limit(self, target: Sleeve | CoreVault, *limits: Limit) -> None:
+        """Have these limits, and no others, watched for a sleeve or a vault; none ends it. Raises `VaultError`.
+
+        They are terms of the running desk: hand them in again after a restart. What they hold stays held.
+        """
+        self._limits.set(target, limits)
+        self._tick_at = min(self._tick_at, self.books.now) if self._limits else self._tick_at
+
+    # -- real money --------------------------------------------------------------------------------------------------
+
+    def require_arming(self, venue: str) -> None:
+        """This venue moves real money: orders that take new risk there are refused until it is armed."""
+        self._arms.require(venue)
+
+    def arming_phrase(self, venue: str, *, per_hour: Caps) -> str:
+        """What a human must say to arm a venue for so much an hour."""
+        return self._arms.phrase(venue, per_hour)
+
+    def arm(
+        self,
+        venue: str,
+        *,
+        per_hour: Caps,
+        phrase: str,
+        by: str,
+        total: Caps | None = None,
+        confirm_above: Caps = "100",
+        confirm_within: int = 30 * SECOND,
+        lasts: int = 8 * HOUR,
+        at: int | None = None,
+    ) -> Arming:
+        """Let new risk be taken at a venue of real money: so much an hour, for so long; what is worth more than
+        `confirm_above` waits for `confirm`.
+
+        Caps are in the asset of the desk's vaults, or by asset where there are several. `phrase` must say exactly what
+        `arming_phrase` gives. It ends by itself, and with the process. Raises `VaultError`.
+        """
+        terms = {"total": total, "confirm_above": confirm_above, "confirm_within": confirm_within, "lasts": lasts}
+        one = self._arms.arm(venue, per_hour=per_hour, said=phrase, by=by, at=self.books.time(at), **terms)  # type: ignore[arg-type]
+        self._tick_at = min(self._tick_at, one.until)
+        return one
+
+    def disarm(self, venue: str, *, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
+        """No new risk at that venue any more. Returns cancels of orders there that take some; exits stay."""
+        self._arms.disarm(venue, by=by, why=why, at=self.books.time(at))
+        return self._stops.cancel_opening_at(venue) if venue in self._arms.needed else NOTHING
+
+    @property
+    def armed(self) -> Mapping[str, Arming]:
+        """What is armed, by venue."""
+        return {name: one for name, one in self._arms.armed.items() if self.books.now < one.until}
+
+    @property
+    def confirmations(self) -> list[Confirmation]:
+        """Wishes that wait for a human."""
+        return [one for one in self._arms.waiting.values() if self.books.now < one.expires]
+
+    def confirm(self, name: str, *, by: str, at: int | None = None) -> Sequence[Command] | Refusal:
+        """A human says that a wish which waits may go: through all gates again, at the prices of now.
+
+        Returns what to carry out, or the refusal. Raises `VaultError` when nothing waits under this id, or not any more.
+        """
+        if not isinstance(by, str) or not by.strip():
+            raise VaultError(f"a wish is confirmed by somebody, not by {by!r}")
+        at = self.books.time(at)
+        one = self._arms.take(name, at)
+        self._arms.confirmed(one)
+        try:
+            return self.order(self._seats[one.sleeve].sleeve, one.wish, by=by, at=at)
+        finally:
+            self._arms.confirmed(None)
+
+    def decline(self, name: str, *, by: str, why: str = "", at: int | None = None) -> None:
+        """A human says that a wish which waits is not to be sent. Raises `VaultError` when nothing waits under this id."""
+        at = self.books.time(at)
+        one = self._arms.take(name, at)
+        self.books.record(Changed(at, by, one.sleeve, f"confirmation {one.id}", "asked", "declined", why))
+
+    def wrap(self, wrapper: Callable[[str, Decide], Decide]) -> Callable[[], None]:
+        """Put `wrapper(sleeve's name, decide)` in place of each engine's `decide`, of those assigned later too, until what it
+        returns is called: for a shell that bounds how long an engine may take."""
+        if self._wrap is not None:
+            raise VaultError("the engines of this desk are wrapped already")
+        self._wrap = wrapper
+        for name, seat in self._seats.items():
+            seat.decide = wrapper(name, seat.engine.decide)
+
+        def end() -> None:
+            self._wrap = None
+            for seat in self._seats.values():
+                seat.decide = seat.engine.decide
+
+        return end
 
     def observe_balance(
         self, vault: CoreVault, balance: AmountLike, *, by: str = "reconcile", why: str = "", at: int | None = None
@@ -982,6 +1185,16 @@ class Desk:
         raise VaultError(f"no sleeve {name!r} at this desk")
 
 
+def _notes(seat: Seat, place: Place) -> dict[str, str]:
+    """What gates that let an order pass have to say of it, such as what it is expected to bring and to cost."""
+    notes: dict[str, str] = {}
+    for gate in seat.gates[len(CORE) :]:
+        told = getattr(gate, "notes", None)
+        if callable(told):
+            notes |= told(place, seat.view, seat.vault)
+    return notes
+
+
 class _Raised:
     """What an engine raised in place of its wishes."""
 
@@ -1017,6 +1230,8 @@ def _concerns(news: News, watches: Iterable[Instrument]) -> bool:
         return True
     if isinstance(news, FairValue):
         return any(market.base == news.base and market.contract is None for market in watches)
+    if isinstance(news, TokenFacts):
+        return any(market.base == news.coin and market.contract is None for market in watches)
     return any(market.symbol == news.topic for market in watches)
 
 

@@ -23,7 +23,7 @@ handed to `Desk.assign(..., gates=...)`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -31,7 +31,7 @@ from attrs import field, frozen
 from .errors import InvalidAmount
 from .margin import Check, Standing, equity, notional, standing
 from .market import BP, MINUTE, SECOND
-from .money import PPM, Fraction, Rounding, decimal_text, divide, ppm
+from .money import PPM, Amount, AmountLike, Asset, Fraction, Rounding, decimal_text, divide, parse_units, ppm
 from .orders import Place, Side
 from .protocols import Gate, View
 from .records import Refusal
@@ -44,14 +44,21 @@ __all__ = [
     "Drawdown",
     "OrderCap",
     "PriceAge",
+    "cap_units",
+    "check_cap",
     "funds",
     "margin",
     "opens",
     "quote",
     "size",
     "status",
+    "unpriced",
+    "whole",
     "worth",
 ]
+
+FINEST = 30
+"""Decimal places that an amount given as text, of no coin in particular, may have."""
 
 
 def opens(place: Place, view: View) -> bool:
@@ -84,6 +91,47 @@ def refuse(gate: str, reason: str, place: Place, view: View, vault: EngineVault,
     return Refusal(view.now, vault.sleeve.name, gate, reason, {k: str(v) for k, v in numbers.items()}, describe(place))
 
 
+def unpriced(place: Place, view: View, vault: EngineVault) -> str:
+    """The instruments without a fresh price, among what is ordered and what the sleeves of the vault have, for a refusal."""
+    markets = dict.fromkeys([place.instrument, *(market for one in vault.sleeve.vault.sleeves.values() for market in one.positions())])
+    books = [(market, view.book_of(market)) for market in markets]
+    return ", ".join(str(market) for market, book in books if book is None or book.stale(view.now)) or "another instrument"
+
+
+def whole(what: str, least: int, most: int | None = None) -> Callable[[Any, Any, int], None]:
+    """A check of a gate's parameter: a whole number within these, or `InvalidAmount`."""
+
+    def check(_: Any, __: Any, value: int) -> None:
+        if type(value) is not int or value < least or (most is not None and value > most):
+            rule = f"of at least {least}" if most is None else f"from {least} to {most}"
+            raise InvalidAmount(f"{what} {value!r} must be a whole number {rule}")
+
+    return check
+
+
+def check_cap(most: AmountLike, what: str) -> None:
+    """Raise `InvalidAmount` unless it is an exact amount, or a part of capital such as "30%", above zero."""
+    if isinstance(most, Amount):
+        units = most.units
+    else:
+        units = ppm(str(most), what) if _is_part(most) else parse_units(most, FINEST, what)
+    if units <= 0:
+        raise InvalidAmount(f"{what} {most} must be above zero: nothing would ever pass")
+
+
+def cap_units(most: AmountLike, capital: int, asset: Asset) -> int:
+    """A cap in units of an asset, rounded down. Raises `AssetMismatch` for an amount of another one."""
+    if isinstance(most, Amount):
+        return asset(most).units
+    if _is_part(most):
+        return divide(max(0, capital) * ppm(str(most)), PPM, Rounding.FLOOR)
+    return divide(parse_units(most, FINEST), int(10 ** (FINEST - asset.scale)), Rounding.FLOOR)
+
+
+def _is_part(most: object) -> bool:
+    return isinstance(most, str) and most.strip().endswith("%")
+
+
 def _money(units: int, vault: EngineVault) -> str:
     return decimal_text(units, vault.sleeve.asset.scale)
 
@@ -99,11 +147,14 @@ def status(place: Place, view: View, vault: EngineVault) -> Refusal | None:
     if core.short():
         return refuse("status", "shortfall", place, view, vault, suspense=core.suspense)
     market = place.instrument
+    venue, stands = core.venue_of(market)
+    if not stands.may_open:
+        return refuse("status", "venue", place, view, vault, venue=venue, status=stands)
     for asset in (market.base, market.quote) if market.contract is None else (market.quote,):
         if core.unexplained(asset):
             return refuse("status", "residual", place, view, vault, asset=asset, residual=core.books.unexplained(core.wallet, asset))
     if market.symbol in core.books.mismatched.get(core.wallet, ()):
-        return refuse("status", "mismatch", place, view, vault)
+        return refuse("status", "mismatch", place, view, vault, instrument=market.symbol)
     tradeable = core.tradeable_units()
     if tradeable < core.allocated_units() + core.earmarked_units():
         needed = view.needs(place)
@@ -127,12 +178,12 @@ def quote(place: Place, view: View, vault: EngineVault) -> Refusal | None:
 class PriceAge:
     """The instrument's price must have been seen within `age_ns`, or within twice the step of its feed, see `Book.stale`."""
 
-    age_ns: int = MINUTE
+    age_ns: int = field(default=MINUTE, validator=whole("age_ns", 0))
 
     def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
         book = view.book_of(place.instrument)
         if book is None:
-            return refuse("price_age", "no_price", place, view, vault)
+            return refuse("price_age", "no_price", place, view, vault, lacks=place.instrument)
         if not book.stale(view.now, self.age_ns):
             return None
         age = view.now - book.at
@@ -152,7 +203,7 @@ def size(place: Place, view: View, vault: EngineVault) -> Refusal | None:
     if market.min_notional_units:
         notional = _notional(place, view)
         if notional is None:
-            return refuse("size", "no_price", place, view, vault)
+            return refuse("size", "no_price", place, view, vault, lacks=market)
         if notional < market.min_notional_units:
             return refuse("size", "min_notional", place, view, vault, notional=_money(notional, vault), least=market.min_notional)
     return None
@@ -195,7 +246,7 @@ def funds(place: Place, view: View, vault: EngineVault) -> Refusal | None:
     if contracts or place.side is Side.BUY:
         needed = view.hold(place)
         if needed is None:
-            return refuse("funds", "no_price", place, view, vault)
+            return refuse("funds", "no_price", place, view, vault, lacks=place.instrument)
         free, scale = view.spendable(place.instrument), place.instrument.quote.scale
         if needed <= free:
             return None
@@ -216,7 +267,7 @@ def margin(place: Place, view: View, vault: EngineVault) -> Refusal | None:
         return None
     own, joint = view.exposure(place), view.joint_exposure(place)
     if own is None or joint is None:
-        return refuse("margin", "stale_price", place, view, vault)
+        return refuse("margin", "stale_price", place, view, vault, lacks=unpriced(place, view, vault))
     has, most = equity(own), view.most_leverage_bp
     owed = sum(notional(one, one.worst, quote_scale=own.quote_scale) for one in own.contracts)
     if has <= 0 or owed * BP > most * has:
@@ -237,19 +288,25 @@ def _lacking(stands: Standing, vault: EngineVault) -> dict[str, str]:
 
 @frozen
 class OrderCap:
-    """One order that takes new risk is worth at most this many coins of the vault's asset."""
+    """One order that takes new risk is worth at most this many coins of the vault's asset, or this part of capital: "10%".
 
-    most: str = field(converter=str)
+    Raises `InvalidAmount` unless the cap is exact and above zero.
+    """
+
+    most: AmountLike
+
+    def __attrs_post_init__(self) -> None:
+        check_cap(self.most, "order cap")
 
     def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
         if not opens(place, view):
             return None
         notional = worth(place, view, vault)
-        most = vault.sleeve.asset(self.most).units
+        most = cap_units(self.most, view.capital(), vault.sleeve.asset)
         if notional is not None and notional <= most:
             return None
         shown = "unknown" if notional is None else _money(notional, vault)
-        return refuse("order_cap", "order_cap", place, view, vault, notional=shown, most=self.most)
+        return refuse("order_cap", "order_cap", place, view, vault, notional=shown, most=_money(most, vault))
 
 
 def _part(gate: Any, _: Any, value: Any) -> None:
@@ -273,7 +330,7 @@ class DailyLoss:
             return None
         today = view.day_pnl()
         if today is None:
-            return refuse("daily_loss", "unknown_equity", place, view, vault)
+            return refuse("daily_loss", "unknown_equity", place, view, vault, lacks=unpriced(place, view, vault))
         limit = divide(max(0, view.capital()) * self.most_ppm, PPM, Rounding.DOWN)
         if -today < limit:
             return None
@@ -295,7 +352,7 @@ class Drawdown:
             return None
         pnl, peak = view.pnl(), view.peak_pnl()
         if pnl is None or peak is None:
-            return refuse("drawdown", "unknown_equity", place, view, vault)
+            return refuse("drawdown", "unknown_equity", place, view, vault, lacks=unpriced(place, view, vault))
         limit = divide(max(0, view.capital() + peak) * self.most_ppm, PPM, Rounding.DOWN)
         if peak - pnl < limit:
             return None
@@ -304,9 +361,9 @@ class Drawdown:
 
 @frozen
 class Cooldown:
-    """No buy within this time of the last sale."""
+    """No buy within this time of the last sale. Raises `InvalidAmount` unless it is a whole number that is not negative."""
 
-    wait_ns: int
+    wait_ns: int = field(validator=whole("wait_ns", 0))
 
     def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
         last = view.last_exit()

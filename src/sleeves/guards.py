@@ -1,4 +1,4 @@
-"""Guards: gates for live money, that weigh a wish against its cost, the venue's answer, the wallet and the account's health.
+"""Guards: gates for live money, that weigh a wish against its cost, the venue, the wallet, the account and the coin.
 
 They are gates like those of `sleeves.gates`: None, or a `Refusal` with a reason code and the numbers that decided. All
 are off until they are handed to `Desk.assign(..., gates=...)`. They fail closed, and none of them ever stands in the
@@ -12,6 +12,11 @@ way of an exit: they judge only what takes new risk (`gates.opens`).
     health_after health, joint_health, stale_price    the account, and the sleeve alone, stay far from liquidation
     leverage     leverage, stale_price                contracts over equity, stricter than the desk's own limit
     one_engine   other_engine                         one sleeve of a vault at a time
+    account_age  never_reconciled, stale_account      books that were held against the venue lately
+    slippage     spread, worst_price, no_price        prices that are close together, and limits that are close to them
+    token_safety no_facts, stale_facts, liquidity,    coins of which nobody can make more or lock them, that can be sold
+                 mint_authority, freeze_authority,    again and are not in a few hands
+                 top_holders, no_price
 
 A gate answers at once, so the confirmation of an order by a human is none: it needs a command, a time limit and somebody
 who is asked. This module knows nothing of where latency is measured, nor of what the engine's expectation rests on.
@@ -19,28 +24,24 @@ who is asked. This module knows nothing of where latency is measured, nor of wha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
 
 from attrs import evolve, field, frozen
 
 from .errors import InvalidAmount
-from .gates import opens, refuse
+from .gates import FINEST, opens, refuse, unpriced, whole
 from .ledger import Role
 from .margin import MarginAccount, equity, health_bp, notional
-from .market import BP, MINUTE, SECOND
+from .market import BP, HOUR, MINUTE, SECOND
 from .money import PPM, Amount, AmountLike, Asset, Fraction, Rounding, decimal_text, divide, parse_units, ppm
-from .news import Reading
+from .news import Reading, TokenFacts
 from .orders import Place, Side
 from .protocols import View
 from .records import Refusal
 from .vault import EngineVault
 
-__all__ = ["GasReserve", "HealthAfter", "Latency", "Leverage", "OneEngine", "Profit"]
-
-_FINEST = 30
-"""Decimal places that a charge given as text may have."""
+__all__ = ["AccountAge", "GasReserve", "HealthAfter", "Latency", "Leverage", "OneEngine", "Profit", "Slippage", "TokenSafety"]
 
 
 def _money(units: int, asset: Asset) -> str:
@@ -57,9 +58,15 @@ def _rate(value: Fraction, what: str) -> int:
 
 def _check_charge(value: AmountLike, what: str) -> None:
     """Raise `InvalidAmount` unless it is an exact amount, of any asset or of none, that is not negative."""
-    units = value.units if isinstance(value, Amount) else parse_units(value, _FINEST, what)
+    units = value.units if isinstance(value, Amount) else parse_units(value, FINEST, what)
     if units < 0:
         raise InvalidAmount(f"{what} {value} must not be negative")
+
+
+def _plain(value: AmountLike, asset: Asset) -> int:
+    """An amount that names no coin, in units of the vault's asset, rounded up."""
+    assert not isinstance(value, Amount)
+    return divide(parse_units(value, FINEST), int(10 ** (FINEST - asset.scale)), Rounding.CEIL)
 
 
 def _derive(gate: object, **values: int) -> None:
@@ -68,18 +75,20 @@ def _derive(gate: object, **values: int) -> None:
         object.__setattr__(gate, name, value)
 
 
-def _count(what: str, least: int, most: int | None = None) -> Callable[[Any, Any, object], None]:
-    def check(_: Any, __: Any, value: object) -> None:
-        if type(value) is not int or value < least or (most is not None and value > most):
-            rule = f"of at least {least}" if most is None else f"from {least} to {most}"
-            raise InvalidAmount(f"{what} {value!r} must be a whole number {rule}")
-
-    return check
-
-
 def _legs(place: Place, view: View) -> tuple[Place, ...]:
     """The whole bundle that is judged; of a lone order that order."""
     return tuple(view.legs) or (place,)
+
+
+def _in(asset: Asset, coin: Asset, units: int, view: View, rounding: Rounding) -> int | None:
+    """Units of a coin in units of the vault's asset; None while no fresh price says what they are."""
+    if coin == asset or not units:
+        return units
+    market = view.home(coin)
+    book = None if market is None else view.book_of(market)
+    if market is None or book is None or book.stale(view.now):
+        return None
+    return market.cost(book.ask if (units > 0) is (rounding is Rounding.CEIL) else book.bid, units, rounding)
 
 
 @frozen
@@ -122,14 +131,14 @@ class Profit:
         legs, asset = _legs(place, view), vault.sleeve.asset
         told = [(leg.instrument.quote, leg.expect) for leg in legs if leg.expect is not None]
         if not told:
-            return refuse("profit", "no_expectation", place, view, vault)
+            return refuse("profit", "no_expectation", place, view, vault, legs=len(legs))
         costs = [self._cost(leg, view, asset) for leg in legs]
         costs += [self._charged(charge, view, asset) for charge in (self.tip, self.base_fee)]
-        expected = [self._in(asset, quote, units, view, Rounding.FLOOR) for quote, units in told]
+        expected = [_in(asset, quote, units, view, Rounding.FLOOR) for quote, units in told]
         known_costs = [units for units in costs if units is not None]
         known = [units for units in expected if units is not None]
         if len(known_costs) < len(costs) or len(known) < len(expected):
-            return refuse("profit", "no_price", place, view, vault)
+            return refuse("profit", "no_price", place, view, vault, lacks=self._lacks(legs, view, asset))
         revenue, cost = divide(sum(known) * self._part_ppm, PPM, Rounding.FLOOR), sum(known_costs)
         if revenue >= cost:
             return None
@@ -145,22 +154,19 @@ class Profit:
         price = (price or book.ask) if leg.side is Side.BUY else max(price, book.bid)
         times, over = market.ratio
         units = divide(price * leg.qty * times * self._cost_ppm, over * PPM, Rounding.CEIL)
-        return self._in(asset, market.quote, units, view, Rounding.CEIL)
+        return _in(asset, market.quote, units, view, Rounding.CEIL)
+
+    def _lacks(self, legs: Sequence[Place], view: View, asset: Asset) -> str:
+        """What has no fresh price: the legs' instruments, and the coins that they, or a charge, are paid in."""
+        lacks = [str(leg.instrument) for leg in legs if view.book_of(leg.instrument) is None]
+        charges = [one.asset for one in (self.tip, self.base_fee) if isinstance(one, Amount)]
+        coins = dict.fromkeys([*(leg.instrument.quote for leg in legs), *charges])
+        return ", ".join([*lacks, *(str(coin) for coin in coins if _in(asset, coin, 1, view, Rounding.CEIL) is None)])
 
     def _charged(self, charge: AmountLike, view: View, asset: Asset) -> int | None:
         if isinstance(charge, Amount):
-            return self._in(asset, charge.asset, charge.units, view, Rounding.CEIL)
-        return divide(parse_units(charge, _FINEST), int(10 ** (_FINEST - asset.scale)), Rounding.CEIL)
-
-    def _in(self, asset: Asset, coin: Asset, units: int, view: View, rounding: Rounding) -> int | None:
-        """Units of a coin in units of the vault's asset; None while no fresh price says what they are."""
-        if coin == asset or not units:
-            return units
-        market = view.home(coin)
-        book = None if market is None else view.book_of(market)
-        if market is None or book is None or book.stale(view.now):
-            return None
-        return market.cost(book.ask if (units > 0) is (rounding is Rounding.CEIL) else book.bid, units, rounding)
+            return _in(asset, charge.asset, charge.units, view, Rounding.CEIL)
+        return _plain(charge, asset)
 
 
 @frozen
@@ -171,9 +177,9 @@ class Latency:
     `InvalidAmount` unless `most_ms` and `age_ns` are whole numbers above zero and the topic is a name.
     """
 
-    most_ms: int = field(default=500, validator=_count("most_ms", 1))
+    most_ms: int = field(default=500, validator=whole("most_ms", 1))
     topic: str = "latency"
-    age_ns: int = field(default=MINUTE, validator=_count("age_ns", 1))
+    age_ns: int = field(default=MINUTE, validator=whole("age_ns", 1))
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.topic, str) or not self.topic:
@@ -221,7 +227,7 @@ class GasReserve:
         for leg in _legs(place, view):
             change = self._change(leg, view)
             if change is None:
-                return refuse("gas_reserve", "no_price", place, view, vault)
+                return refuse("gas_reserve", "no_price", place, view, vault, lacks=leg.instrument)
             there += change
             lowest = min(lowest, there)
         if lowest >= self._least:
@@ -265,7 +271,7 @@ class HealthAfter:
     Raises `InvalidAmount` for a health that is no whole number from 0 to 100, and for a fee below 0% or above 100%.
     """
 
-    least: int = field(default=60, validator=_count("the least health", 0, 100))
+    least: int = field(default=60, validator=whole("the least health", 0, 100))
     fee: Fraction = "0.4%"
     _fee_ppm: int = field(init=False, repr=False, eq=False)
 
@@ -278,7 +284,7 @@ class HealthAfter:
         own, joint = view.exposure(place), view.joint_exposure(place)
         filled = _filling(place, view, self._fee_ppm, vault.sleeve.asset)
         if own is None or joint is None or filled is None:
-            return refuse("health_after", "stale_price", place, view, vault)
+            return refuse("health_after", "stale_price", place, view, vault, lacks=unpriced(place, view, vault))
         alone, together = health_bp(filled(own)), health_bp(filled(joint))
         if alone < self.least * 100:
             return refuse("health_after", "health", place, view, vault, health=decimal_text(alone, 2), least=self.least)
@@ -333,7 +339,7 @@ class Leverage:
             return None
         own = view.exposure(place)
         if own is None:
-            return refuse("leverage", "stale_price", place, view, vault)
+            return refuse("leverage", "stale_price", place, view, vault, lacks=unpriced(place, view, vault))
         worth, most = equity(own), decimal_text(self._most_bp, 4)
         owed = sum(notional(one, one.worst, quote_scale=own.quote_scale) for one in own.contracts)
         if worth > 0 and owed * BP <= self._most_bp * worth:
@@ -362,4 +368,129 @@ class OneEngine:
                 return refuse("one_engine", "other_engine", place, view, vault, other=name, has="a position")
             if any(account.role is Role.HELD and units for account, _, units in ledger.cells(name)):
                 return refuse("one_engine", "other_engine", place, view, vault, other=name, has="open orders")
+        return None
+
+
+@frozen
+class AccountAge:
+    """The books were held against the venue (`recovery.reconcile`) within `age_ns` of this order, before or after.
+
+    Ten minutes by default: twice what `live.trade` waits between two. It says only that somebody looked; what was found
+    then is for the `status` gate. Never looked: refused. Raises `InvalidAmount` unless it is a whole number above zero.
+    """
+
+    age_ns: int = field(default=10 * MINUTE, validator=whole("age_ns", 1))
+
+    def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
+        if not opens(place, view):
+            return None
+        core = vault.sleeve.vault
+        last = core.books.reconciled.get(core.wallet)
+        if last is None:
+            return refuse("account_age", "never_reconciled", place, view, vault, wallet=core.wallet)
+        if abs(view.now - last) <= self.age_ns:
+            return None
+        age, limit = (view.now - last) / SECOND, self.age_ns / SECOND
+        return refuse("account_age", "stale_account", place, view, vault, wallet=core.wallet, age_s=age, limit_s=limit)
+
+
+@frozen
+class Slippage:
+    """No order pays much more than the middle of bid and ask: `Slippage("0.5%", spread="0.2%")`. Exactly so much passes.
+
+    An order at market is refused while the spread is more than `spread` of the middle. An order with a limit is refused
+    when that lies more than `most` of the middle on the side that it pays: a slip of the finger, or a price long gone. A
+    stop with a limit is judged by the distance between the two; one without is at market when its price comes, and the
+    desk sends it with a worst price of its own (`booking.Allowance`). Raises `InvalidAmount` for a rate below 0% or above
+    100%.
+    """
+
+    most: Fraction = "1%"
+    spread: Fraction = "1%"
+    _most_ppm: int = field(init=False, repr=False, eq=False)
+    _spread_ppm: int = field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        _derive(self, _most_ppm=_rate(self.most, "slippage"), _spread_ppm=_rate(self.spread, "spread"))
+
+    def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
+        if not opens(place, view):
+            return None
+        market, book = place.instrument, view.book_of(place.instrument)
+        if book is None:
+            return refuse("slippage", "no_price", place, view, vault, lacks=market)
+        twice = book.bid + book.ask
+        if place.limit is None:
+            if place.stop is not None or 2 * (book.ask - book.bid) * PPM <= self._spread_ppm * twice:
+                return None
+            spread, most = _percent(2 * (book.ask - book.bid), twice), _percent(self._spread_ppm, PPM)
+            return refuse("slippage", "spread", place, view, vault, spread=spread, most=most)
+        twice = twice if place.stop is None else 2 * place.stop
+        beyond = place.side.sign * (2 * place.limit - twice)
+        if beyond * PPM <= self._most_ppm * twice:
+            return None
+        numbers = {"beyond": _percent(beyond, twice), "most": _percent(self._most_ppm, PPM)}
+        return refuse("slippage", "worst_price", place, view, vault, limit=market.price_text(place.limit), **numbers)
+
+
+def _percent(part: int, of: int) -> str:
+    """A part in percent, rounded up to the sixth decimal place."""
+    return decimal_text(divide(part * 100 * PPM, of, Rounding.CEIL), 6) + "%"
+
+
+def _assets(given: object) -> tuple[Asset, ...]:
+    if not isinstance(given, (list, tuple, set, frozenset)) or not all(isinstance(one, Asset) for one in given):
+        raise InvalidAmount(f"trusted coins are a list of Assets such as [sleeves.SOL], not {given!r}")
+    return tuple(given)
+
+
+@frozen
+class TokenSafety:
+    """A coin is bought only if nobody can make more of it or lock it, it can be sold again, and no few hold most of it.
+
+    `TokenSafety("100000", top_holders="30%", trusted=[SOL])` reads the latest `TokenFacts` about the coin: no mint and no
+    freeze authority, pools that hold at least `liquidity` coins of the vault's asset, and the ten largest holders at most
+    `top_holders` of it all. What nobody looked at within `age_ns`, or only in a time to come, refuses. The facts of `trusted`
+    coins are not asked for: an issuer that you trust, such as of a dollar coin, keeps both authorities. Contracts are no
+    coins. Whether a coin can be sold at all is seen only by selling some.
+
+    Raises `InvalidAmount` unless the liquidity is exact and not negative, the share from 0% to 100%, the age a whole number
+    above zero, and trusted are Assets.
+    """
+
+    liquidity: AmountLike = "100000"
+    top_holders: Fraction = "30%"
+    age_ns: int = field(default=HOUR, validator=whole("age_ns", 1))
+    trusted: Sequence[Asset] = field(default=(), converter=_assets)
+    _top_ppm: int = field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        _check_charge(self.liquidity, "liquidity")
+        _derive(self, _top_ppm=_rate(self.top_holders, "top holders"))
+
+    def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
+        coin, asset = place.instrument.base, vault.sleeve.asset
+        if place.instrument.contract is not None or coin in self.trusted or not opens(place, view):
+            return None
+        facts = view.news(TokenFacts, coin.code)
+        if facts is None or facts.coin != coin:
+            return refuse("token_safety", "no_facts", place, view, vault, coin=coin)
+        age = view.now - facts.at
+        if not 0 <= age <= self.age_ns:
+            return refuse("token_safety", "stale_facts", place, view, vault, coin=coin, age_s=age / SECOND, limit_s=self.age_ns / SECOND)
+        if facts.mint_authority:
+            return refuse("token_safety", "mint_authority", place, view, vault, coin=coin, source=facts.source)
+        if facts.freeze_authority:
+            return refuse("token_safety", "freeze_authority", place, view, vault, coin=coin, source=facts.source)
+        there = _in(asset, facts.liquidity.asset, facts.liquidity.units, view, Rounding.FLOOR)
+        if there is None:
+            return refuse("token_safety", "no_price", place, view, vault, coin=coin, lacks=facts.liquidity.asset)
+        least = asset(self.liquidity).units if isinstance(self.liquidity, Amount) else _plain(self.liquidity, asset)
+        if there < least:
+            return refuse(
+                "token_safety", "liquidity", place, view, vault, coin=coin, there=_money(there, asset), least=_money(least, asset)
+            )
+        if facts.top_holders_ppm > self._top_ppm:
+            share, most = _percent(facts.top_holders_ppm, PPM), _percent(self._top_ppm, PPM)
+            return refuse("token_safety", "top_holders", place, view, vault, coin=coin, share=share, most=most)
         return None

@@ -1,9 +1,10 @@
-"""What the world says besides prices: funding rates, what a staking token is worth, pools' reserves, outside readings.
+"""What the world says besides prices: funding rates, what a staking token is worth, pools' reserves, facts, readings.
 
 News comes as events like prices do, is shown to engines as `View.news`, and is never journaled: it moves no money. Each
 piece is about a `topic`, and the latest of a kind and topic is what is shown. How old it may be is for an engine to say.
 
     view.news(FundingRate, "SOL-PERP")    view.news(FairValue, "jitoSOL")    view.news(Reading, "sentiment")
+    view.news(TokenFacts, "BONK")
 
 This module knows nothing of who reads it.
 """
@@ -17,9 +18,9 @@ from attrs import frozen
 from .amm import Pool
 from .errors import InvalidMarket
 from .market import FundingRate, Instrument
-from .money import Amount, Asset, Rounding, divide
+from .money import PPM, Amount, Asset, Fraction, Rounding, divide, ppm
 
-__all__ = ["FairValue", "News", "PoolState", "Reading"]
+__all__ = ["FairValue", "News", "PoolState", "Reading", "TokenFacts"]
 
 
 @frozen(order=False)
@@ -98,4 +99,56 @@ class Reading:
             raise InvalidMarket(f"reading {self.topic!r} at {self.at!r} of {self.value!r}: need a name, whole nanoseconds, a finite number")
 
 
-News = FundingRate | FairValue | PoolState | Reading
+@frozen(order=False)
+class TokenFacts:
+    """What was found out about a coin on its chain: who may still make more of it or lock it, and who could sell it off.
+
+    `mint_authority` says whether somebody may still issue more, `freeze_authority` whether somebody may stop holders from
+    moving theirs; False: given up for good. `liquidity` is what its pools hold of other coins, as an amount of one of
+    them, and `top_holders_ppm` the part of all its coins that its ten largest holders have, pools apart. Raises
+    `InvalidMarket` for anything else, and for what nobody has looked at: there is no default.
+    """
+
+    coin: Asset
+    at: int
+    mint_authority: bool
+    freeze_authority: bool
+    liquidity: Amount
+    top_holders_ppm: int
+    source: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.coin, Asset) or type(self.at) is not int or not isinstance(self.source, str):
+            what = f"token facts of {self.coin!r} at {self.at!r} from {self.source!r}"
+            raise InvalidMarket(f"{what}: need an Asset, whole nanoseconds and text")
+        for name, value in (("mint_authority", self.mint_authority), ("freeze_authority", self.freeze_authority)):
+            if type(value) is not bool:
+                raise InvalidMarket(f"token facts of {self.coin}: {name} {value!r} must be True or False")
+        if not isinstance(self.liquidity, Amount) or self.liquidity.units < 0 or self.liquidity.asset == self.coin:
+            what = f"token facts of {self.coin}: liquidity {self.liquidity!r}"
+            raise InvalidMarket(f"{what} must be an Amount of another coin, and not negative")
+        if type(self.top_holders_ppm) is not int or not 0 <= self.top_holders_ppm <= PPM:
+            what = f"token facts of {self.coin}: top_holders_ppm {self.top_holders_ppm!r}"
+            raise InvalidMarket(f"{what} must be whole parts per million from 0 to {PPM}")
+
+    @classmethod
+    def of(
+        cls,
+        coin: Asset,
+        *,
+        at: int,
+        mint_authority: bool,
+        freeze_authority: bool,
+        liquidity: Amount,
+        top_holders: Fraction,
+        source: str = "",
+    ) -> TokenFacts:
+        """With the share as text: `top_holders="28%"`. Raises `InvalidAmount` for a share that is no exact rate."""
+        return cls(coin, at, mint_authority, freeze_authority, liquidity, ppm(top_holders, "top holders"), source)
+
+    @property
+    def topic(self) -> str:
+        return self.coin.code
+
+
+News = FundingRate | FairValue | PoolState | Reading | TokenFacts

@@ -19,7 +19,7 @@ from .journal import Journal
 from .margin import MarginAccount
 from .market import Book, FundingRate, Instrument
 from .money import Amount, Asset
-from .news import FairValue, PoolState, Reading
+from .news import FairValue, PoolState, Reading, TokenFacts
 from .orders import Event, Intent, Order, OrderReport, Place, Position, Transfer
 from .records import Fact, Refusal
 from .vault import EngineVault
@@ -27,7 +27,7 @@ from .vault import EngineVault
 __all__ = ["Broker", "Custody", "Engine", "Feed", "Gate", "Journal", "Venue", "View"]
 
 M = TypeVar("M")
-N = TypeVar("N", FundingRate, FairValue, PoolState, Reading)
+N = TypeVar("N", FundingRate, FairValue, PoolState, Reading, TokenFacts)
 
 
 class View(Protocol):
@@ -127,6 +127,13 @@ class View(Protocol):
     def orders(self) -> Sequence[Order]:
         """This sleeve's open orders, oldest first."""
 
+    def sent_since(self, at: int) -> int:
+        """How many orders of new risk were sent for this sleeve from an instant on, that instant included.
+
+        By whoever they were ordered, and also those that came to nothing; each leg and each repetition counts by itself.
+        The latest `state.MOST_SENT` are remembered, over a restart too, so that this is the most that it answers.
+        """
+
     def affordable(self, instrument: Instrument, money: int | Amount | None = None) -> int:
         """The most base units that an order at market can be for, with its allowances, from free money or a part of it.
 
@@ -148,8 +155,8 @@ class Engine(Protocol[M]):
 
     `name` labels its decisions, `watches` are the instruments whose prices wake it, `every` is the least time between
     two decisions at prices in nanoseconds (0: each price). News about what it watches wakes it too, whatever `every` says:
-    funding rates of those instruments, fair values of their coins, and every outside reading; not the states of pools,
-    which the next price wakes it to.
+    funding rates of those instruments, fair values and token facts of their coins, and every outside reading; not the
+    states of pools, which the next price wakes it to.
     """
 
     @property

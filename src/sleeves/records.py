@@ -24,6 +24,7 @@ __all__ = [
     "INSIDE",
     "LEFT_OVER",
     "Alert",
+    "Answered",
     "Asked",
     "BundleStatus",
     "BundleUpdate",
@@ -32,6 +33,7 @@ __all__ = [
     "Changed",
     "Crossed",
     "Fact",
+    "Instructed",
     "Level",
     "Marked",
     "Opened",
@@ -46,6 +48,7 @@ __all__ = [
     "Residual",
     "key_of",
     "policy_of",
+    "words_of",
 ]
 
 Fact = Fill | AccountFact
@@ -120,6 +123,8 @@ class Placed:
     """The bundle that it is part of, if any."""
     leg: int = 0
     """Which leg of that bundle it is sent for, from 0; one against the leg's own side rolls it back."""
+    notes: Mapping[str, str] = field(factory=dict, converter=_words, hash=False)
+    """What gates that let it pass had to say of it, such as what it is expected to bring and to cost."""
 
 
 class BundleStatus(StrEnum):
@@ -261,6 +266,36 @@ class Asked:
 
 
 @frozen(order=False)
+class Instructed:
+    """Somebody instructed the desk, by a request id that no other instruction ever has. Journaled before anything of it is done.
+
+    What follows from it is journaled as done by `author`. `terms` are its fields as text, see `sleeves.instructions`.
+    """
+
+    at: int
+    by: str
+    id: str
+    what: str
+    terms: Mapping[str, str] = field(factory=dict, converter=_words, hash=False)
+
+    @property
+    def author(self) -> str:
+        """Who does what follows from it: who instructed, and by which request."""
+        return f"{self.by}/{self.id}"
+
+
+@frozen(order=False)
+class Answered:
+    """What an instruction was answered: a code, a sentence, and the numbers behind it. One that bears none was cut off by a crash."""
+
+    at: int
+    id: str
+    code: str
+    message: str
+    evidence: Mapping[str, str] = field(factory=dict, converter=_words, hash=False)
+
+
+@frozen(order=False)
 class Quarantined:
     """A fact that is told and not booked: nobody is found for it, or it came before with other content."""
 
@@ -367,6 +402,8 @@ Record = (
     | Alert
     | Marked
     | Asked
+    | Instructed
+    | Answered
     | Quarantined
     | Residual
     | Reconciled
@@ -378,7 +415,7 @@ _KEYED = frozenset({Fill, FundingPaid, Settled, Liquidated, Bankrupted, Transfer
 
 
 def key_of(record: Record) -> str | None:
-    """What no other record of a journal may bear: the key of a fact, the id of an order, a bundle or a transfer; else None."""
+    """What no other record of a journal may bear: the key of a fact, the id of an order, a bundle, a transfer or an instruction."""
     if type(record) in _KEYED:
         return record.key  # type: ignore[union-attr]
     if isinstance(record, Placed):
@@ -387,4 +424,23 @@ def key_of(record: Record) -> str | None:
         return f"bundle|{record.id}"
     if isinstance(record, Asked):
         return f"transfer|{record.transfer.id}"
+    if isinstance(record, Instructed):
+        return f"instruction|{record.id}"
+    if isinstance(record, Answered):
+        return f"answer|{record.id}"
     return f"residual|{record.id}" if isinstance(record, Residual) else None
+
+
+def words_of(record: Record) -> str:
+    """What somebody did, in a few words: for the answer to an instruction."""
+    if isinstance(record, Placed):
+        return f"order {record.order.id}"
+    if isinstance(record, Bundled):
+        return f"bundle {record.id}"
+    if isinstance(record, Asked):
+        return f"transfer {record.transfer.id}"
+    if isinstance(record, Entry):
+        return f"{record.kind} {record.ref}".rstrip()
+    if isinstance(record, Changed):
+        return f"{record.subject} {record.what}: {record.before or 'none'} -> {record.after or 'none'}"
+    return type(record).__name__.lower()

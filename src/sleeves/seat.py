@@ -5,7 +5,8 @@ The view is the only thing an engine ever gets. It reads the ledger; nothing in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -13,19 +14,23 @@ from attrs import field, frozen
 from .booking import Allowance
 from .errors import InvalidMarket
 from .exposure import Ground
+from .gates import opens
 from .ledger import Role
 from .margin import MarginAccount
 from .market import DAY, HOUR, MINUTE, SECOND, Book, FundingRate, Instrument
 from .money import PPM, Amount, Asset, Rounding, divide
-from .news import FairValue, News, PoolState, Reading
-from .orders import Order, Place, Side
-from .protocols import Engine, Gate, N
+from .news import FairValue, News, PoolState, Reading, TokenFacts
+from .orders import Intent, Order, Place, Side
+from .protocols import Engine, Gate, N, View
 from .records import Refusal
+from .state import note_sent
 from .vault import EngineVault, Sleeve
 
-__all__ = ["NEVER", "Seat", "SeatView", "Telemetry"]
+__all__ = ["NEVER", "Decide", "Seat", "SeatView", "Telemetry"]
 
-_NEWS = (FundingRate, FairValue, PoolState, Reading)
+_NEWS = (FundingRate, FairValue, PoolState, Reading, TokenFacts)
+Decide = Callable[[Any, View], Iterable[Intent] | None]
+"""What an engine is asked by."""
 NEVER = 1 << 62
 """A time that does not come: the wake time of an engine that is not to be asked."""
 
@@ -45,6 +50,8 @@ class SeatView:
         "_news",
         "_orders",
         "_peak",
+        "_sending",
+        "_sent",
         "_sleeve",
         "_spent",
         "_terms",
@@ -86,6 +93,10 @@ class SeatView:
         self._day = -1
         self._day_pnl: int | None = None
         self._last_exit: int | None = None
+        self._sent: list[int] = []
+        """When orders of new risk were sent, the latest of them, in order of time."""
+        self._sending = 0
+        """How many of the assumed legs take new risk."""
         self._terms: tuple[Place, int, tuple[int | None, Asset, int]] | None = None
 
     def book_of(self, instrument: Instrument) -> Book | None:
@@ -146,6 +157,7 @@ class SeatView:
 
     def assume(self, leg: Place) -> None:
         """Take a leg that was judged for filled, for the judgement of those behind it."""
+        self._sending += opens(leg, self)
         spent = self.needs(leg) or 0
         if leg.instrument.contract is None and leg.side is Side.SELL and leg.instrument.quote == self._sleeve.asset:
             spent -= self._brings(leg)
@@ -154,7 +166,7 @@ class SeatView:
 
     def forget(self) -> None:
         """Nothing is assumed any more."""
-        self._assumed, self._spent = [], 0
+        self._assumed, self._spent, self._sending = [], 0, 0
 
     def _brings(self, leg: Place) -> int:
         """What a sale brings at least: at its limit, or at the bid with the allowances of an order at market against it."""
@@ -255,6 +267,14 @@ class SeatView:
     def orders(self) -> Sequence[Order]:
         return tuple(self._orders.values())
 
+    def sent_since(self, at: int) -> int:
+        """Legs that are assumed count as sent now."""
+        return len(self._sent) - bisect_left(self._sent, at) + (self._sending if at <= self.now else 0)
+
+    def note_sent(self, at: int) -> None:
+        """An order of new risk was sent."""
+        note_sent(self._sent, at)
+
     def affordable(self, instrument: Instrument, money: int | Amount | None = None) -> int:
         if isinstance(money, Amount):
             money = self._sleeve.asset(money).units
@@ -343,6 +363,7 @@ class Seat:
         "refused",
         "repeats",
         "sleeve",
+        "untradeable",
         "vault",
         "view",
         "wake",
@@ -357,7 +378,9 @@ class Seat:
         self.gates = gates
         self.view = view
         self.memory = engine.begin()
-        self.decide = engine.decide
+        self.decide: Decide = engine.decide
+        self.untradeable = vault.idle_reason
+        """Why it cannot trade at all, whatever else stands in its way."""
         self.every = engine.every
         self.wake = 0
         self.wanted: tuple[int, tuple[object, ...]] = (0, ())

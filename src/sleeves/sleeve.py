@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from .books import Books
-from .errors import NotEnough, VaultError
+from .errors import NotEnough, VaultError, WrongStatus
 from .ledger import Account, EntryKind, Role
 from .market import Instrument, Mark
 from .money import Amount, Asset, Rounding
 from .policy import ProfitPolicy, Sweep
 from .records import Changed, Record
-from .status import Move, Status, next_status, worse
+from .status import HOLDS, Hold, Latch, Lifter, Move, Status, next_status, worse, worst
 
 if TYPE_CHECKING:
     from .vault import CoreVault
@@ -41,13 +41,25 @@ def named(name: object, what: str) -> str:
 
 
 class Stateful:
-    """What the status table moves: a sleeve, or a vault. `_subject` is its name in the journal."""
+    """What the status table moves, and latches hold: a sleeve, a vault, a venue or the desk. `_subject` is its name in the journal."""
 
     def __init__(self, books: Books, kind: str, subject: str, status: Status) -> None:
         self.books = books
         self._kind = kind
         self._subject = subject
         self._status = status
+        self.latches: dict[Hold, Latch] = {}
+        """What holds it now, by cause. To be read: `latch` and `lift` change it."""
+
+    @property
+    def own_status(self) -> Status:
+        """Its own status by the table, whatever else holds it."""
+        return self._status
+
+    @property
+    def stands(self) -> Status:
+        """The worst of its own status and of what its latches demand."""
+        return worst((self._status, *(latch.status for latch in self.latches.values()))) if self.latches else self._status
 
     def move(self, move: Move, *, by: str, why: str = "", at: int | None = None, after: Iterable[Record] = ()) -> Status:
         """Make a move of the status table. Raises `WrongStatus` when the table does not have it.
@@ -63,6 +75,33 @@ class Stateful:
         """Where a move would lead, and the record of it. Raises what `move` raises; changes nothing."""
         to = next_status(self._status, move, f"{self._kind} {self._subject}")
         return to, Changed(self.books.time(at), by, self._subject, "status", self._status, to, why)
+
+    def latch(self, cause: Hold, *, by: str, why: str = "", at: int | None = None, until: int | None = None) -> bool:
+        """Hold it for a cause, until that is lifted. False, and nothing changes, where it is held for that cause already.
+
+        `until` is the earliest time at which the desk lifts it, by default after the rest that its rule names.
+        """
+        if cause in self.latches:
+            return False
+        at = self.books.time(at)
+        one = Latch(cause, at, by, why, at + HOLDS[cause].rest_ns if until is None else until)
+        self.books.record(Changed(at, by, self._subject, f"latch {cause}", "", str(one.until), why))
+        self.latches[cause] = one
+        return True
+
+    def lift(self, cause: Hold, *, by: str, human: bool, why: str = "", at: int | None = None) -> bool:
+        """Hold it for that cause no more. False where it was not. Raises `WrongStatus` for one who may not, or not yet."""
+        one = self.latches.get(cause)
+        if one is None:
+            return False
+        at = self.books.time(at)
+        if not one.may_lift(at, human=human):
+            lifter = HOLDS[cause].lifted_by
+            who = "only a human" if lifter is Lifter.HUMAN else "only the desk itself" if human else "nobody but a human yet: it"
+            raise WrongStatus(f"{self._kind} {self._subject} is held by {cause} ({one.why or 'no reason given'}): {who} may lift that")
+        self.books.record(Changed(at, by, self._subject, f"latch {cause}", str(one.until), "", why))
+        del self.latches[cause]
+        return True
 
 
 @frozen(order=False)
@@ -204,13 +243,8 @@ class Sleeve(Stateful):
 
     @property
     def status(self) -> Status:
-        """The stricter of its own status and its vault's."""
-        return worse(self._status, self.vault.status)
-
-    @property
-    def own_status(self) -> Status:
-        """Its own status, whatever its vault's is."""
-        return self._status
+        """The strictest of its own status, of what holds it, and of its vault's."""
+        return worse(self.stands, self.vault.status)
 
     @property
     def allocation(self) -> Amount:

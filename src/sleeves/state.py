@@ -12,8 +12,9 @@ This module decides nothing: it only remembers.
 from __future__ import annotations
 
 import json
+from bisect import insort
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import Factory, define
@@ -28,12 +29,14 @@ from .money import Asset
 from .orders import Fill, Order, OrderStatus, Side
 from .policy import ProfitPolicy, Reserve
 from .records import (
+    Answered,
     Asked,
     Bundled,
     BundleStatus,
     BundleUpdate,
     Changed,
     Fact,
+    Instructed,
     Marked,
     Opened,
     OrderUpdate,
@@ -42,14 +45,19 @@ from .records import (
     Reconciled,
     Record,
     Residual,
+    words_of,
 )
-from .status import Status
+from .status import Hold, Latch, Status
 
-__all__ = ["MOST_MOVES", "OpenOrder", "SleeveState", "State", "VaultState", "note_brought"]
+__all__ = ["MOST_MOVES", "MOST_SENT", "OpenOrder", "SleeveState", "State", "VaultState", "note_brought", "note_sent"]
 
-VERSION = 1
+VERSION = 2
 MOST_MOVES = 4_096
 """Changes of slices that are remembered per instrument, for funding that is told late."""
+MOST_FOLLOWED = 100
+"""Records that are remembered of an instruction that is not answered."""
+MOST_SENT = 1_000
+"""Times of orders of new risk that are remembered per sleeve, for gates that count them."""
 CLOSES = 7 * DAY
 """How far back the prices of marks are kept, for reserves that flex with volatility."""
 
@@ -68,6 +76,8 @@ class VaultState:
     """By transfer that was asked for and is not through: the units that are to come."""
     observed: dict[str, int] = Factory(dict)
     """By transfer, what a look at the wallet has found of it before it was told."""
+    watched: tuple[int, int, int] | None = None
+    """(day, profit of all its sleeves at its start, highest profit), where limits look at them."""
 
 
 @define
@@ -85,6 +95,8 @@ class SleeveState:
     """Who has its positions closed, while they are."""
     watched: tuple[int, int, int] | None = None
     """(day, profit at its start, highest profit), see `records.Marked`."""
+    sent: list[int] = Factory(list)
+    """When its latest orders of new risk were sent, in order of time."""
 
 
 @define
@@ -138,6 +150,12 @@ class State:
     """By venue: the time of its latest fact."""
     reconciled: dict[str, int] = Factory(dict)
     """By wallet: when the books were last held against its venue."""
+    standings: dict[str, Status] = Factory(dict)
+    """By subject, the status of the desk itself and of venues."""
+    instructed: dict[str, list[str]] = Factory(dict)
+    """By author of an instruction that is not answered (`Instructed.author`): what followed from it so far."""
+    latches: dict[str, dict[Hold, Latch]] = Factory(dict)
+    """By subject: what holds it."""
 
     @classmethod
     def fold(cls, records: Iterable[Record], since: State | None = None) -> State:
@@ -155,6 +173,8 @@ class State:
         apply = _APPLY.get(type(record))
         if apply is not None:
             apply(self, record)
+        if self.instructed:
+            self._follow(record)
         if not self.begun and record.at > 0:
             self.begun = record.at
         self.count += 1
@@ -210,8 +230,13 @@ class State:
 
     def _changed(self, r: Changed) -> None:
         if r.what == "status":
+            if ":" in r.subject and r.subject not in self.vaults:
+                self.standings[r.subject] = Status(r.after)
+                return
             subject = self.vaults[r.subject] if r.subject in self.vaults else self.sleeves[r.subject]
             subject.status = Status(r.after)
+        elif r.what.startswith("latch "):
+            self._latched(r, Hold(r.what.removeprefix("latch ")))
         elif r.what == "cap":
             self.vaults[r.subject].cap = None if r.after == "None" else int(r.after)
         elif r.what == "reserve":
@@ -227,11 +252,19 @@ class State:
         elif r.what.startswith("transfer "):
             self._forget(r.what.removeprefix("transfer "))
 
+    def _latched(self, r: Changed, cause: Hold) -> None:
+        if r.after:
+            self.latches.setdefault(r.subject, {})[cause] = Latch(cause, r.at, r.by, r.why, int(r.after))
+        else:
+            self.latches.get(r.subject, {}).pop(cause, None)
+
     def _placed(self, r: Placed) -> None:
         order = r.order
         self.orders[order.id] = OpenOrder(order, r.by, r.closes)
         sleeve = self.sleeves[order.sleeve]
         sleeve.counter = max(sleeve.counter, int(order.id.rpartition("-")[2]))
+        if not r.closes:
+            note_sent(sleeve.sent, r.at)
         if r.bundle:
             self.flights[r.bundle].placed(r)
 
@@ -302,6 +335,19 @@ class State:
         if r.transfer.amount.units > 0:
             self.vaults[r.vault].expected[r.transfer.id] = r.transfer.amount.units
 
+    def _instructed(self, r: Instructed) -> None:
+        self.instructed[r.author] = []
+
+    def _answered(self, r: Answered) -> None:
+        for author in [one for one in self.instructed if one.rpartition("/")[2] == r.id]:
+            del self.instructed[author]
+
+    def _follow(self, record: Record) -> None:
+        """Remember what an instruction has led to, while it is not answered."""
+        followed = self.instructed.get(getattr(record, "by", ""))
+        if followed is not None and len(followed) < MOST_FOLLOWED:
+            followed.append(words_of(record))
+
     def _quarantined(self, r: Quarantined) -> None:
         self.quarantine.setdefault(r.fact.key, []).append(r.fact)
 
@@ -316,7 +362,8 @@ class State:
     def _marked(self, r: Marked) -> None:
         self.marked = r.at
         for name, seen in r.watched.items():
-            self.sleeves[name].watched = seen
+            watched = self.vaults[name] if name in self.vaults else self.sleeves[name]
+            watched.watched = seen
         if any(vault.reserve is not None and vault.reserve.flexes for vault in self.vaults.values()):
             self.closes.append((r.at, {symbol: price for symbol, (price, _) in r.prices.items()}))
             while self.closes and self.closes[0][0] < r.at - CLOSES:
@@ -353,6 +400,13 @@ class State:
                 "closes": [[at, [[symbol, str(price)] for symbol, price in prices.items()]] for at, prices in self.closes],
                 "last": list(self.last.items()),
                 "reconciled": list(self.reconciled.items()),
+                "instructed": list(self.instructed.items()),
+                "standings": [[subject, status.value] for subject, status in self.standings.items()],
+                "latches": [
+                    [subject, one.cause.value, one.at, one.by, one.why, one.until]
+                    for subject, latches in self.latches.items()
+                    for one in latches.values()
+                ],
             }
         )
 
@@ -398,6 +452,10 @@ class State:
         state.explained = dict.fromkeys(body["explained"])
         state.found, state.marked, state.last = body["found"], body["marked"], dict(body["last"])
         state.reconciled = dict(body["reconciled"])
+        state.instructed = {author: list(followed) for author, followed in body["instructed"]}
+        state.standings = {subject: Status(status) for subject, status in body["standings"]}
+        for subject, cause, *rest in body["latches"]:
+            state.latches.setdefault(subject, {})[Hold(cause)] = Latch(Hold(cause), *rest)
         state.closes = deque((at, {symbol: int(price) for symbol, price in prices}) for at, prices in body["closes"])
         return state
 
@@ -408,6 +466,13 @@ def note_brought(ledger: Ledger, entry: Entry, most: dict[str, int]) -> None:
         for owner, asset in {(p.account.owner, p.asset) for p in entry.postings if p.account.role is Role.IDLE}:
             brought = sum(ledger.flow(owner, kind, asset) for kind in _FROM_OUTSIDE)
             most[owner] = max(most.get(owner, 0), brought)
+
+
+def note_sent(sent: list[int], at: int) -> None:
+    """One more order of new risk was sent; of too many the first is forgotten. Times may come in any order."""
+    insort(sent, at)
+    if len(sent) > MOST_SENT:
+        del sent[0]
 
 
 _FROM_OUTSIDE = frozenset({EntryKind.DEPOSIT, EntryKind.WITHDRAWAL, EntryKind.SEND})
@@ -428,6 +493,8 @@ _APPLY: Mapping[type, Any] = {
     Bankrupted: State._told,
     Transferred: State._transferred,
     Asked: State._asked,
+    Instructed: State._instructed,
+    Answered: State._answered,
     Quarantined: State._quarantined,
     Residual: State._residual,
     Marked: State._marked,
@@ -463,6 +530,14 @@ def _units(units: Mapping[str, int]) -> list[list[str]]:
     return [[name, str(one)] for name, one in units.items()]
 
 
+def _watched(watched: tuple[int, int, int] | None) -> list[Any] | None:
+    return None if watched is None else [watched[0], *map(str, watched[1:])]
+
+
+def _watched_of(terms: Sequence[Any] | None) -> tuple[int, int, int] | None:
+    return None if terms is None else (terms[0], int(terms[1]), int(terms[2]))
+
+
 def _vault(vault: VaultState) -> dict[str, Any]:
     return {
         "asset": [vault.asset.code, vault.asset.scale],
@@ -473,6 +548,7 @@ def _vault(vault: VaultState) -> dict[str, Any]:
         "volatility_ppm": vault.volatility_ppm,
         "expected": _units(vault.expected),
         "observed": _units(vault.observed),
+        "watched": _watched(vault.watched),
     }
 
 
@@ -487,11 +563,11 @@ def _vault_of(terms: Mapping[str, Any]) -> VaultState:
         terms["volatility_ppm"],
         {name: int(units) for name, units in terms["expected"]},
         {name: int(units) for name, units in terms["observed"]},
+        _watched_of(terms["watched"]),
     )
 
 
 def _sleeve(sleeve: SleeveState) -> dict[str, Any]:
-    watched = None if sleeve.watched is None else [sleeve.watched[0], *map(str, sleeve.watched[1:])]
     return {
         "vault": sleeve.vault,
         "policy": sleeve.policy.terms(),
@@ -500,12 +576,12 @@ def _sleeve(sleeve: SleeveState) -> dict[str, Any]:
         "counter": sleeve.counter,
         "last_exit": sleeve.last_exit,
         "flatten_by": sleeve.flatten_by,
-        "watched": watched,
+        "watched": _watched(sleeve.watched),
+        "sent": sleeve.sent,
     }
 
 
 def _sleeve_of(terms: Mapping[str, Any]) -> SleeveState:
-    watched = terms["watched"]
     return SleeveState(
         terms["vault"],
         ProfitPolicy.from_terms(terms["policy"]),
@@ -514,5 +590,6 @@ def _sleeve_of(terms: Mapping[str, Any]) -> SleeveState:
         terms["counter"],
         terms["last_exit"],
         terms["flatten_by"],
-        None if watched is None else (watched[0], int(watched[1]), int(watched[2])),
+        _watched_of(terms["watched"]),
+        list(terms["sent"]),
     )

@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .blotter import Blotter
 from .books import Books
-from .errors import VaultError, WrongStatus
+from .errors import NotEnough, VaultError, WrongStatus
+from .ledger import COIN_ROLES, Role
 from .market import MINUTE, Instrument
+from .money import Rounding
 from .netting import FENCE
 from .orders import CancelOrder, Command, Place, Side, SubmitOrder
 from .records import Alert, Changed, Level, Record
 from .seat import NEVER, Seat
-from .sleeve import Sleeve
-from .status import Move, Status
+from .sleeve import Sleeve, Stateful
+from .standings import Standings
+from .status import Hold, Move, Status
 from .vault import CoreVault
 
 __all__ = ["FLATTEN_TRIES", "Stops"]
@@ -24,6 +27,8 @@ __all__ = ["FLATTEN_TRIES", "Stops"]
 NOTHING: tuple[Command, ...] = ()
 FLATTEN_TRIES = 5
 """How many orders are sent to flatten one position before it is said that it cannot be."""
+_THERE = COIN_ROLES | {Role.UNSETTLED, Role.CONTRACTS, Role.MARGIN, Role.TRADING}
+"""Accounts of a sleeve on which something may lie or be owed."""
 
 
 class Stops:
@@ -37,6 +42,7 @@ class Stops:
         books: Books,
         order: Callable[[Seat, Place, int, str], SubmitOrder],
         index: Callable[[Instrument], int],
+        standings: Standings,
     ) -> None:
         self.recovering = books.reopened
         """Nothing is ordered before the desk is recovered."""
@@ -48,20 +54,21 @@ class Stops:
         self._books = books
         self._order = order
         self._index = index
+        self._standings = standings
 
-    def kill(self, target: Sleeve | CoreVault, *, flatten: bool, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
-        """Stop a sleeve, or a vault with all its sleeves: engines are asked no more and orders are canceled.
+    def kill(self, target: Stateful, *, flatten: bool, by: str, why: str = "", at: int | None = None) -> list[Command]:
+        """Stop a sleeve, or a vault or the desk with all its sleeves: engines are asked no more and orders are canceled.
 
-        With `flatten`, positions are then sold at market, as soon as the cancels are through; what cannot be sold is
-        reported as an alert `residual`. Returns the commands to carry out now. Raises `VaultError` for what is not of
-        this desk.
+        With `flatten`, positions are then sold at market, as soon as the cancels are through, what is at most risk first;
+        what cannot be sold is reported as an alert `residual`. Returns the commands to carry out now. Raises `VaultError`
+        for what is not of this desk.
         """
         sleeves = self.sleeves(target)
         at = self._books.time(at)
-        if isinstance(target, CoreVault):
+        if not isinstance(target, Sleeve):
             target.move(Move.KILL, by=by, why=why, at=at)
         commands: list[Command] = []
-        for sleeve in sleeves:
+        for sleeve in sorted(sleeves, key=self._at_risk, reverse=True):
             sleeve.move(Move.KILL, by=by, why=why, at=at)
             seat = self._seats.get(sleeve.name)
             if seat is not None:
@@ -70,8 +77,102 @@ class Stops:
                 commands += self.cancel_all(sleeve) or (self.flatten(seat, at) if flatten else NOTHING)
         return commands
 
-    def revive(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
-        """Take a killed sleeve, or a vault with all its killed sleeves, back: paused, with engines' memories fresh.
+    def _at_risk(self, sleeve: Sleeve) -> int:
+        """What a sleeve's positions are worth, in units of its vault's asset, whichever way they are; at cost without a price."""
+        return sum(self._worth(sleeve, market, abs(amount.units)) for market, amount in sleeve.positions().items())
+
+    def _worth(self, sleeve: Sleeve, market: Instrument, qty: int) -> int:
+        seat = self._seats.get(sleeve.name)
+        book = None if seat is None else seat.view.book_of(market)
+        return abs(sleeve.open_cost_units(market)) if book is None else market.cost(book.mid, qty, Rounding.CEIL)
+
+    def asleep(self, seat: Seat) -> bool:
+        """Whether an engine is not to be asked: it was killed, stopped or deactivated, it raised, or the desk is recovering."""
+        sleeve = seat.sleeve
+        stopped = sleeve.own_status in (Status.HALTED, Status.DEACTIVATED) or Hold.STOPPED in sleeve.latches
+        return self.recovering or stopped or seat.fault is not None
+
+    def stop(self, sleeve: Sleeve, *, by: str, why: str = "", at: int | None = None) -> list[Command]:
+        """Ask a sleeve's engine no more, until `start`. Returns cancels of its orders that take new risk; exits stay.
+
+        Raises `VaultError` when no engine sits there. One that is stopped already stays so.
+        """
+        seat = self.seat(sleeve)
+        sleeve.latch(Hold.STOPPED, by=by, why=why, at=at)
+        seat.wake = NEVER
+        seat.vault.idle_reason = seat.vault.idle_reason or f"stopped by {by}; Desk.start asks it again"
+        return self.cancel_opening(seat)
+
+    def start(self, sleeve: Sleeve, *, by: str, why: str = "", at: int | None = None) -> None:
+        """Ask an engine again that was stopped, or that raised, with fresh memory.
+
+        Raises `WrongStatus` when it runs already, and while the sleeve is killed or deactivated; `VaultError` when no engine
+        sits there, or it watches nothing that it could trade; and what the engine's `begin` raises: then it stays stopped.
+        """
+        seat = self.seat(sleeve)
+        if Hold.STOPPED not in sleeve.latches and seat.fault is None:
+            raise WrongStatus(f"the engine of {sleeve.name} runs already")
+        self._check_startable(seat)
+        memory = seat.engine.begin()
+        at = self._books.time(at)
+        if not sleeve.lift(Hold.STOPPED, by=by, human=True, why=why, at=at):
+            self._books.record(Changed(at, by, sleeve.name, "engine", "stopped", "restarted", why))
+        self.begin(seat, memory, at)
+
+    def _check_startable(self, seat: Seat) -> None:
+        if seat.sleeve.own_status in (Status.HALTED, Status.DEACTIVATED):
+            raise WrongStatus(f"sleeve {seat.sleeve.name} is {seat.sleeve.own_status}: revive or reactivate it")
+
+    def deactivate(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> None:
+        """Close a sleeve with nothing in it, or a vault whose sleeves are all closed, until `reactivate`.
+
+        Raises `WrongStatus` from a status that does not lead there (pause it first), and `NotEnough` while something is in
+        it: positions, orders, bundles, coins, or coins that are set aside for it.
+        """
+        for sleeve in self.sleeves(target):
+            if target is not sleeve and sleeve.own_status is not Status.DEACTIVATED:
+                raise WrongStatus(f"sleeve {sleeve.name} of it is {sleeve.own_status}: deactivate it first")
+            left = self._left_in(sleeve)
+            if left:
+                raise NotEnough(f"sleeve {sleeve.name} cannot be deactivated while it has {', '.join(left)}", sleeve.free)
+        target.move(Move.DEACTIVATE, by=by, why=why, at=at)
+        for sleeve in self.sleeves(target):
+            if sleeve.name in self._seats:
+                self._seats[sleeve.name].wake = NEVER
+
+    def _left_in(self, sleeve: Sleeve) -> list[str]:
+        """What is in a sleeve, in words: coins, positions, what is owed, what is under way."""
+        seat = self._seats.get(sleeve.name)
+        cells = self._books.ledger.cells(sleeve.name)
+        left = [f"{units} units of {code} on {account.role}" for account, code, units in cells if units and account.role in _THERE]
+        left += [f"{sleeve.pending} set aside"] if sleeve.pending.units else []
+        return left + (["open orders"] if seat is not None and (seat.open_orders or seat.view.bundles) else [])
+
+    def reactivate(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> None:
+        """Take a deactivated sleeve, or vault, back: paused, its engine with fresh memory. Raises `WrongStatus` if it was not."""
+        self.sleeves(target)
+        target.try_move(Move.REACTIVATE, by=by, why=why, at=at)
+        seat = self._seats.get(target.name) if isinstance(target, Sleeve) else None
+        memory = None if seat is None else seat.engine.begin()
+        at = self._books.time(at)
+        target.move(Move.REACTIVATE, by=by, why=why, at=at)
+        if seat is not None:
+            self.begin(seat, memory, at)
+
+    def latch(self, target: Stateful | str, cause: Hold, *, by: str, why: str, at: int | None, until: int | None = None) -> list[Command]:
+        """Hold a sleeve, a vault, the desk or a venue for a cause. Returns cancels of what would take new risk there."""
+        subject = self._standings.subject(target)
+        if not subject.latch(Hold(cause), by=by, why=why, at=at, until=until):
+            return []
+        return self.cancel_opening_at(target) if isinstance(target, str) else self.cancel_opening_of(self.sleeves(subject))
+
+    def cancel_opening_at(self, venue: str) -> list[Command]:
+        """Cancels for open orders that take new risk at a venue, or may be there because their instruments name none."""
+        every = self.cancel_opening_of(seat.sleeve for seat in self._seats.values())
+        return [one for one in every if isinstance(one, CancelOrder) and one.order.place.instrument.venue in ("", venue)]
+
+    def revive(self, target: Stateful, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
+        """Take a killed sleeve, or a vault or the desk with all its killed sleeves, back: paused, with engines' memories fresh.
 
         A flattening that is not through is given up, and an alert `residual` says so. Returns the cancels of orders
         that are still open. Raises `WrongStatus` if it was not killed, `NotEnough` while a sleeve is overdrawn,
@@ -79,7 +180,7 @@ class Stops:
         """
         sleeves = self.sleeves(target)
         at = self._books.time(at)
-        if isinstance(target, CoreVault):
+        if not isinstance(target, Sleeve):
             sleeves = [sleeve for sleeve in sleeves if sleeve.own_status is Status.HALTED]
         for one in (target, *sleeves):
             one.try_move(Move.REVIVE, by=by, why=why, at=at)
@@ -99,7 +200,7 @@ class Stops:
             if seat is not None:
                 self.begin(seat, memories[sleeve.name], at)
                 commands += self.cancel_all(sleeve)
-        if isinstance(target, CoreVault):
+        if not isinstance(target, Sleeve):
             target.move(Move.REVIVE, by=by, why=why, at=at)
         return commands
 
@@ -109,19 +210,22 @@ class Stops:
         Raises `WrongStatus` while the sleeve is killed, which `revive` ends; `VaultError` when no engine sits there.
         """
         seat = self.seat(sleeve)
-        if sleeve.own_status is Status.HALTED:
-            raise WrongStatus(f"sleeve {sleeve.name} is halted: revive it")
+        self._check_startable(seat)
+        if Hold.STOPPED in sleeve.latches:
+            return self.start(sleeve, by=by, why=why, at=at)
         memory = seat.engine.begin()
         before = "running" if seat.fault is None else "stopped"
         at = self._books.time(at)
         self._books.record(Changed(at, by, sleeve.name, "engine", before, "restarted", why))
         self.begin(seat, memory, at)
+        return None
 
     def begin(self, seat: Seat, memory: object, at: int) -> None:
-        if seat.fault is not None:
-            seat.vault.idle_reason = ""
+        """Give an engine fresh memory, and ask it from now on, if nothing else speaks against it."""
+        seat.vault.idle_reason = seat.untradeable
         self.close_by(seat, "", at)
-        seat.memory, seat.wake, seat.fault = memory, NEVER if self.recovering else 0, None
+        seat.memory, seat.fault = memory, None
+        seat.wake = NEVER if self.asleep(seat) else 0
 
     def close_by(self, seat: Seat, by: str, at: int) -> None:
         """Somebody has a seat's positions closed from here on; nobody any more, when `by` is empty."""
@@ -130,13 +234,13 @@ class Stops:
             self._books.record(Changed(at, by or "desk", seat.sleeve.name, "flatten", seat.flatten_by, by))
             seat.flatten_by = by
 
-    def pause(self, target: Sleeve | CoreVault, *, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
-        """Pause a sleeve or a vault. Returns cancels of its buys that rest at the venue, but for those that only close.
+    def pause(self, target: Stateful, *, by: str, why: str = "", at: int | None = None) -> list[Command]:
+        """Pause a sleeve, a vault or the desk. Returns cancels of buys that rest at the venue, but for those that only close.
 
         `Sleeve.pause` alone stops new orders; what is at the venue already may still fill.
         """
         sleeves = self.sleeves(target)
-        target.pause(by=by, why=why, at=at)
+        target.move(Move.PAUSE, by=by, why=why, at=at)
         return self.cancel_opening_of(sleeves)
 
     def cancel_all(self, sleeve: Sleeve) -> Sequence[Command]:
@@ -185,7 +289,9 @@ class Stops:
         by, sleeve = seat.flatten_by, seat.sleeve
         commands: list[Command] = []
         waits = False
-        for market, amount in sleeve.positions().items():
+        held = sleeve.positions()
+        for market in sorted(held, key=lambda market: self._worth(sleeve, market, abs(held[market].units)), reverse=True):
+            amount = held[market]
             self._index(market)
             if market.contract is not None and seat.view.book_of(market) is None:
                 waits = True  # after a restart, until the first price of it
@@ -212,8 +318,10 @@ class Stops:
         """Journal something that a human should know."""
         self._books.record(Alert(now, level, subject, code, text))
 
-    def sleeves(self, target: Sleeve | CoreVault) -> list[Sleeve]:
-        """The sleeve, or the vault's sleeves. Raises `VaultError` for what is not of this desk."""
+    def sleeves(self, target: Stateful) -> list[Sleeve]:
+        """The sleeve, or the vault's sleeves, or all of the desk. Raises `VaultError` for what is not of this desk."""
+        if target is self._standings.desk:
+            return [sleeve for vault in self._vaults for sleeve in vault.sleeves.values()]
         if isinstance(target, CoreVault) and any(target is vault for vault in self._vaults):
             return list(target.sleeves.values())
         if isinstance(target, Sleeve) and any(target.vault is vault for vault in self._vaults):

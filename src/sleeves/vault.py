@@ -13,28 +13,32 @@ those is a record in the journal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from attrs import frozen
 
 from . import booking
 from .books import Books
-from .errors import NotEnough, VaultError
+from .errors import NotEnough, VaultError, WrongStatus
 from .facts import CashFlow, Transferred
 from .facts import key as fact_key
 from .ledger import Account, EntryKind, Role
-from .market import Mark
+from .market import Instrument, Mark
 from .money import Amount, AmountLike, Asset
 from .policy import ProfitPolicy, Reserve
 from .records import Alert, Cause, Changed, Level, Opened, Record, Residual
 from .sleeve import OWNER, Sleeve, Slice, Stateful, move_together, named
-from .status import Move, Status
+from .status import Move, Status, worse
 
 __all__ = ["Backing", "CoreVault", "EngineVault", "Sleeve", "Slice", "SubAccount", "Virtual", "move_together", "netted"]
 
 
 SHORTFALL = "shortfall"
 """The cause under which coins stand in SUSPENSE that have left the wallet and are promised to sleeves."""
+
+
+def _no_venue(_: Instrument) -> tuple[str, Status]:
+    return "", Status.ACTIVE
 
 
 def _reserve_rule(reserve: str | Reserve | None) -> Reserve | None:
@@ -99,6 +103,10 @@ class CoreVault(Stateful):
         self._observed: dict[str, int] = {}
         """By transfer, what a look at the wallet has found of it before it was told."""
         self._sleeves: dict[str, Sleeve] = {}
+        self.over: Stateful | None = None
+        """The standing of the desk that trades it; set by the desk."""
+        self.venue_of: Callable[[Instrument], tuple[str, Status]] = _no_venue
+        """Which venue an instrument's orders go to, and how that stands; set by the desk."""
         self._idle = Account(self.owner, Role.IDLE)
         self._tradeable = Account(self.owner, Role.TRADEABLE)
 
@@ -193,7 +201,8 @@ class CoreVault(Stateful):
 
     @property
     def status(self) -> Status:
-        return self._status
+        """The strictest of its own status, of what holds it, and of its desk's."""
+        return self.stands if self.over is None else worse(self.stands, self.over.stands)
 
     @property
     def sleeves(self) -> Mapping[str, Sleeve]:
@@ -283,6 +292,8 @@ class CoreVault(Stateful):
         Raises `NotEnough` beyond what is `remaining`.
         """
         self._own(sleeve)
+        if sleeve.own_status is Status.DEACTIVATED:
+            raise WrongStatus(f"sleeve {sleeve.name} is deactivated: reactivate it before anything is allocated to it")
         units = self.asset(amount).units
         self._check_allocatable(units, sleeve.name)
         if not units:
