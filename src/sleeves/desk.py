@@ -16,6 +16,7 @@ from typing import Any
 from attrs import evolve
 
 from . import booking
+from .aftermath import Aftermath
 from .answers import Answers
 from .arming import Arming, Arms, Caps, Confirmation
 from .blotter import Blotter, Working, working_of
@@ -26,7 +27,7 @@ from .explain import Waterfall, explain
 from .exposure import Footing, Ground, WhatIf, check_collateral
 from .facts import Bankrupted, CashFlow, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
 from .flight import Flight
-from .gates import CORE, describe, opens, refuse
+from .gates import CORE, opens, refuse
 from .inside import Inside, SelfTrade
 from .limits import Limit, Limits
 from .margin import Weights
@@ -57,26 +58,17 @@ from .orders import (
 from .proof import Proof, prove
 from .protocols import Engine, Gate
 from .reconcile import (
-    Discrepancy,
     Reconciliation,
-    adopt,
-    adopt_trade,
-    adoptable,
-    check_balances,
-    check_told,
-    compare_positions,
-    reconcile,
-    transfers_in,
 )
-from .records import Alert, Changed, Level, Marked, Opened, Placed, Policy, Recovered, Refusal, Residual, policy_of
+from .records import Alert, Changed, Level, Marked, Opened, Placed, Policy, Refusal, Residual, policy_of
 from .risk import realized_volatility
 from .seat import NEVER, Decide, Seat, SeatView, Telemetry
+from .seating import check_engine, check_gates, concerns, describe_engine
 from .sleeve import OWNER, Sleeve, Stateful
 from .standings import Standings
 from .state import State
 from .status import Hold, Latch, Move, Status
 from .stops import Stops
-from .trades import closes
 from .transfers import Transfers
 from .treasury import Inventory, Treasury
 from .vault import Backing, CoreVault, EngineVault, Virtual
@@ -100,6 +92,7 @@ class Desk:
     """
 
     __slots__ = (
+        "_aftermath",
         "_answers",
         "_arms",
         "_bands",
@@ -198,6 +191,8 @@ class Desk:
         self._inside = Inside(where, split, self._answers, self._order, self._judge, self._seats, self._boards, self._blotter, self.books)
         self._crosses = self._inside.policy is SelfTrade.CROSS
         self._transfers = Transfers(vaults)
+        rooms = (self._standings, self._stops, self._netting, self._bundles, self._blotter, self._transfers, self._answers)
+        self._aftermath = Aftermath(vaults, self._seats, self.books, *rooms, self.step, self.index)
         self._mark_at = 0
         self._due = -1
         """The instant in which a mark fell due, until it is made; -1 for none."""
@@ -257,12 +252,12 @@ class Desk:
         """
         if not isinstance(to, Sleeve):
             raise VaultError(f"an engine is assigned to a Sleeve, not to {to!r}")
-        _check_engine(engine)
+        check_engine(engine)
         if to.vault not in self._vaults:
             raise VaultError(f"sleeve {to.name} is not in a vault of this desk")
         if to.name in self._seats:
             raise VaultError(f"sleeve {to.name} already has the engine {self._seats[to.name].engine.name}")
-        gates = _check_gates(gates)
+        gates = check_gates(gates)
         backing = Virtual() if backing is None else backing
         indexes = [self.index(instrument) for instrument in engine.watches]
         tradeable = [i for i in indexes if self._tables[i].instrument.quote == to.asset]
@@ -274,7 +269,7 @@ class Desk:
         to.losing = view.lost
         at = self.books.time()
         watches = " ".join(market.symbol for market in engine.watches)
-        terms = {"sleeve": to.name, "engine": _describe(engine), "watches": watches, "backing": repr(backing), "idle": reason}
+        terms = {"sleeve": to.name, "engine": describe_engine(engine), "watches": watches, "backing": repr(backing), "idle": reason}
         self.books.record(Opened(at, by, "engine", engine.name, terms))
         self._seats[to.name] = seat
         if to.own_status is Status.STAND_BY:
@@ -386,7 +381,7 @@ class Desk:
         commands: list[Command] | None = None
         for seat in self._seats.values():
             view = seat.view
-            if seat.wake == NEVER or seat.vault.idle_reason or not _concerns(news, seat.engine.watches):
+            if seat.wake == NEVER or seat.vault.idle_reason or not concerns(news, seat.engine.watches):
                 continue
             book = self._boards[news.topic] if isinstance(news, FundingRate) else view.book
             view.book = book if book.bid else view.book
@@ -540,7 +535,7 @@ class Desk:
         """The first refusal of a sleeve's gates, or of these."""
         view, vault = seat.view, seat.vault
         if self.recovering:
-            return refuse("status", "recovering", place, view, vault)
+            return refuse("status", "recovering", place, view, vault, records=len(self.books.journal))
         if seat.flatten_by:
             return refuse("status", "status", place, view, vault, status="being closed by " + seat.flatten_by)
         for gate in seat.gates if gates is None else gates:
@@ -570,7 +565,7 @@ class Desk:
         order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst, netted)
         closes = not opens(place, seat.view)
         holds = [booking.hold(sleeve, order.id, asset, units, at=now, by=by)] if units else []
-        notes = {} if closes or len(seat.gates) == len(CORE) else _notes(seat, place)
+        notes = {} if closes or len(seat.gates) == len(CORE) else seat.notes(place)
         placed = Placed(now, order, by, closes, bundle, leg, notes)
         self.books.post(placed, *holds)
         working = Working(order, seat, asset, closes)
@@ -646,42 +641,7 @@ class Desk:
         made up for. Returns the commands to carry out now. Raises `WrongStatus` when nothing had to be recovered, `VaultError`
         for a policy that is none.
         """
-        policy = policy_of(policy)
-        if not self.recovering:
-            raise WrongStatus("this desk was not opened on a journal with records, or is recovered already")
-        at = self.books.time(at)
-        words = {str(name): str(value) for name, value in (found or {}).items()}
-        self.books.record(Recovered(at, by, policy, words))
-        self._stops.recovering = False
-        self._standings.lift_seen(self._standings.venues, at=at)
-        commands: list[Command] = []
-        for seat in self._seats.values():
-            seat.wake = NEVER if self._stops.asleep(seat) else 0
-            commands += self._make_up(seat, at)
-            if policy is Policy.FLATTEN:
-                commands += self.kill(seat.sleeve, flatten=True, by=by, why="recovered", at=at)
-            elif policy is Policy.HOLD and seat.sleeve.own_status is Status.ACTIVE:
-                commands += self.pause(seat.sleeve, by=by, why="recovered", at=at)
-        self._netting.look_again()
-        return commands
-
-    def _make_up(self, seat: Seat, at: int) -> list[Command]:
-        """What should have followed from what is booked; nothing where it has."""
-        sleeve = seat.sleeve
-        commands: list[Command] = []
-        if sleeve.is_flat():
-            sleeve.vault.sweep(sleeve, ref="recovery", at=at)
-            sleeve.vault.land(sleeve, at=at)
-        for market in self.books.instruments.values():
-            if market.contract is not None and market.quote == sleeve.asset:
-                commands += self._netting.settle_if_closed(sleeve, market)
-        commands += self._bundles.take_back(seat, at, "the desk was restarted")
-        if seat.flatten_by:
-            others = [order for order in seat.open_orders.values() if order.id not in self._stops.flattening]
-            return [*commands, *map(CancelOrder, others)] if seat.open_orders else [*commands, *self._stops.flatten(seat, at)]
-        if sleeve.status is Status.HALTED:
-            return [*commands, *self.cancel_all(sleeve)]
-        return [*commands, *self._stops.cancel_opening(seat, closing=sleeve.status.may_open)]
+        return self._aftermath.recovered(policy_of(policy), found or {}, by=by, at=at)
 
     def reconcile(
         self,
@@ -699,29 +659,7 @@ class Desk:
         there is one. Returns what was found, and cancels of orders that take risk which is no longer to be taken. Raises
         `VaultError` for balances that are none, and for a wallet of no vault here.
         """
-        wallets = sorted({vault.wallet for vault in self._vaults})
-        if wallet is None and len(wallets) > 1:
-            raise VaultError(f"which wallet is it: {', '.join(wallets)}?")
-        wallet, at = wallets[0] if wallet is None else wallet, self.books.time(at)
-        flows = list(flows) if isinstance(flows, Iterable) else flows
-        check_told(balances, flows, positions)
-        check_balances(self._vaults, wallet, balances)
-        commands: list[Command] = []
-        for fact in transfers_in(self._vaults, wallet, flows):
-            commands += self.step(fact)
-        found = reconcile(self._vaults, wallet, balances, flows, by=by, at=at)
-        if positions is not None:
-            found = evolve(found, contracts=self._compare(wallet, positions, at))
-        return found, [*commands, *self._stops.cancel_blocked([vault for vault in self._vaults if vault.wallet == wallet])]
-
-    def _compare(self, wallet: str, positions: Mapping[str, Position], at: int) -> tuple[Discrepancy, ...]:
-        """The contracts of a wallet that do not agree with its venue's; new ones are told."""
-        contracts = compare_positions([vault for vault in self._vaults if vault.wallet == wallet], positions)
-        for one in contracts:
-            if one.symbol not in self.books.mismatched.get(wallet, ()):
-                self.alert(at, Level.CRITICAL, one.symbol, "position_mismatch", f"{one}: no new risk in it until they agree")
-        self.books.mismatched[wallet] = frozenset(one.symbol for one in contracts)
-        return contracts
+        return self._aftermath.reconcile(balances, flows, positions, wallet, by=by, at=at)
 
     def adopt(
         self,
@@ -742,36 +680,7 @@ class Desk:
 
         Raises `VaultError` when it stands nowhere, or belongs elsewhere; `NotEnough` when who adopts a loss cannot bear it.
         """
-        if not isinstance(by, str) or not by.strip() or not isinstance(why, str) or not why:
-            raise VaultError("adopting a residual needs a name and a reason")
-        self._stops.sleeves(to)
-        at = self.books.time(at)
-        legs, trade = adoptable(self.books, what)
-        if trade is not None and isinstance(to, Sleeve):
-            return self._adopt_trade(trade, legs, to, by=by, why=why, at=at)
-        named = what.id if isinstance(what, Residual) else what
-        meant = legs if trade is None else [leg for leg in legs if leg.id == named]
-        if not meant:
-            ids = ", ".join(leg.id for leg in legs)
-            raise VaultError(f"{named} is a trade of several coins: a sleeve adopts it whole, a core vault each of {ids or 'its coins'}")
-        for one in meant:
-            adopt(self.books, one, to, next(v for v in self._vaults if v.owner == one.vault), value, by=by, why=why, at=at)
-        if isinstance(to, Sleeve) and to.is_flat() and not to.held_units():
-            to.vault.sweep(to, ref="adopted", at=at)
-            to.vault.land(to, at=at)
-        return NOTHING
-
-    def _adopt_trade(self, trade: Fill, legs: Sequence[Residual], to: Sleeve, *, by: str, why: str, at: int) -> Sequence[Command]:
-        """Book somebody else's trade as a sleeve's own, with what follows from it."""
-        market, closed = trade.instrument, closes(to, trade)
-        adopt_trade(self.books, trade, legs, to, by=by, why=why, at=at)
-        self.index(market)
-        if market.contract is not None:
-            self._netting.moved(market, trade.at, to.name, trade.side.sign * trade.qty)
-        if closed and to.is_flat():
-            to.vault.sweep(to, ref=trade.key, at=at)
-            to.vault.land(to, at=at)
-        return NOTHING if market.contract is None else self._netting.retry(market)
+        return self._aftermath.adopt(what, to, value, by=by, why=why, at=at)
 
     def give_up(self, name: str, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
         """A human says that an order of unknown fate, or a transfer, never reached the venue: what it holds is free again.
@@ -779,15 +688,7 @@ class Desk:
         A fill, or coins, that come all the same are booked. Raises `VaultError` when it is no order of unknown fate and no
         transfer under way, or no reason is given.
         """
-        if not isinstance(by, str) or not by.strip() or not isinstance(why, str) or not why:
-            raise VaultError(f"giving up {name} needs a name and a reason")
-        said = f"given up by {by}: {why}"
-        if isinstance(name, str) and self._transfers.under_way(name):
-            return self.step(TransferRefused(self.books.time(at), name, said))
-        working = self._blotter.get(name) if isinstance(name, str) else None
-        if working is None or working.status is not OrderStatus.UNKNOWN:
-            raise VaultError(f"{name!r} is no order of unknown fate and no transfer: only the venue says what became of it")
-        return self._answers.off(name, self.books.time(at), OrderStatus.CANCELED, said)
+        return self._aftermath.give_up(name, by=by, why=why, at=at)
 
     # -- a human's commands ------------------------------------------------------------------------------------------
 
@@ -1131,14 +1032,7 @@ class Desk:
         seat = self._seats.get(sleeve if isinstance(sleeve, str) else sleeve.name)
         if seat is None:
             raise VaultError(f"no engine sits at {sleeve!r} of this desk")
-        told = getattr(seat.engine, "saw", None)
-        try:
-            saw = {str(name): str(value) for name, value in told(seat.memory).items()} if callable(told) else {}
-        except Exception as error:  # what an engine says of itself must not stand in the way of the rest
-            saw = {"saw": f"raised {type(error).__name__}: {error}"}
-        at, wishes = seat.wanted
-        idle, wanted = seat.vault.idle_reason, tuple(map(_wish_text, wishes))
-        return Telemetry(self.books.now, seat.sleeve.name, seat.engine.name, saw, at, wanted, seat.refused, idle)
+        return seat.telemetry(self.books.now)
 
     def inventory(self) -> Inventory:
         """Who has what: idle against deployed by asset, engine and sleeve, at the latest prices."""
@@ -1185,16 +1079,6 @@ class Desk:
         raise VaultError(f"no sleeve {name!r} at this desk")
 
 
-def _notes(seat: Seat, place: Place) -> dict[str, str]:
-    """What gates that let an order pass have to say of it, such as what it is expected to bring and to cost."""
-    notes: dict[str, str] = {}
-    for gate in seat.gates[len(CORE) :]:
-        told = getattr(gate, "notes", None)
-        if callable(told):
-            notes |= told(place, seat.view, seat.vault)
-    return notes
-
-
 class _Raised:
     """What an engine raised in place of its wishes."""
 
@@ -1216,25 +1100,6 @@ def _between(cross_at: Fraction) -> int:
     return part
 
 
-def _wish_text(wish: object) -> str:
-    if isinstance(wish, Place):
-        return describe(wish) + (f": {wish.why}" if wish.why else "")
-    if isinstance(wish, Bundle):
-        return " then ".join(map(describe, wish.legs)) + (f": {wish.why}" if wish.why else "")
-    return str(wish)
-
-
-def _concerns(news: News, watches: Iterable[Instrument]) -> bool:
-    """Whether news is about what an engine watches: its instruments, or their coins; an outside reading is about all."""
-    if isinstance(news, Reading):
-        return True
-    if isinstance(news, FairValue):
-        return any(market.base == news.base and market.contract is None for market in watches)
-    if isinstance(news, TokenFacts):
-        return any(market.base == news.coin and market.contract is None for market in watches)
-    return any(market.symbol == news.topic for market in watches)
-
-
 def _tolerances(given: Mapping[Asset, AmountLike]) -> dict[str, int]:
     """By asset code, in units. Raises `VaultError` for one below zero, or not of an asset."""
     tolerances: dict[str, int] = {}
@@ -1245,36 +1110,3 @@ def _tolerances(given: Mapping[Asset, AmountLike]) -> dict[str, int]:
         if tolerances[asset.code] < 0:
             raise VaultError(f"tolerance {asset(amount)} must not be negative")
     return tolerances
-
-
-def _check_engine(engine: Engine[Any]) -> None:
-    """What an engine must have, by name; `VaultError` says what is missing or wrong."""
-    if isinstance(engine, type):
-        raise VaultError(f"{engine.__name__} is a class: assign an engine, {engine.__name__}(...)")
-    for name in ("name", "watches", "every", "begin", "decide"):
-        if not hasattr(engine, name):
-            raise VaultError(f"{engine!r} is no engine: it has no {name!r}")
-    watches = engine.watches
-    if not isinstance(watches, (tuple, list)) or not watches or not all(isinstance(market, Instrument) for market in watches):
-        raise VaultError(f"engine {engine.name} must watch a tuple of instruments, not {watches!r}")
-    if type(engine.every) is not int or engine.every < 0:
-        raise VaultError(f"engine {engine.name} must decide every so many whole nanoseconds, not {engine.every!r}")
-
-
-def _check_gates(gates: Iterable[Gate]) -> tuple[Gate, ...]:
-    """Gates as a tuple. Raises `VaultError` for what is none: it would refuse every order."""
-    if not isinstance(gates, Iterable) or isinstance(gates, (str, bytes)):
-        raise VaultError(f"gates are a list of gates, gates=[...], not {gates!r}")
-    given = tuple(gates)
-    for gate in given:
-        if isinstance(gate, type):
-            raise VaultError(f"{gate.__name__} is a class: hand in a gate, {gate.__name__}(...)")
-        if not callable(gate):
-            raise VaultError(f"{gate!r} is no gate: a gate is called with a place, a view and a vault (sleeves.gates, sleeves.guards)")
-    return given
-
-
-def _describe(engine: Engine[Any]) -> str:
-    """An engine's terms for the journal, the same in every run: its own words, or its class."""
-    words = getattr(engine, "describe", None)
-    return str(words()) if callable(words) else f"{type(engine).__module__}.{type(engine).__qualname__}"

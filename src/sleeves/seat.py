@@ -14,13 +14,13 @@ from attrs import field, frozen
 from .booking import Allowance
 from .errors import InvalidMarket
 from .exposure import Ground
-from .gates import opens
+from .gates import describe, opens
 from .ledger import Role
 from .margin import MarginAccount
 from .market import DAY, HOUR, MINUTE, SECOND, Book, FundingRate, Instrument
 from .money import PPM, Amount, Asset, Rounding, divide
 from .news import FairValue, News, PoolState, Reading, TokenFacts
-from .orders import Intent, Order, Place, Side
+from .orders import Bundle, Intent, Order, Place, Side
 from .protocols import Engine, Gate, N, View
 from .records import Refusal
 from .state import note_sent
@@ -396,3 +396,31 @@ class Seat:
         self.refused: Refusal | None = None
         """The last one, however long ago."""
         self.repeats = 0
+
+    def notes(self, place: Place) -> dict[str, str]:
+        """What gates that let an order pass have to say of it, such as what it is expected to bring and to cost."""
+        notes: dict[str, str] = {}
+        for gate in self.gates:
+            told = getattr(gate, "notes", None)
+            if callable(told):
+                notes |= told(place, self.view, self.vault)
+        return notes
+
+    def telemetry(self, now: int) -> Telemetry:
+        """What its engine last saw, what it last wished for, and what was refused and why."""
+        told = getattr(self.engine, "saw", None)
+        try:
+            saw = {str(name): str(value) for name, value in told(self.memory).items()} if callable(told) else {}
+        except Exception as error:  # what an engine says of itself must not stand in the way of the rest
+            saw = {"saw": f"raised {type(error).__name__}: {error}"}
+        at, wishes = self.wanted
+        wanted = tuple(map(_wish_text, wishes))
+        return Telemetry(now, self.sleeve.name, self.engine.name, saw, at, wanted, self.refused, self.vault.idle_reason)
+
+
+def _wish_text(wish: object) -> str:
+    if isinstance(wish, Place):
+        return describe(wish) + (f": {wish.why}" if wish.why else "")
+    if isinstance(wish, Bundle):
+        return " then ".join(map(describe, wish.legs)) + (f": {wish.why}" if wish.why else "")
+    return str(wish)
