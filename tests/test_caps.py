@@ -450,6 +450,25 @@ def test_no_window_ever_has_more_orders_than_allowed_and_none_is_held_up_for_not
     assert all(sum(first <= at < first + window for at in sent) <= most for first in sent)
 
 
+def test_the_journal_remembers_what_the_desk_counts_and_assumed_legs_count_from_now_on():
+    """Buys, sales, contracts opened and closed, and a bundle: the fold of the records has the same times."""
+    h = House(total="8000", allocate="4000")
+    for market, side, qty in ((SPOT, BUY, "2"), (SPOT, SELL, "1"), (PERP, SELL, "3"), (PERP, BUY, "1"), (PERP, BUY, "5")):
+        h.now += 1
+        h.trade(market, side, qty)
+    h.now += 1
+    assert passes(h.wish(Bundle([leg(SPOT, SELL, "1", "100"), leg(PERP, SELL, "1", "100")])))
+    view = h.desk._seats["a"].view
+    assert view._sent == State.fold(h.desk.books.journal).sleeves["a"].sent
+    assert view._sent == [SECOND + 1, SECOND + 3, SECOND + 5]
+    view.now = h.now
+    view.assume(leg(SPOT, BUY, "1", "100"))
+    view.assume(leg(SPOT, SELL, "1", "100"))
+    assert [view.sent_since(at) for at in (0, h.now, h.now + 1)] == [4, 1, 0]
+    view.forget()
+    assert view.sent_since(0) == 3
+
+
 def test_only_so_many_times_are_remembered_and_the_gate_asks_for_no_more():
     h = House()
     view = h.desk._seats["a"].view

@@ -212,26 +212,6 @@ def test_the_tables_are_those_of_the_code(name):
     assert parts(pages[0].read_text(encoding="utf-8"), name)[1] == drawn(name)
 
 
-def reason_codes() -> set[tuple[str, str]]:
-    """Every (gate, reason) of a `refuse(...)` in the source, whichever module it stands in."""
-    found = set()
-    for path in Path(sleeves.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "refuse":
-                gate, reason = (a.value if isinstance(a, ast.Constant) else "any" for a in node.args[:2])
-                found.add((str(gate), str(reason)))
-    return found
-
-
-def test_every_reason_code_of_a_gate_has_its_line():
-    page = (DOCS / "concepts" / "desk.md").read_text(encoding="utf-8")
-    rows = re.findall(
-        r"^\| `?([a-z_]+)`? \| `([a-z_]+)` \| (\S.*?) \| (\S.*?) \|$", page.partition("## Gates")[2].partition("\n## ")[0], re.MULTILINE
-    )
-    assert {(gate, reason) for gate, reason, _, _ in rows} == reason_codes()
-    assert len(rows) == len(reason_codes())
-
-
 def test_the_parameters_of_trend_are_those_of_the_code():
     page = (DOCS / "engines" / "trend.md").read_text(encoding="utf-8")
     engines = (Trend(SAMPLE_INSTRUMENT), Trend.quiet(SAMPLE_INSTRUMENT), Trend.flash(SAMPLE_INSTRUMENT))

@@ -7,8 +7,8 @@ import pytest
 from helpers import BTCUSD, Puppet, carry, new_desk
 from sleeves import BTC, EUR, FLASH, QUIET, USD, CoreVault, Desk, Instrument, Place, Side
 from sleeves.errors import InvalidAmount
-from sleeves.gates import CORE, Cooldown, DailyLoss, Drawdown, OrderCap
-from sleeves.market import DAY, MINUTE, SECOND
+from sleeves.gates import CORE, Cooldown, DailyLoss, Drawdown, OrderCap, PriceAge
+from sleeves.market import DAY, HOUR, MINUTE, SECOND
 from sleeves.orders import SubmitOrder
 from sleeves.records import Refusal
 
@@ -208,3 +208,45 @@ def test_equal_refusals_in_a_row_are_counted_not_repeated():
 def test_a_limit_that_is_no_rate_is_refused(make):
     with pytest.raises(InvalidAmount):
         make()
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, float("nan"), float("inf"), "10", None, True], ids=repr)
+@pytest.mark.parametrize(("gate", "name"), [(Cooldown, "wait_ns"), (PriceAge, "age_ns")])
+def test_a_time_that_is_no_whole_number_is_refused_and_not_taken_for_none(gate, name, value):
+    """A cooldown of less than nothing would let everything pass."""
+    with pytest.raises(InvalidAmount, match=name):
+        gate(value)
+    assert gate(0) == gate(0)
+
+
+@pytest.mark.parametrize("value", ["-1%", "100.0001%", "nan", float("nan"), None, 3], ids=repr)
+@pytest.mark.parametrize("gate", [DailyLoss, Drawdown])
+def test_a_limit_beyond_all_or_below_nothing_is_refused(gate, value):
+    with pytest.raises(InvalidAmount):
+        gate.of(value)
+
+
+def test_a_refusal_for_want_of_a_price_names_whose():
+    """The operator reads which feed to look at, not only that one is missing."""
+    other = Instrument("ETH2/USD", base=BTC, quote=USD, tick="0.01", lot="0.00000001")
+    desk, vault, sleeve, puppet = new_desk(QUIET, gates=[DailyLoss.of("2%")])
+    desk.quote(desk.index(other), desk.books.now + SECOND, 1_000_000, 1_000_000)
+    carry(desk, puppet.wish(Place(other, Side.BUY, other.qty("0.01"))))
+    desk._boards["ETH2/USD"].bid = 0
+    assert puppet.buy("0.01").numbers == {"lacks": "ETH2/USD"}
+    unseen = Place(Instrument("BTC3/USD", base=BTC, quote=USD, tick="0.01", lot="0.00000001"), Side.BUY, 100)
+    assert puppet.wish(unseen).numbers == {"lacks": "BTC3/USD"}
+
+
+@pytest.mark.parametrize(
+    "gates", [[DailyLoss.of("1%")], [Drawdown.of("1%")], [Cooldown(HOUR)], [OrderCap("1")]], ids=lambda g: type(g[0]).__name__
+)
+def test_no_limit_stands_in_the_way_of_an_exit(gates):
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+    carry(desk, puppet.buy("0.2", price="10000"))
+    carry(desk, puppet.sell("0.01", price="10000"))
+    desk._seats["a"].gates += tuple(gates)
+    desk._seats["a"].view.observe()
+    puppet.quote("5000")
+    assert isinstance(puppet.buy("0.01", price="5000"), Refusal)
+    assert passes(puppet.sell("0.19", price="5000"))

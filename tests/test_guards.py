@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,14 +16,16 @@ from gate_house import BUY, LSTSOL, LSTUSDC, PERP, SELL, SPOT, House, leg, order
 from helpers import Puppet
 from sleeves import BTC, QUIET, SOL, USDC, Asset, Books, CoreVault, Desk, Instrument, Place
 from sleeves.caps import ExposureCap, OrderRate, PositionCap
-from sleeves.errors import AssetMismatch, InvalidAmount, InvalidMarket
+from sleeves.errors import AssetMismatch, BadTape, InvalidAmount, InvalidMarket
 from sleeves.guards import AccountAge, GasReserve, HealthAfter, Latency, Leverage, OneEngine, Profit, Slippage, TokenSafety
+from sleeves.live import trade
 from sleeves.margin import Weights
-from sleeves.market import HOUR, MINUTE, SECOND, FundingRate, Kind
+from sleeves.market import HOUR, MINUTE, SECOND, FundingRate, Kind, Quote
 from sleeves.money import PPM
 from sleeves.news import TokenFacts
 from sleeves.orders import Bundle
 from sleeves.records import Refusal
+from sleeves.sim import Tape, VirtualDriver, account_of, replay
 
 # -- what is expected against what it costs: 6.1 to 6.4, P25 to P28 --------------------------------------------------------
 
@@ -706,6 +709,57 @@ def test_every_coin_that_a_bundle_buys_is_looked_at():
     assert h.wish(Bundle(legs)).numbers == {"coin": "JITOSOL"}
     h.desk.step(TokenFacts.of(LSTSOL.base, at=h.now, **SAFE))
     assert passes(h.wish(Bundle(legs)))
+
+
+class Curious:
+    """Writes down the token facts that it is shown."""
+
+    name, every = "curious", HOUR
+
+    def __init__(self, market):
+        self.watches = (market,)
+
+    def begin(self):
+        return []
+
+    def decide(self, memory, view):
+        memory.append((view.now, view.news(TokenFacts, "SOL")))
+
+
+def test_facts_come_as_events_wake_who_watches_the_coin_and_are_never_journaled():
+    desk = Desk(vault := CoreVault(USDC, total="1000", tradeable="1000"))
+    for name, market in (("coin", SPOT), ("contract", PERP), ("other", LSTUSDC)):
+        desk.assign(Curious(market), to=vault.sleeve(name, QUIET, allocate="100"))
+    for market in (SPOT, PERP, LSTUSDC):
+        desk.step(Quote(market, SECOND, 10_000, 10_000))
+    written, facts = len(desk.books.journal), TokenFacts.of(SOL, at=2 * SECOND, **SAFE)
+    desk.step(facts)
+    desk.step(TokenFacts.of(SOL, at=1, **(SAFE | {"mint_authority": True})))
+    heard = {name: seat.memory for name, seat in desk._seats.items()}
+    assert heard["coin"] == [(SECOND, None), (2 * SECOND, facts)], "what is late is passed over"
+    assert len(heard["contract"]) == len(heard["other"]) == 1
+    assert len(desk.books.journal) == written
+    assert desk._seats["other"].view.news(TokenFacts, "SOL") == facts, "whoever asks is shown it"
+
+
+def test_facts_along_a_tape_are_told_in_replay_and_on_paper_alike():
+    facts = [TokenFacts.of(SOL, at=h * HOUR + 1, **(SAFE | {"mint_authority": h > 2})) for h in (2, 3)]
+    rows = {"open": ["100"] * 4, "high": ["100"] * 4, "low": ["100"] * 4, "close": ["100"] * 4}
+    tape = Tape.from_columns(SPOT, ts=[h * 3600 for h in (1, 2, 3, 4)], volume=["1"] * 4, **rows).with_news(facts)
+    shown = []
+    for run in (
+        lambda desk: replay(desk, tape, progress=False),
+        lambda desk: anyio.run(trade, desk, VirtualDriver(tape, account_of(desk))),
+    ):
+        desk = Desk(vault := CoreVault(USDC, total="1000", tradeable="1000"))
+        desk.assign(Curious(SPOT), to=vault.sleeve("a", QUIET, allocate="100"), gates=[TokenSafety(age_ns=2 * HOUR)])
+        run(desk)
+        shown.append(desk._seats["a"].memory)
+    assert shown[0] == shown[1]
+    assert [one for _, one in shown[0] if one is not None][-1] == facts[1]
+    assert facts[0] in [one for _, one in shown[0]]
+    with pytest.raises(BadTape, match="TokenFacts"):
+        tape.with_news(["rumour"])
 
 
 # -- all of them -----------------------------------------------------------------------------------------------------------

@@ -97,8 +97,7 @@ def _of_contract(place: Place, view: View) -> int | None:
     if account is None:
         return None
     one = account.contract(place.instrument.symbol)
-    base = one.base + one.bids if place.side is Side.BUY else one.asks - one.base
-    return _worth(one, max(0, base), account.quote_scale)
+    return _worth(one, one.base + one.bids if place.side is Side.BUY else one.base - one.asks, account.quote_scale)
 
 
 @frozen

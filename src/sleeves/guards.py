@@ -479,9 +479,9 @@ class TokenSafety:
         if not 0 <= age <= self.age_ns:
             return refuse("token_safety", "stale_facts", place, view, vault, coin=coin, age_s=age / SECOND, limit_s=self.age_ns / SECOND)
         if facts.mint_authority:
-            return refuse("token_safety", "mint_authority", place, view, vault, coin=coin, source=facts.source)
+            return refuse("token_safety", "mint_authority", place, view, vault, coin=coin, source=facts.source or "unknown")
         if facts.freeze_authority:
-            return refuse("token_safety", "freeze_authority", place, view, vault, coin=coin, source=facts.source)
+            return refuse("token_safety", "freeze_authority", place, view, vault, coin=coin, source=facts.source or "unknown")
         there = _in(asset, facts.liquidity.asset, facts.liquidity.units, view, Rounding.FLOOR)
         if there is None:
             return refuse("token_safety", "no_price", place, view, vault, coin=coin, lacks=facts.liquidity.asset)
