@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 from helpers import BTCUSD, Puppet, fill
-from sleeves import FLASH, QUIET, USD, Bundle, CoreVault, Desk, Place, Side, TimeInForce
+from sleeves import ETH, FLASH, QUIET, USD, Bundle, CoreVault, Desk, Instrument, Place, Side, TimeInForce
 from sleeves.errors import InvalidAmount, VaultError
-from sleeves.market import HOUR, MINUTE, SECOND
+from sleeves.market import HOUR, MINUTE, SECOND, Quote
 from sleeves.orders import Canceled, CancelOrder, SubmitOrder
 from sleeves.records import Alert, Changed, Refusal
 from standing import reopened
+
+
+ETHUSD = Instrument("ETH/USD", base=ETH, quote=USD, tick="0.01", lot="0.0001", min_notional="1")
 
 
 class House:
@@ -286,6 +289,21 @@ def test_a_bundle_is_confirmed_whole():
     assert waiting.worth == USD("120")
     commands = house.desk.confirm(waiting.id, by="ben")
     assert isinstance(commands[0], SubmitOrder)
+
+
+def test_a_confirmed_bundle_is_sent_to_its_end():
+    """The second leg is worth more than what is asked for, and the venue was disarmed meanwhile: the whole was confirmed."""
+    house = House()
+    house.arm(per_hour="5000")
+    legs = (Place(BTCUSD, Side.BUY, BTCUSD.qty("0.02")), Place(ETHUSD, Side.BUY, ETHUSD.qty("0.1")))
+    house.desk.index(ETHUSD)
+    house.desk.step(Quote(ETHUSD, house.desk.books.now + 1, ETHUSD.price("2000"), ETHUSD.price("2000")))
+    house.puppet.wish(Bundle(legs))
+    (waiting,) = house.desk.confirmations
+    (first,) = house.desk.confirm(waiting.id, by="ben")
+    house.desk.disarm("live", by="ada")
+    (second,) = house.desk.step(fill(first.order, price="10000"))
+    assert (second.order.place.instrument, second.order.place.side) == (ETHUSD, Side.BUY)
 
 
 def test_an_order_by_hand_is_asked_for_too(house):

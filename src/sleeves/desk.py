@@ -532,7 +532,7 @@ class Desk:
         seat.sleeve.vault.land(seat.sleeve, at=now)
 
     def _judge(self, seat: Seat, place: Place, gates: Sequence[Gate] | None = None) -> Refusal | None:
-        """The first refusal of a sleeve's gates, or of these."""
+        """The first refusal of a sleeve's gates, or of these: those of what follows from a wish that was judged whole before."""
         view, vault = seat.view, seat.vault
         if self.recovering:
             return refuse("status", "recovering", place, view, vault, records=len(self.books.journal))
@@ -549,7 +549,8 @@ class Desk:
                     return refusal
                 name = getattr(gate, "__name__", type(gate).__name__)
                 return refuse(name, "gate_error", place, view, vault, error=f"it answered {refusal!r}")
-        return self._inside.refuses(seat, place) or (self._arms.refuses(seat, place) if self._arms else None)
+        refusal = self._inside.refuses(seat, place)
+        return self._arms.refuses(seat, place) if refusal is None and gates is None and self._arms else refusal
 
     def _order(self, seat: Seat, place: Place, now: int, by: str, bundle: str = "", leg: int = 0) -> SubmitOrder:
         """Hold the money, journal the order, and only then hand it out."""
