@@ -27,6 +27,9 @@ class Late:
     def __call__(self, place, view, vault):
         return next((refusal for gate in self.gates if (refusal := gate(place, view, vault)) is not None), None)
 
+    def notes(self, place, view, vault):
+        return {k: v for gate in self.gates if hasattr(gate, "notes") for k, v in gate.notes(place, view, vault).items()}
+
 
 class House:
     """A vault with two sleeves and a puppet at each; `a` has the gates of the test, `b` none."""

@@ -12,7 +12,6 @@ from sleeves.orders import Canceled, CancelOrder, SubmitOrder
 from sleeves.records import Alert, Changed, Refusal
 from standing import reopened
 
-
 ETHUSD = Instrument("ETH/USD", base=ETH, quote=USD, tick="0.01", lot="0.0001", min_notional="1")
 
 

@@ -737,7 +737,7 @@ def test_the_page_says_where_each_optional_gate_is_and_the_modules_say_their_cod
 MAKES = {
     ("desk", "Desk._order"): "the only maker: it holds the money and journals the order before it hands it out",
     ("sim.driver", "VirtualDriver.submit"): "a venue's inside: it hands an order that the desk has sent to the exchange it plays",
-    ("sim.drill", "_House.venue"): "a venue's inside: the paper copy of a venue is given the orders that the books say it has",
+    ("sim.drill.house", "House.venue"): "a venue's inside: the paper copy of a venue is given the orders that the books say it has",
 }
 """Who makes a `SubmitOrder`, and why that is no way around the gates. `sleeves.testing` plays venues, where no desk is."""
 

@@ -18,14 +18,16 @@ from sleeves import BTC, QUIET, SOL, USDC, Asset, Books, CoreVault, Desk, Instru
 from sleeves.caps import ExposureCap, OrderRate, PositionCap
 from sleeves.errors import AssetMismatch, BadTape, InvalidAmount, InvalidMarket
 from sleeves.guards import AccountAge, GasReserve, HealthAfter, Latency, Leverage, OneEngine, Profit, Slippage, TokenSafety
+from sleeves.journal import Memory
 from sleeves.live import trade
 from sleeves.margin import Weights
 from sleeves.market import HOUR, MINUTE, SECOND, FundingRate, Kind, Quote
 from sleeves.money import PPM
 from sleeves.news import TokenFacts
 from sleeves.orders import Bundle
-from sleeves.records import Refusal
+from sleeves.records import Bundled, Placed, Refusal
 from sleeves.sim import Tape, VirtualDriver, account_of, replay
+from sleeves.state import State
 
 # -- what is expected against what it costs: 6.1 to 6.4, P25 to P28 --------------------------------------------------------
 
@@ -937,3 +939,30 @@ def test_token_facts_are_said_in_full_or_not_at_all(changes):
 def test_a_share_of_holders_is_an_exact_rate(share):
     with pytest.raises(InvalidAmount):
         TokenFacts.of(SOL, at=1, **(SAFE | {"top_holders": share}))
+
+
+# -- what is said of orders that passed -----------------------------------------------------------------------------------
+
+
+def noted(house, kind):
+    return [dict(record.notes) for record in house.desk.books.journal if isinstance(record, kind)]
+
+
+def test_p50_profitability_is_written_with_what_passed_and_with_what_did_not():
+    """Revenue, cost and net of every order that takes new risk; nothing is said of an exit."""
+    h = House(Profit("0.2%", part="50%"))
+    h.fill(h.wish(order(SPOT, BUY, "1", expect="1")))
+    assert noted(h, Placed) == [{"revenue": "0.5", "cost": "0.2", "net": "0.3"}]
+    assert passes(h.wish(order(SPOT, SELL, "1")))
+    assert noted(h, Placed)[1:] == [{}]
+    refused = h.wish(order(SPOT, BUY, "1", expect="0.38"))
+    assert refused.numbers == {"revenue": "0.19", "cost": "0.2", "net": "-0.01"}
+
+
+def test_p50_of_a_bundle_it_is_written_once_for_the_whole():
+    h = House(Profit("0.2%", part="50%"))
+    h.wish(Bundle((order(SPOT, BUY, "1", expect="1"), order(PERP, SELL, "1"))))
+    assert noted(h, Bundled) == [{"revenue": "0.5", "cost": "0.4", "net": "0.1"}]
+    assert noted(h, Placed) == [{}]
+    state = State.fold(Memory.read(list(h.desk.books.journal.lines())))
+    assert [dict(one.record.notes) for one in state.flights.values()] == noted(h, Bundled)

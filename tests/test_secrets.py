@@ -155,7 +155,13 @@ async def _run(tmp_path, ring, hook, told, spans):
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=spans)))
     n = range(1, 120)
-    columns = {"open": [10_000] * 119, "high": [10_050] * 119, "low": [9_950] * 119, "close": [10_000 + i % 7 for i in n], "volume": [5] * 119}
+    columns = {
+        "open": [10_000] * 119,
+        "high": [10_050] * 119,
+        "low": [9_950] * 119,
+        "close": [10_000 + i % 7 for i in n],
+        "volume": [5] * 119,
+    }
     tape = Tape.from_columns(BTCUSD, ts=[i * 60 for i in n], **columns)
     with SQLite.open(tmp_path / "books.sleeves") as journal:
         vault = CoreVault(USD, total="20000", tradeable="15000", books=Books(journal))

@@ -94,13 +94,14 @@ class Bundles:
 
     def begin(self, seat: Seat, bundle: Bundle, now: int, by: str) -> list[Command] | Refusal:
         """Accept a bundle whole and send its first leg, or say what refuses it; then nothing has changed."""
-        judged = self._judge_all(seat, bundle)
+        notes: dict[str, str] = {}
+        judged = self._judge_all(seat, bundle, notes)
         if isinstance(judged, Refusal):
             return judged
         self._land(seat, now)
         seat.counter += 1
         sleeve = seat.sleeve
-        record = Bundled(now, f"{sleeve.name}-b{seat.counter}", sleeve.name, by, bundle, tuple(judged))
+        record = Bundled(now, f"{sleeve.name}-b{seat.counter}", sleeve.name, by, bundle, tuple(judged), notes)
         kept = sum(judged)
         holds = [booking.hold(sleeve.name, record.id, sleeve.asset, kept, at=now, by=by)] if kept else []
         self._books.post(record, *holds)
@@ -108,8 +109,11 @@ class Bundles:
         seat.view.bundles += 1
         return [self._order(seat, bundle.legs[0], now, by, record.id, 0)]
 
-    def _judge_all(self, seat: Seat, bundle: Bundle) -> list[int] | Refusal:
-        """What is to be set aside for each leg until it is sent; or the first refusal, of the bundle as a whole."""
+    def _judge_all(self, seat: Seat, bundle: Bundle, notes: dict[str, str]) -> list[int] | Refusal:
+        """What is to be set aside for each leg until it is sent; or the first refusal, of the bundle as a whole.
+
+        `notes` are filled with what gates had to say of it: what takes new risk is weighed.
+        """
         view = seat.view
         reserves: list[int] = []
         left = 0
@@ -119,6 +123,8 @@ class Bundles:
                 refusal = self._judge(seat, leg)
                 if refusal is not None:
                     return evolve(refusal, wish=" then ".join(map(describe, bundle.legs)))
+                if not notes and opens(leg, view):
+                    notes |= seat.notes(leg)
                 needs = view.needs(leg) or 0
                 left = view.own_free() - needs if n == 0 else left
                 reserves.append(max(0, min(needs, left)) if n else 0)

@@ -161,6 +161,7 @@ def _placed(r: Placed) -> tuple[str, dict[str, Any]]:
 def _bundled(r: Bundled) -> tuple[str, dict[str, Any]]:
     bundle = r.bundle
     body = {"at": r.at, "by": r.by, "id": r.id, "sleeve": r.sleeve, "legs": [_place(leg) for leg in bundle.legs], "why": bundle.why}
+    body |= {"notes": dict(r.notes)} if r.notes else {}
     return "bundled", body | {"tries": bundle.tries, "rollback": bundle.rollback, "reserves": [str(units) for units in r.reserves]}
 
 
@@ -355,12 +356,12 @@ class Decoder:
         if type(b["closes"]) is not bool:
             raise JournalError(f"closes {b['closes']!r} must be true or false")
         bundle, leg = _text(b.get("bundle", "")), _index(b.get("leg", 0))
-        notes = {_text(name): _text(word) for name, word in b.get("notes", {}).items()}
-        return Placed(b["at"], self.order(b["order"]), _text(b.get("by", "")), b["closes"], bundle, leg, notes)
+        return Placed(b["at"], self.order(b["order"]), _text(b.get("by", "")), b["closes"], bundle, leg, _notes(b))
 
     def _bundled(self, b: dict[str, Any]) -> Bundled:
         bundle = Bundle(tuple(self.place(leg) for leg in b["legs"]), b["tries"], b["rollback"], b["why"])
-        return Bundled(b["at"], _text(b["id"]), _text(b["sleeve"]), _text(b["by"]), bundle, tuple(map(_units, b["reserves"])))
+        reserves, notes = tuple(map(_units, b["reserves"])), _notes(b)
+        return Bundled(b["at"], _text(b["id"]), _text(b["sleeve"]), _text(b["by"]), bundle, reserves, notes)
 
     def _bundle(self, b: dict[str, Any]) -> BundleUpdate:
         return BundleUpdate(b["at"], _text(b["id"]), BundleStatus(b["status"]), _text(b["why"]))
@@ -461,6 +462,10 @@ def _index(value: object) -> int:
     if type(value) is not int or value < 0:
         raise JournalError(f"{value!r} stands where the number of a leg must")
     return value
+
+
+def _notes(b: Mapping[str, Any]) -> dict[str, str]:
+    return {_text(name): _text(word) for name, word in b.get("notes", {}).items()}
 
 
 def _text(value: object) -> str:

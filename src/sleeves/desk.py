@@ -30,7 +30,7 @@ from .flight import Flight
 from .gates import CORE, opens, refuse
 from .inside import Inside, SelfTrade
 from .limits import Limit, Limits
-from .margin import Weights
+from .margin import MarginAccount, Weights
 from .market import BP, DAY, HOUR, MINUTE, SECOND, Book, FundingRate, Instrument, Mark, Quote
 from .money import PPM, Amount, AmountLike, Asset, Fraction, parse_units, ppm
 from .netting import Netting
@@ -387,14 +387,17 @@ class Desk:
             view.book = book if book.bid else view.book
             if not view.book.bid:
                 continue
-            view.now = now
-            try:
-                wishes: object = seat.decide(seat.memory, view)
-            except Exception as error:
-                wishes = _Raised(error)
-            if wishes is not None:
-                commands = self._wished(seat, wishes, now, commands)
+            commands = self._ask_engine(seat, now, commands)
         return NOTHING if commands is None else commands
+
+    def _ask_engine(self, seat: Seat, now: int, commands: list[Command] | None = None) -> list[Command] | None:
+        """What an engine wishes for now, behind the commands that there are already."""
+        seat.view.now = now
+        try:
+            wishes: object = seat.decide(seat.memory, seat.view)
+        except Exception as error:
+            wishes = _Raised(error)
+        return commands if wishes is None else self._wished(seat, wishes, now, commands)
 
     def _tick(self, now: int) -> list[Command]:
         """Look at what time alone changes: limits, what holds sleeves and vaults, confirmations, what is armed."""
@@ -566,7 +569,7 @@ class Desk:
         order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst, netted)
         closes = not opens(place, seat.view)
         holds = [booking.hold(sleeve, order.id, asset, units, at=now, by=by)] if units else []
-        notes = {} if closes or len(seat.gates) == len(CORE) else seat.notes(place)
+        notes = {} if closes or bundle or len(seat.gates) == len(CORE) else seat.notes(place)
         placed = Placed(now, order, by, closes, bundle, leg, notes)
         self.books.post(placed, *holds)
         working = Working(order, seat, asset, closes)
@@ -1022,6 +1025,31 @@ class Desk:
     def open_orders(self) -> list[Order]:
         """All orders that the venue has, or may have."""
         return [order for seat in self._seats.values() for order in seat.open_orders.values()]
+
+    @property
+    def transfers(self) -> list[str]:
+        """Transfers that were asked for and are not through, by id."""
+        return self._transfers.all()
+
+    def account(self, vault: CoreVault) -> MarginAccount | None:
+        """The account that a vault's sleeves share, with their contracts and open orders; None while a contract has no price."""
+        self._check_vault(vault)
+        return self._ground.joint(vault)
+
+    def ask(self, sleeve: Sleeve, *, at: int | None = None) -> Sequence[Command]:
+        """Ask a sleeve's engine now, at the latest price of what it watches, whatever its rhythm is. Returns what to carry out.
+
+        Raises `VaultError` when no engine sits there or nothing that it watches has a price, `WrongStatus` when it is not asked
+        at all.
+        """
+        seat, now = self._stops.seat(sleeve), self.books.time(at)
+        if self._stops.asleep(seat) or seat.vault.idle_reason:
+            raise WrongStatus(f"the engine of {sleeve.name} is not asked: {seat.vault.idle_reason or sleeve.status}")
+        books = [book for market in seat.engine.watches if (book := seat.view.book_of(market)) is not None]
+        if not books:
+            raise VaultError(f"nothing that {seat.engine.name} watches has a price yet")
+        seat.view.book = max(books, key=lambda book: book.at)
+        return self._ask_engine(seat, now) or NOTHING
 
     @property
     def bundles(self) -> list[Flight]:

@@ -91,6 +91,10 @@ def _in(asset: Asset, coin: Asset, units: int, view: View, rounding: Rounding) -
     return market.cost(book.ask if (units > 0) is (rounding is Rounding.CEIL) else book.bid, units, rounding)
 
 
+def _weights(revenue: int, cost: int, asset: Asset) -> dict[str, object]:
+    return {"revenue": _money(revenue, asset), "cost": _money(cost, asset), "net": _money(revenue - cost, asset)}
+
+
 @frozen
 class Profit:
     """What is expected must cover what it costs. Equal is enough.
@@ -129,21 +133,33 @@ class Profit:
         if not opens(place, view):
             return None
         legs, asset = _legs(place, view), vault.sleeve.asset
-        told = [(leg.instrument.quote, leg.expect) for leg in legs if leg.expect is not None]
-        if not told:
+        if all(leg.expect is None for leg in legs):
             return refuse("profit", "no_expectation", place, view, vault, legs=len(legs))
+        weighed = self._weigh(legs, view, asset)
+        if weighed is None:
+            return refuse("profit", "no_price", place, view, vault, lacks=self._lacks(legs, view, asset))
+        revenue, cost = weighed
+        if revenue >= cost:
+            return None
+        return refuse("profit", "unprofitable", place, view, vault, **_weights(revenue, cost, asset))
+
+    def notes(self, place: Place, view: View, vault: EngineVault) -> dict[str, str]:
+        """Revenue, cost and net of what it let pass, for the journal."""
+        asset = vault.sleeve.asset
+        weighed = self._weigh(_legs(place, view), view, asset)
+        return {} if weighed is None else {name: str(value) for name, value in _weights(*weighed, asset).items()}
+
+    def _weigh(self, legs: Sequence[Place], view: View, asset: Asset) -> tuple[int, int] | None:
+        """(the revenue that counts, the cost), in units of the vault's asset; None while a price is missing."""
+        told = [(leg.instrument.quote, leg.expect) for leg in legs if leg.expect is not None]
         costs = [self._cost(leg, view, asset) for leg in legs]
         costs += [self._charged(charge, view, asset) for charge in (self.tip, self.base_fee)]
         expected = [_in(asset, quote, units, view, Rounding.FLOOR) for quote, units in told]
         known_costs = [units for units in costs if units is not None]
         known = [units for units in expected if units is not None]
         if len(known_costs) < len(costs) or len(known) < len(expected):
-            return refuse("profit", "no_price", place, view, vault, lacks=self._lacks(legs, view, asset))
-        revenue, cost = divide(sum(known) * self._part_ppm, PPM, Rounding.FLOOR), sum(known_costs)
-        if revenue >= cost:
             return None
-        net = _money(revenue - cost, asset)
-        return refuse("profit", "unprofitable", place, view, vault, revenue=_money(revenue, asset), cost=_money(cost, asset), net=net)
+        return divide(sum(known) * self._part_ppm, PPM, Rounding.FLOOR), sum(known_costs)
 
     def _cost(self, leg: Place, view: View, asset: Asset) -> int | None:
         """Fee and slippage of a leg at its own price; a sale that the market pays more for, at the market's."""

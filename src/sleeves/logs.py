@@ -376,7 +376,7 @@ def _place(place: Place) -> dict[str, str]:
 def account_of(desk: Desk, vault: CoreVault) -> MarginAccount | None:
     """The account that a vault's contracts are in, as its venue sees it; None without contracts, or where one has no fresh price."""
     if any(sleeve.contracts() for sleeve in vault.sleeves.values()):
-        return desk._ground.joint(vault)
+        return desk.account(vault)
     return None
 
 

@@ -124,7 +124,7 @@ class Placed:
     leg: int = 0
     """Which leg of that bundle it is sent for, from 0; one against the leg's own side rolls it back."""
     notes: Mapping[str, str] = field(factory=dict, converter=_words, hash=False)
-    """What gates that let it pass had to say of it, such as what it is expected to bring and to cost."""
+    """What gates that let it pass had to say of it, such as what it is expected to bring and to cost. Of a bundle that has them."""
 
 
 class BundleStatus(StrEnum):
@@ -159,6 +159,8 @@ class Bundled:
     by: str
     bundle: Bundle
     reserves: tuple[int, ...]
+    notes: Mapping[str, str] = field(factory=dict, converter=_words, hash=False)
+    """What gates that let it pass had to say of it, such as what it is expected to bring and to cost."""
 
 
 @frozen(order=False)

@@ -4,14 +4,18 @@
     orders     each one that may be open is looked up by its own id; "not found" is no evidence, and its hold stays
     balances   reconciled, every residual named
 
-`recover` does all three before any engine is asked. `reconcile` does the first and the last beside a running desk, and
-`Chase` goes on asking after orders whose fate is unknown. None of them ever sends an order again.
+`recover` does all three before any engine is asked. `reconcile` does the first and the last beside a running desk, `Sync`
+does so again and again and says when it cannot, and `Chase` and `Arrivals` go on asking after orders whose fate is
+unknown and transfers that the venue has not told of. None of them ever sends an order, a cancel or a transfer again; only
+questions are asked again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from math import inf
+from typing import Protocol, TypeVar
 
 import anyio
 from attrs import field, frozen
@@ -21,14 +25,18 @@ from .errors import VaultError, VenueError, VenueUnavailable
 from .facts import CashFlow
 from .market import DAY, HOUR
 from .money import Amount
-from .orders import CancelOrder, Command, Order, OrderStatus, Position, Unanswered
+from .orders import CancelOrder, Command, Order, OrderReport, OrderStatus, Position, Unanswered
 from .protocols import Venue
 from .reconcile import Reconciliation
 from .records import Fact, Level, Policy, policy_of
 from .seat import NEVER
-from .shell import carry_out, log, named
+from .shell import carry_out, log, named, stands_for
+from .standings import venue_subject
+from .status import Hold
 
-__all__ = ["Chase", "Recovery", "reconcile", "recover"]
+__all__ = ["RETRY_AFTER", "Arrivals", "Chase", "Recovery", "Sync", "reconcile", "recover"]
+
+T = TypeVar("T")
 
 OVERLAP = HOUR
 """How far before the last known fact the venue is asked from: what came late then is found, what is known changes nothing."""
@@ -36,6 +44,18 @@ LATEST_LINE = DAY
 """How long after a coin moved a venue's own ledger may first speak of it; lines that explained something are known."""
 LOOKS = 5
 """How often the venue is asked again when something happened while it was asked."""
+RETRY_AFTER = (1.0, 2.0, 4.0)
+"""After how many seconds a question that was not answered is asked again, each time."""
+CONFIRM_WITHIN = 30.0
+"""Seconds after which a transfer that the venue has not told of is asked after."""
+UNKNOWN_AFTER = 60.0
+"""Seconds after which a human is told that the fate of a transfer is not known."""
+LOOK_WITHIN = 60.0
+"""Seconds within which the venues of a wallet must have answered all that a look asks."""
+ASK_EVERY = 5.0
+"""How often it is asked after in between, in seconds."""
+EARLY = 0.01
+"""A clock that rings so many seconds early is in time."""
 
 
 @frozen(order=False, repr=False)
@@ -70,12 +90,19 @@ class Recovery:
     __repr__ = __str__
 
 
-async def recover(desk: Desk, *venues: Venue, policy: Policy = Policy.RESUME, by: str = "recover") -> Recovery:
+async def recover(
+    desk: Desk,
+    *venues: Venue,
+    policy: Policy = Policy.RESUME,
+    by: str = "recover",
+    retry_after: Sequence[float] = RETRY_AFTER,
+) -> Recovery:
     """Bring a desk that was opened on a journal with records to where its venues are; then its engines may run.
 
     Books every fact that the journal does not have, looks up each order that may be open, and reconciles. Nothing is
     traded meanwhile; cancels that follow are sent at the end. `policy` says what sleeves do then. A `Recovered` record
-    keeps what was found.
+    keeps what was found. A question that a venue does not answer is asked again after each of `retry_after` seconds; what
+    is sent is sent once.
 
     Raises `VaultError` when nothing is to be recovered, or a sleeve with open orders or positions has no engine;
     `VenueUnavailable` when a venue does not answer: the desk then still waits to be recovered, and this may be called
@@ -89,22 +116,73 @@ async def recover(desk: Desk, *venues: Venue, policy: Policy = Policy.RESUME, by
     wallets = _wallets(desk, venues)
     since, before = _since(desk, venues), len(desk.books.facts)
     later = _Later()
-    for venue in venues:
+    asked = {venue.name: _Patient(venue, retry_after) for venue in venues}
+    for venue in asked.values():
         await _catch_up(desk, venue, since[venue.name], later)
     strangers: list[str] = []
-    for venue in venues:
+    for venue in asked.values():
         strangers += [report.order_id for report in await venue.open_orders() if report.order_id not in at]
     for order in ours:
         if not desk.status_of(order.id).done:
-            await _look_up(desk, at[order.id], order, later)
+            await _look_up(desk, [asked[venue.name] for venue in at[order.id]], order, later)
     resolved = {order.id: desk.status_of(order.id) for order in ours}
-    reconciliations = [await _reconcile(desk, wallet, some, since, by, later) for wallet, some in wallets.items()]
+    reconciliations = [
+        await _reconcile(desk, wallet, [asked[venue.name] for venue in some], since, by, later) for wallet, some in wallets.items()
+    ]
     found = _words(desk, since, len(desk.books.facts) - before, resolved, strangers, reconciliations)
     commands = list(dict.fromkeys([*later.commands, *desk.recovered(policy=policy, found=found, by=by)]))
     await carry_out(desk, commands, venues[0] if len(venues) == 1 else None, by_name)
     foreign = sum(map(len, desk.books.quarantine.values()))
     booked = len(desk.books.facts) - before
     return Recovery(since, booked, foreign, resolved, tuple(strangers), tuple(reconciliations), policy, tuple(commands))
+
+
+class _Source(Protocol):
+    """What of a venue can be asked."""
+
+    @property
+    def name(self) -> str: ...
+    async def look_up(self, order: Order) -> OrderReport | None: ...
+    async def open_orders(self) -> Sequence[OrderReport]: ...
+    async def balances(self) -> Mapping[str, Amount]: ...
+    async def positions(self) -> Mapping[str, Position]: ...
+    async def history(self, since: int) -> Sequence[Fact]: ...
+    async def cash_flows(self, since: int) -> Sequence[CashFlow]: ...
+
+
+class _Patient:
+    """A venue whose questions are asked again while it is not reached. Nothing can be sent through it."""
+
+    def __init__(self, venue: Venue, pauses: Sequence[float]) -> None:
+        self._venue, self._pauses = venue, tuple(pauses)
+        self.name = venue.name
+
+    async def _ask(self, what: str, question: Callable[[], Awaitable[T]]) -> T:
+        for pause in self._pauses:
+            try:
+                return await question()
+            except VenueUnavailable as error:
+                log.warning("%s did not tell its %s: %s; it is asked again in %g s", self.name, what, error, pause)
+            await anyio.sleep(pause)
+        return await question()
+
+    async def look_up(self, order: Order) -> OrderReport | None:
+        return await self._ask(f"order {order.id}", partial(self._venue.look_up, order))
+
+    async def open_orders(self) -> Sequence[OrderReport]:
+        return await self._ask("open orders", self._venue.open_orders)
+
+    async def balances(self) -> Mapping[str, Amount]:
+        return await self._ask("balances", self._venue.balances)
+
+    async def positions(self) -> Mapping[str, Position]:
+        return await self._ask("positions", self._venue.positions)
+
+    async def history(self, since: int) -> Sequence[Fact]:
+        return await self._ask("history", partial(self._venue.history, since))
+
+    async def cash_flows(self, since: int) -> Sequence[CashFlow]:
+        return await self._ask("cash flows", partial(self._venue.cash_flows, since))
 
 
 class _Hands(Protocol):
@@ -198,13 +276,13 @@ def _wallets(desk: Desk, venues: Sequence[Venue]) -> dict[str, list[Venue]]:
     return {venue.name: [venue] for venue in venues}
 
 
-async def _catch_up(desk: Desk, venue: Venue, since: int, hands: _Hands) -> None:
+async def _catch_up(desk: Desk, venue: _Source, since: int, hands: _Hands) -> None:
     """Book what the venue says has happened, each fact once."""
     for fact in await venue.history(since):
         await hands(desk.step(fact))
 
 
-async def _look_up(desk: Desk, venues: Sequence[Venue], order: Order, hands: _Hands) -> None:
+async def _look_up(desk: Desk, venues: Sequence[_Source], order: Order, hands: _Hands) -> None:
     """Ask what became of an order. Its fills are booked before it is taken for done; not found is unknown."""
     for venue in venues:
         report = await venue.look_up(order)
@@ -217,31 +295,42 @@ async def _look_up(desk: Desk, venues: Sequence[Venue], order: Order, hands: _Ha
     await hands(desk.step(Unanswered(order.id, desk.books.now, f"{names} does not find it")))
 
 
-async def reconcile(desk: Desk, *venues: Venue, by: str = "reconcile") -> tuple[Reconciliation, ...]:
+async def reconcile(desk: Desk, *venues: Venue, by: str = "reconcile", only: str = "") -> tuple[Reconciliation, ...]:
     """Hold the books against what the venues say, beside a running desk or between two runs; see `Desk.reconcile`.
 
-    Facts that were not told yet are booked first, and orders that the venues no longer have are looked up. Raises
-    `VenueUnavailable` when a venue does not answer, or its account moved each time that it was looked at, and `VaultError`
-    for a venue of no wallet here.
+    Facts that were not told yet are booked first, and orders that the venues no longer have are looked up. With `only`, a
+    venue's name, nothing is asked but of the venues of its wallet. Raises `VenueUnavailable` when a venue does not answer, or
+    its account moved each time that it was looked at, and `VaultError` for a venue of no wallet here.
     """
     by_name = named(venues, "reconcile")
     wallets, hands = _wallets(desk, venues), _AtOnce(desk, by_name)
-    await _look_for_lost(desk, by_name, hands)
+    if only:
+        if only not in by_name:
+            raise VaultError(f"reconcile: no venue here is named {only!r}")
+        wallets = {wallet: some for wallet, some in wallets.items() if any(venue.name == only for venue in some)}
+    asked = [venue for some in wallets.values() for venue in some]
+    await _look_for_lost(desk, by_name, asked, hands)
     return tuple([await _reconcile(desk, wallet, some, _since(desk, some), by, hands) for wallet, some in wallets.items()])
 
 
-async def _look_for_lost(desk: Desk, by_name: Mapping[str, Venue], hands: _Hands) -> None:
+async def _look_for_lost(desk: Desk, by_name: Mapping[str, Venue], asked: Sequence[Venue], hands: _Hands) -> None:
     """Orders that are open here and not there: their end was never heard."""
+    names = {venue.name for venue in asked}
     before = desk.open_orders()
-    there = {report.order_id for venue in by_name.values() for report in await venue.open_orders()}
+    there = {report.order_id for venue in asked for report in await venue.open_orders()}
     open_now = {order.id for order in desk.open_orders()}
     for order in before:
         named_here = not order.place.instrument.venue or order.place.instrument.venue in by_name or len(by_name) == 1
-        if order.id not in there and order.id in open_now and named_here:
-            await _look_up(desk, _venues_of(order, by_name), order, hands)
+        if order.id in there or order.id not in open_now or not named_here:
+            continue
+        at = _venues_of(order, by_name)
+        if names.issuperset(venue.name for venue in at):
+            await _look_up(desk, at, order, hands)
 
 
-async def _reconcile(desk: Desk, wallet: str, venues: Sequence[Venue], since: Mapping[str, int], by: str, hands: _Hands) -> Reconciliation:
+async def _reconcile(
+    desk: Desk, wallet: str, venues: Sequence[_Source], since: Mapping[str, int], by: str, hands: _Hands
+) -> Reconciliation:
     """Balances are of an instant: they are believed when nothing was booked, and nothing has happened, while they were asked for."""
     books, begun = desk.books, desk.books.begun or NEVER
     looked = books.reconciled.get(wallet, begun)
@@ -267,7 +356,7 @@ async def _reconcile(desk: Desk, wallet: str, venues: Sequence[Venue], since: Ma
     raise VenueUnavailable(f"the account at {', '.join(v.name for v in venues)} moved each of {LOOKS} times that it was looked at")
 
 
-async def _news(desk: Desk, venues: Sequence[Venue], since: Mapping[str, int]) -> bool:
+async def _news(desk: Desk, venues: Sequence[_Source], since: Mapping[str, int]) -> bool:
     """Whether something has happened that is not booked and not in quarantine."""
     for venue in venues:
         facts = await venue.history(since[venue.name])
@@ -316,3 +405,124 @@ class Chase:
             desk.cancels_lost.discard(order.id)  # should this one be lost too, it is noted again
             if desk.status_of(order.id) is OrderStatus.OPEN:
                 await hands([CancelOrder(order)])
+
+
+class Sync:
+    """Holds the books against the venues of each wallet, and latches those venues while that does not come through.
+
+    A look that fails is tried again after each of `retry_after` seconds. Then an alert `sync_failed` is raised and no new
+    risk is taken there (`Hold.SYNC`), until a look comes through: `sync_restored`.
+    """
+
+    def __init__(self, desk: Desk, venues: Sequence[Venue], retry_after: Sequence[float] | None = None) -> None:
+        self.desk = desk
+        self.looks = 0
+        """How many came through."""
+        self.errors: list[BaseException] = []
+        """What the last look raised, each try."""
+        self._venues = venues
+        self._by_name = named(venues, "reconcile")
+        self._retry_after = retry_after
+        self._looking = anyio.Lock()
+
+    def groups(self) -> list[list[str]]:
+        """The names of the venues of each wallet; of all, where it cannot be said which holds what."""
+        try:
+            return [[venue.name for venue in some] for some in _wallets(self.desk, self._venues).values()]
+        except VaultError:
+            return [list(self._by_name)]
+
+    async def look(self, name: str) -> None:
+        """Hold the wallet of this venue against its venues, once. Raises what `reconcile` raises."""
+        async with self._looking:
+            try:
+                with anyio.fail_after(LOOK_WITHIN):
+                    await reconcile(self.desk, *self._venues, by="live", only=name)
+            except TimeoutError:
+                raise VenueUnavailable(f"{name} did not answer within {LOOK_WITHIN:g} s") from None
+        self.looks += 1
+
+    async def once(self, names: Sequence[str]) -> bool:
+        """Hold the wallet of these venues against them; whether that came through, at once or after a while."""
+        self.errors = []
+        pauses = RETRY_AFTER if self._retry_after is None else self._retry_after
+        for pause in (0.0, *pauses):
+            if pause:
+                await anyio.sleep(pause)
+            try:
+                await self.look(names[0])
+            except (VenueError, VaultError) as error:
+                log.warning("the books could not be held against %s: %s", ", ".join(names), error)
+                self.errors.append(error)
+                continue
+            self._lift(names)
+            return True
+        await self._latch(names, self.errors[-1])
+        return False
+
+    async def _latch(self, names: Sequence[str], error: BaseException) -> None:
+        desk, hands = self.desk, _AtOnce(self.desk, self._by_name)
+        for name in names:
+            if Hold.SYNC in desk.latches(name):
+                continue
+            tries = len(self.errors)
+            text = f"the books could not be held against {name} {tries} times: {error}; no new risk there until they can"
+            desk.alert(desk.books.now, Level.CRITICAL, venue_subject(name), "sync_failed", text)
+            for one in stands_for(desk, self._by_name, name):
+                await hands(desk.latch(one, Hold.SYNC, by="live", why=str(error)))
+
+    def _lift(self, names: Sequence[str]) -> None:
+        desk = self.desk
+        for name in names:
+            if Hold.SYNC in desk.latches(name):
+                for one in stands_for(desk, self._by_name, name):
+                    desk.lift(one, Hold.SYNC, by="live", why="the books were held against it")
+                desk.alert(desk.books.now, Level.INFO, venue_subject(name), "sync_restored", f"the books were held against {name} again")
+
+
+class Arrivals:
+    """Asks after transfers that were sent and that the venue has not told of: at 30 s, and on. At 60 s a human is told.
+
+    What left stays in transit, and what is to come is not counted, until the venue tells or a human gives it up.
+    """
+
+    def __init__(self, desk: Desk, look: Callable[[str], Awaitable[None]], every: float) -> None:
+        self.desk = desk
+        self._look = look
+        self._every = every
+        """How often it is asked after once a human was told, in seconds."""
+        self._since: dict[str, float] = {}
+        self._asked: dict[str, float] = {}
+        self._told: set[str] = set()
+
+    @property
+    def under_way(self) -> list[str]:
+        """Transfers that were asked for and are not through."""
+        return self.desk.transfers
+
+    async def once(self, venues: Sequence[str]) -> None:
+        """Ask after each that is due. A venue that does not answer is asked again the next time."""
+        now, names = anyio.current_time(), self.under_way
+        for known in [name for name in self._since if name not in names]:
+            for kept in (self._since, self._asked):
+                kept.pop(known, None)
+            self._told.discard(known)
+        due = False
+        for name in names:
+            age = now - self._since.setdefault(name, now)
+            pause = self._every if name in self._told else ASK_EVERY
+            due |= age >= CONFIRM_WITHIN - EARLY and now - self._asked.get(name, -inf) >= pause - EARLY
+        if not due:
+            return
+        self._asked |= {name: now for name in names if now - self._since[name] >= CONFIRM_WITHIN - EARLY}
+        for venue in venues:
+            try:
+                await self._look(venue)
+            except (VenueError, VaultError) as error:
+                log.warning("no answer from %s about %s: %s", venue, ", ".join(names), error)
+        now = anyio.current_time()
+        for name in self.under_way:
+            if name not in self._told and now - self._since.get(name, now) >= UNKNOWN_AFTER - EARLY:
+                self._told.add(name)
+                text = f"{name} was sent {UNKNOWN_AFTER:g} s ago and the venue has told nothing of it: what left stays in transit"
+                self.desk.alert(self.desk.books.now, Level.CRITICAL, name, "transfer_unknown", text)

@@ -83,6 +83,10 @@ class Transfers:
         self._counter += 1
         self._asked[transfer.id] = vault
 
+    def all(self) -> list[str]:
+        """Those that were asked for and are not through."""
+        return list(self._asked)
+
     def under_way(self, name: str) -> bool:
         """Whether a transfer was asked for under this id and is not through."""
         return name in self._asked

@@ -17,7 +17,7 @@ from sleeves.journal import Memory, encode
 from sleeves.journals import Postgres, SQLite
 from sleeves.ledger import Account, Entry, EntryKind, Posting, Role
 from sleeves.orders import Fill, Liquidity, Order, OrderStatus, Place, Side, Transfer
-from sleeves.records import Alert, Asked, Cause, Level, OrderUpdate, Placed, Residual, key_of
+from sleeves.records import Alert, Answered, Asked, Cause, Instructed, Level, OrderUpdate, Placed, Residual, key_of
 from strategies import heavy
 from test_journal import BTCUSD, LISTED, lived, records, relisted
 
@@ -287,6 +287,8 @@ KEYED = [
     fill("flash-1", "t1", account="two", leg="b"),
     Asked(1, "ann", "main", Transfer("move-1", USD.units(5), "sim")),
     Residual(1, "r1", "main", USD.units(-5), Cause.DUST),
+    Instructed(1, "ann", "r-1", "kill", {"target": "flash"}),
+    Answered(1, "r-1", "done", "halted", {}),
 ]
 
 

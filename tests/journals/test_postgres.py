@@ -30,11 +30,13 @@ from sleeves.ledger import Account, Entry, EntryKind, Posting, Role
 from sleeves.orders import Fill, Order, Place, Side
 from sleeves.records import (
     Alert,
+    Answered,
     Asked,
     Bundled,
     BundleUpdate,
     Changed,
     Crossed,
+    Instructed,
     Level,
     Marked,
     Opened,
@@ -546,9 +548,10 @@ def test_a_snapshot_of_another_journal_is_refused(dsn, sql, names):
 def test_each_record_that_bears_a_key_is_looked_at_when_opening():
     """Lines of other kinds are not read for it. A new kind stops here until somebody has said which it is."""
     keyless = {Alert, BundleUpdate, Changed, Crossed, Entry, Marked, Opened, OrderUpdate, Quarantined, Reconciled, Recovered, Refusal}
-    keyed = {Asked, Bankrupted, Bundled, Fill, FundingPaid, Liquidated, Placed, Residual, Settled, Transferred}
+    keyed = {Answered, Asked, Bankrupted, Bundled, Fill, FundingPaid, Instructed, Liquidated, Placed, Residual, Settled, Transferred}
     assert keyed | keyless == KINDS
-    kinds = ("asked", "bankrupted", "bundled", "fill", "funding", "liquidated", "placed", "residual", "settled", "transferred")
+    kinds = ("answered", "asked", "bankrupted", "bundled", "fill", "funding", "instructed", "liquidated", "placed", "residual", "settled")
+    kinds += ("transferred",)
     assert all(_KEYED.search(f'{{"at":1,"kind":"{kind}"}}') for kind in kinds)
     life = [LISTED, *lived().books.journal]
     assert [record for record in life if key_of(record)] == [record for record in life if _KEYED.search(encode(record))]

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import cast
 
-from ..desk import Desk
 from ..errors import InvalidMarket, NotEnough, VaultError
 from ..exposure import without
 from ..instructions import (
@@ -42,7 +41,6 @@ from ..market import SECOND, Instrument
 from ..money import Amount, Rounding, decimal_text
 from ..orders import CancelOrder, Command, Order, Place, Side, Transfer
 from ..records import Refusal
-from ..seat import Seat
 from ..sleeve import Sleeve
 from ..vault import CoreVault
 from .case import Case, Deed, No
@@ -120,7 +118,7 @@ async def _withdraw(case: Deed) -> Answer | None:
 def _health(case: Case, vault: CoreVault, coins: Amount) -> dict[str, str]:
     """The account's health now, and after these coins have left it; nothing where it has no contracts."""
     contracts = [sleeve for sleeve in vault.sleeves.values() if sleeve.contracts()]
-    joint = case.desk._ground.joint(vault)
+    joint = case.desk.account(vault)
     if joint is None:
         return {"health": "unknown", "health_after": "unknown"} if contracts else {}
     if not joint.contracts:
@@ -256,12 +254,8 @@ async def _rebalance(case: Deed) -> Answer | None:
     if desk.recovering:
         raise No(Code.RECOVERING, "the desk was opened on a journal with records and is not recovered yet")
     seat = case.seat(sleeve)
-    if desk._stops.asleep(seat) or seat.vault.idle_reason:
-        raise No(
-            Code.WRONG_STATUS, f"the engine of {sleeve.name} is not asked: {seat.vault.idle_reason or sleeve.status}", status=sleeve.status
-        )
     before = seat.refused
-    commands = _ask_engine(desk, seat)
+    commands = desk.ask(sleeve)
     refusal = seat.refused if seat.refused is not before else None
     case.traces["engine"] = seat.engine.name
     await case.carry(commands)
@@ -274,21 +268,6 @@ async def _rebalance(case: Deed) -> Answer | None:
     if refusal is not None:
         case.traces["not_sent"] = str(refusal)
     return None
-
-
-def _ask_engine(desk: Desk, seat: Seat) -> Sequence[Command]:
-    """Ask an engine now, at the latest price of what it watches."""
-    books = [book for market in seat.engine.watches if (book := seat.view.book_of(market)) is not None]
-    if not books:
-        raise No(Code.VAULT_REFUSED, f"nothing that {seat.engine.name} watches has a price yet")
-    now, view = desk.books.time(), seat.view
-    view.now, view.book = now, max(books, key=lambda book: book.at)
-    try:
-        wishes: object = seat.decide(seat.memory, view)
-    except Exception as error:
-        desk._fault(seat, error, now)
-        return desk._stops.cancel_opening(seat)
-    return () if wishes is None else desk._wished(seat, wishes, now, None) or ()
 
 
 async def _pause(case: Deed) -> Answer | None:

@@ -135,7 +135,7 @@ def _transfer_stands(case: Case) -> Answer:
 
 def _told_before(case: Case, name: str) -> tuple[Code, str] | None:
     """What became of a transfer before the desk was opened again; None while it is under way."""
-    if case.desk._transfers.under_way(name):
+    if name in case.desk.transfers:
         return None
     asked = case.desk.books.journal.find(f"transfer|{name}")
     if not isinstance(asked, Asked):

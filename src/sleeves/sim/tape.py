@@ -205,9 +205,8 @@ class Tape:
         """
         given = tuple(news)
         if not all(isinstance(one, News) for one in given):
-            raise BadTape(
-                f"news is FairValue, Reading, FundingRate, PoolState or TokenFacts, not {next(n for n in given if not isinstance(n, News))!r}"
-            )
+            stranger = next(one for one in given if not isinstance(one, News))
+            raise BadTape(f"news is FairValue, Reading, FundingRate, PoolState or TokenFacts, not {stranger!r}")
         news = tuple(sorted(given, key=lambda one: one.at))
         along = tuple(one for one in news if self.at[0] <= one.at <= self.at[-1] + self.interval)
         self._check_along(along, news, "news")
