@@ -271,7 +271,9 @@ def test_importing_the_library_loads_no_optional_package():
     import subprocess
     import sys
 
-    code = "import sys, sleeves, sleeves.sim, sleeves.engines; print(sorted({'plotly','tqdm','numpy','pandas','polars','cryptography','keyring','apprise','prometheus_client','opentelemetry'} & set(sys.modules)))"
+    found = {"plotly", "tqdm", "numpy", "pandas", "polars", "cryptography", "keyring", "apprise", "prometheus_client", "opentelemetry"}
+    ours = "sleeves, sleeves.sim, sleeves.engines, sleeves.keys, sleeves.alerts, sleeves.control, sleeves.live"
+    code = f"import sys, {ours}; print(sorted({found!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -23,7 +23,9 @@ and for a world that did not answer. Each class says which side erred.
       VenueError                             the other side of the wire
         VenueRejected                        the venue understood and said no: nothing was done there
         VenueUnavailable                     the venue was not reached: nothing was done there
+          keys.NoKey                         no key is left for an operation; `sleeves.keys` has the rest of its tree
         VenueUnknown                         it was sent and the answer is lost: it may have been done
+      alerts.NotifyFailed                    a notifier could not hand a notice on
 """
 
 from __future__ import annotations
