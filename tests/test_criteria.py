@@ -2,16 +2,15 @@
 
 They are those of the origin's specification, tried on the real objects: the desk, the simulated venue, the margin
 functions, the gates and the funding engine, each threshold from both sides. Where two of them contradict each other,
-the docstring says which is taken, and why. What speaks of something that does not exist here yet is in `LATER`.
+the docstring says which is taken, and why. The others are in test_criteria_live.py; what speaks of something that does not
+exist here yet is in `criteria.LATER`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,33 +34,6 @@ from sleeves.protocols import Gate
 from sleeves.records import Alert, Refusal
 from sleeves.sim import Exchange, Fees, Matcher, Rules, Slippage, Tape, account_of, replay
 from strategies import heavy, law
-
-LATER = {
-    "4.5": "bundles through Jito: there is no venue on a chain yet",
-    "4.6": "another RPC after three failures: there is no venue on a chain yet",
-    "4.12": "positions told over a socket within a second: there is no dashboard yet; P5 says what there is to tell",
-    "6.10": "a human confirms what is above 100: a gate answers at once, so it needs a command and somebody who is asked",
-    "P8": "state told over a socket within half a second: there is no dashboard yet",
-    "P10": "a simulation on the chain before an order is sent: there is no venue on a chain yet",
-    "P17": "positions told over a socket within a second: there is no dashboard yet",
-}
-
-ALL = {
-    *(f"1.{n}" for n in range(1, 8)),
-    *(f"4.{n}" for n in range(1, 13)),
-    *(f"5.{n}" for n in range(1, 11)),
-    *(f"6.{n}" for n in range(1, 11)),
-    *(f"P{n}" for n in range(1, 31)),
-}
-
-
-def test_each_criterion_is_tried_here_or_is_for_later() -> None:
-    source = Path(__file__).read_text(encoding="utf-8")
-    found = {f"{a}.{b}" for a, b in re.findall(r"^def test_criterion_(\d+)_(\d+)_", source, re.MULTILINE)}
-    found |= {f"P{int(number)}" for number in re.findall(r"^def test_p(\d\d)_", source, re.MULTILINE)}
-    assert found | set(LATER) == ALL
-    assert not found & set(LATER)
-
 
 NO_COST = Rules(Fees(0, 0), Slippage.none())
 BUY, SELL = Side.BUY, Side.SELL

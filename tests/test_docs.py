@@ -27,12 +27,14 @@ from typing import NamedTuple
 import pytest
 
 import sleeves
-from sleeves import ledger
+from sleeves import ledger, limits
+from sleeves import status as statuses
 from sleeves.engines import Trend
 from sleeves.ledger import COIN_ROLES, GUARDED_ROLES, SLEEVE_ROLES, Role
+from sleeves.market import DAY, MINUTE
 from sleeves.orders import ORDER_TRANSITIONS, OrderStatus
 from sleeves.sim import SAMPLE_INSTRUMENT
-from sleeves.status import TRANSITIONS, Move, Status
+from sleeves.status import HOLDS, TRANSITIONS, Lifter, Move, Status
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -146,6 +148,16 @@ def status_table() -> list[str]:
     return rows
 
 
+def holds_table() -> list[str]:
+    said = said_of_members(limits, "Measure") | said_of_members(statuses, "Hold")
+    rows = ["| cause | status | lifted by | the desk lets it rest | what it is |", "|---|---|---|---|---|"]
+    for cause, rule in HOLDS.items():
+        who = {Lifter.DESK: "the desk", Lifter.HUMAN: "a human", Lifter.EITHER: "the desk or a human"}[rule.lifted_by]
+        rest = "until midnight UTC" if rule.rest_ns == DAY else f"{rule.rest_ns // MINUTE} min" if rule.rest_ns else ""
+        rows.append(f"| `{cause}` | `{rule.status}` | {who} | {rest} | {said[cause.name]} |")
+    return rows
+
+
 def order_table() -> list[str]:
     rows = ["| from | " + " | ".join(f"`{status}`" for status in OrderStatus) + " |", "|---" * (1 + len(OrderStatus)) + "|"]
     for status in OrderStatus:
@@ -153,7 +165,7 @@ def order_table() -> list[str]:
     return rows
 
 
-TABLES = {"roles": roles_table, "status": status_table, "order-status": order_table}
+TABLES = {"roles": roles_table, "status": status_table, "holds": holds_table, "order-status": order_table}
 
 
 def parts(page: str, name: str) -> tuple[str, str, str]:

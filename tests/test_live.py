@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -32,6 +33,9 @@ class Wire:
 
     `raises` holds what `submit` raises for an order by its id, once it has been sent or not; `cancel_raises` the same.
     """
+
+    lockstep = True
+    real_money = False
 
     def __init__(self, name: str, market: Instrument, prices: Sequence[int], **raises: VenueError) -> None:
         self.name = name
@@ -318,19 +322,22 @@ class Broken(Wire):
         raise VenueUnavailable("the connection is lost for good") from OSError("reset by peer")
 
 
+unforgiving = partial(trade, reconnect=None)
+
+
 @both
 def test_a_feed_that_is_lost_for_good_is_what_the_caller_gets(backend: str) -> None:
-    """`trade` raises what `Feed.events` raises: a caller catches it by that name."""
+    """Without `reconnect` trade raises what `Feed.events` raises: a caller catches it by that name."""
     desk = desk_of(one=Buyer((BITCOIN,), BITCOIN))
     with pytest.raises(VenueUnavailable, match="lost for good"):
-        anyio.run(trade, desk, Broken("kraken", BITCOIN, [BTC_PRICE]), backend=backend)
+        anyio.run(unforgiving, desk, Broken("kraken", BITCOIN, [BTC_PRICE]), backend=backend)
     assert desk.check(deep=True).holds
 
 
 @both
 def test_and_with_it_comes_what_caused_it(backend: str) -> None:
     with pytest.raises(VenueUnavailable) as error:
-        anyio.run(trade, desk_of(one=Buyer((BITCOIN,), BITCOIN)), Broken("kraken", BITCOIN, [BTC_PRICE]), backend=backend)
+        anyio.run(unforgiving, desk_of(one=Buyer((BITCOIN,), BITCOIN)), Broken("kraken", BITCOIN, [BTC_PRICE]), backend=backend)
     assert str(error.value.__cause__) == "reset by peer"
 
 
@@ -339,7 +346,7 @@ def test_a_feed_that_is_lost_ends_the_run_on_the_other_venues_too(backend: str) 
     desk = desk_of(one=Buyer((BITCOIN,), BITCOIN), two=Buyer((ETHER,), ETHER))
     other = Wire("drift", ETHER, [ETH_PRICE] * 1_000)
     with pytest.raises(VenueUnavailable):
-        anyio.run(trade, desk, Broken("kraken", BITCOIN, [BTC_PRICE]), other, backend=backend)
+        anyio.run(unforgiving, desk, Broken("kraken", BITCOIN, [BTC_PRICE]), other, backend=backend)
     assert other.closed
     assert other.now < 1_000 * SECOND
     assert desk.check(deep=True).holds

@@ -1,7 +1,8 @@
 """The desk's commands carried out: each at its venue, and what the desk must know when a venue did not.
 
 An order that a venue did not get is rejected; one whose answer is lost is of unknown fate, and stays held for. Nothing is
-ever sent again under another id.
+ever sent again, under this id or another. A transfer is rehearsed first where the venue can do that: what it says no to then
+is not sent.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .facts import TransferRefused
 from .orders import CancelOrder, Command, Event, Rejected, SettlePnl, SubmitOrder, Transfer, Unanswered
 from .protocols import Venue
 
-__all__ = ["carry", "carry_out", "named"]
+__all__ = ["carry", "carry_out", "named", "stands_for"]
 
 log = logging.getLogger("sleeves.live")
 log.addHandler(logging.NullHandler())
@@ -28,6 +29,13 @@ def named(venues: Sequence[Venue], what: str) -> dict[str, Venue]:
     if len(by_name) != len(venues) or not venues:
         raise VaultError(f"{what} needs at least one venue, each with its own name")
     return by_name
+
+
+def stands_for(desk: Desk, by_name: Mapping[str, Venue], name: str) -> list[str]:
+    """The names under which the desk's orders find a venue: its own, and where it is the only one what instruments name."""
+    if len(by_name) > 1:
+        return [name]
+    return list(dict.fromkeys([name, *(market.venue for market in desk.books.instruments.values() if market.venue)]))
 
 
 async def carry(desk: Desk, commands: Sequence[Command], *venues: Venue) -> None:
@@ -100,6 +108,10 @@ async def _send(desk: Desk, command: Command, venue: Venue | None) -> Event | No
         elif isinstance(command, SettlePnl):
             await venue.settle(command.instrument)
         else:
+            refused = await _rehearse(command, venue)
+            if refused is not None:
+                log.warning("%s would refuse %s of %s: %s", venue.name, command.id, command.amount, refused, extra=_about(command, venue))
+                return TransferRefused(desk.books.now, command.id, refused)
             await venue.transfer(command)
     except VenueRejected as error:
         log.warning("%s refused: %s", venue.name, error, extra=_about(command, venue))
@@ -118,9 +130,27 @@ async def _send(desk: Desk, command: Command, venue: Venue | None) -> Event | No
     return None
 
 
+async def _rehearse(transfer: Transfer, venue: Venue) -> str | None:
+    """Why a transfer would be refused; None where nothing speaks against it, and where the venue has no `rehearse`.
+
+    Raises `VenueUnavailable` when that could not be found out: nothing was sent then either.
+    """
+    rehearse = getattr(venue, "rehearse", None)
+    if rehearse is None:
+        return None
+    try:
+        await rehearse(transfer)
+    except VenueRejected as error:
+        return str(error)
+    except VenueUnknown as error:
+        raise VenueUnavailable(f"no answer to the rehearsal: {error}") from error
+    return None
+
+
 def _about(command: Command, venue: Venue) -> dict[str, str]:
     order = command.order.id if isinstance(command, (SubmitOrder, CancelOrder)) else ""
-    return {"command": type(command).__name__, "order_id": order, "venue": venue.name}
+    about = {"command": type(command).__name__, "order_id": order, "venue": venue.name}
+    return about | ({"transfer_id": command.id, "amount": str(command.amount)} if isinstance(command, Transfer) else {})
 
 
 def _undone(desk: Desk, command: Command, reason: str) -> Event | None:

@@ -326,6 +326,10 @@ class Account:
         self.wallet[code] = self.wallet.get(code, 0) - amount.units
         self.outbox.append(Transferred(at, amount, transfer.id, self.name))
 
+    def refuses(self, transfer: Transfer) -> str:
+        """Why a transfer would be refused, or nothing, as where it was taken already. Nothing is done."""
+        return "" if transfer.id in self._transfers else self._refuse_transfer(transfer.amount)
+
     def _refuse_transfer(self, amount: Amount) -> str:
         asset, units = amount.asset, amount.units
         if self.assets.get(asset.code, asset) != asset:

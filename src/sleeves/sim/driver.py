@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 import anyio.lowlevel
 
+from ..errors import VenueRejected
 from ..facts import CashFlow, FlowKind
 from ..market import Instrument
 from ..money import Amount
@@ -32,6 +33,10 @@ class VirtualDriver:
     `wallet` are coins outside of the account, which a deposit brings in and a withdrawal goes to. Raises what `Exchange`
     raises.
     """
+
+    lockstep = True
+    """Time stands still here while the desk is at work."""
+    real_money = False
 
     def __init__(
         self,
@@ -110,6 +115,12 @@ class VirtualDriver:
         self.exchange.carry(transfer, self._now)
         self._look()
 
+    async def rehearse(self, transfer: Transfer) -> None:
+        """Nothing, where the transfer would be taken. Raises `VenueRejected` with the reason where it would not."""
+        reason = _refusal(self.exchange, transfer)
+        if reason:
+            raise VenueRejected(reason)
+
     async def look_up(self, order: Order) -> OrderReport | None:
         return self._past.report(order.id, self._now)
 
@@ -132,3 +143,10 @@ class VirtualDriver:
 
     async def positions(self) -> Mapping[str, Position]:
         return self.exchange.positions()
+
+
+def _refusal(exchange: Exchange, transfer: Transfer) -> str:
+    """Why the exchange would refuse a transfer now, or nothing."""
+    for market in exchange.markets:
+        market.sync()
+    return exchange.account.refuses(transfer)

@@ -116,6 +116,16 @@ class FaultyVenue:
         return self.venue.name
 
     @property
+    def lockstep(self) -> bool:
+        """Whether the venue behind the faults waits for the desk."""
+        return bool(getattr(self.venue, "lockstep", False))
+
+    @property
+    def real_money(self) -> bool:
+        """Whether the venue behind the faults moves real money."""
+        return bool(getattr(self.venue, "real_money", True))
+
+    @property
     def on_the_way(self) -> list[Order | Transfer]:
         """What was sent and will arrive later."""
         return [what for _, what in self._on_the_way]
@@ -230,6 +240,12 @@ class FaultyVenue:
         self._before()
         await self.venue.transfer(transfer)
         self._behind()
+
+    async def rehearse(self, transfer: Transfer) -> None:
+        self._ask()
+        rehearse = getattr(self.venue, "rehearse", None)
+        if rehearse is not None:
+            await rehearse(transfer)
 
     def _before(self) -> None:
         if self._strikes("unavailable"):

@@ -123,6 +123,11 @@ class Outcome:
 class Trial:
     """One run. `faults` are all of them by default, `rows` the length of the tape in minutes."""
 
+    policies: tuple[tuple[str, ProfitPolicy], ...] = POLICIES
+    """The sleeves, by name."""
+    makes: type[Restless] = Restless
+    """What sits at each of them."""
+
     def __init__(self, seed: int, *, rows: int = 400, faults: Faults | None = None, crash_ppm: int = 8_000, fails_ppm: int = 300) -> None:
         self.dice = Dice(seed)
         self.outcome = Outcome(seed)
@@ -131,8 +136,8 @@ class Trial:
         rules = Rules(Fees(1_000, 2_500), participation_ppm=None if self.dice.hits(500_000) else 300_000)
         driver = VirtualDriver(tapes, {"USDC": USDC("20000")}, rules, name="sim", wallet={"USDC": USDC("5000")})
         self.venue = FaultyVenue(driver, Faults.all() if faults is None else faults, self.dice)
-        self.journal = Dying(self.dice)
-        self.engines = {name: Restless(name, (SPOT, PERP), self.dice.roll()) for name, _ in POLICIES}
+        self.journal = self._begin()
+        self.engines = {name: self.makes(name, (SPOT, PERP), self.dice.roll()) for name, _ in self.policies}
         self._self_trade = list(SelfTrade)[self.dice.below(3)]
         self.desk = self._open()
         self.journal.fails_ppm = fails_ppm
@@ -170,10 +175,14 @@ class Trial:
         hours = range(BEGIN + HOUR, BEGIN + rows * MINUTE, HOUR)
         return tape.with_funding([FundingRate(market, when, self.dice.between(-300_000, 300_000), 15_000, HOUR) for when in hours])
 
+    def _begin(self) -> Dying:
+        """The journal of the first process. What a killed one leaves is its `rest`."""
+        return Dying(self.dice)
+
     def _open(self) -> Desk:
         vault = CoreVault(USDC, total="20000", tradeable="15000", reserve="5%", cap="18000", books=Books(self.journal), at=BEGIN - SECOND)
-        for name, policy in POLICIES:
-            vault.sleeve(name, policy, allocate="4000")
+        for name, policy in self.policies:
+            vault.sleeve(name, policy, allocate=USDC.units(12_000_000_000 // len(self.policies)))
         return self._seat(self._desk(vault))
 
     def _desk(self, *vaults: CoreVault) -> Desk:
@@ -197,7 +206,7 @@ class Trial:
                 self.desk = self._seat(self._desk(*treasury.vaults))
                 while self.desk.recovering:
                     try:
-                        await recover(self.desk, self.venue)
+                        await recover(self.desk, self.venue, retry_after=())
                     except VenueUnavailable:
                         assert self.desk.recovering
                     if self.dice.hits(self._crash_ppm):
@@ -272,7 +281,7 @@ class Trial:
     async def _command(self) -> None:
         """The owner does something."""
         vault = self.desk.treasury.vaults[0]
-        sleeve = vault.sleeves[POLICIES[self.dice.below(3)][0]]
+        sleeve = vault.sleeves[self.policies[self.dice.below(len(self.policies))][0]]
         try:
             match self.dice.below(9):
                 case 0:
