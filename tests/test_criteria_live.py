@@ -27,6 +27,7 @@ from typing import get_args
 
 import anyio
 import pytest
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,7 +35,6 @@ import criteria
 from funding_stand import PERP
 from helpers import Puppet
 from live_stand import MARKET, Pit, stand, until
-from live_stand import mocked as mocked_trio
 from sleeves import BTC, QUIET, SOL, USD, USDC, CoreVault, Desk, Instrument, Place, Side
 from sleeves.alerts import Alerts
 from sleeves.codec import KINDS, encode
@@ -107,8 +107,9 @@ def run(backend, story, *args, **terms):
         with anyio.fail_after(3_600):
             return await story(*args, **terms)
 
-    options = {"backend": backend, "backend_options": {"loop_factory": Hurried}} if backend == "asyncio" else mocked_trio()
-    return anyio.run(main, **options)
+    if backend == "trio":  # anyio 4.4 does not hand a clock on to it
+        return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    return anyio.run(main, backend_options={"loop_factory": Hurried})
 
 
 @asynccontextmanager

@@ -145,7 +145,7 @@ def test_all_is_well_where_nothing_is_wrong_and_what_a_human_stopped_is_no_illne
     desk, _, puppet, pulse, _ = attached()
     assert pulse.snapshot(desk).ok
     desk.pause(desk, by="ann")
-    assert pulse.snapshot(desk).ok and pulse.snapshot(desk).statuses["desk"] == "paused"
+    assert pulse.snapshot(desk).ok and pulse.snapshot(desk).statuses["desk:main"] == "paused"
     desk.kill(desk, flatten=False, by="ann")
     health = pulse.snapshot(desk)
     assert health.ok and health.statuses["a"] == "halted"
@@ -236,7 +236,7 @@ def test_rows_say_all_of_it_in_text():
     pulse.handled("pit", 0.0, desk)
     rows = pulse.snapshot(desk).rows()
     assert all(len(row) == 3 and all(isinstance(cell, str) for cell in row) for row in rows)
-    assert rows[0] == ("ok", "", "true") and ("status", "desk", "active") in rows and ("silence_s", "pit", "0.25") in rows
+    assert rows[0] == ("ok", "", "true") and ("status", "desk:main", "active") in rows and ("silence_s", "pit", "0.25") in rows
     assert ("reconciled_age_s", "main", "never") in rows and rows[-1] == ("p99_lag_s", "", "0.25")
 
 

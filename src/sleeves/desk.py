@@ -753,7 +753,10 @@ class Desk:
     def deposit(
         self, vault: CoreVault, amount: AmountLike, *, venue: str = "", by: str = OWNER, at: int | None = None
     ) -> Sequence[Command]:
-        """Bring coins into the account of a vault's wallet. The books change when the venue says that they came."""
+        """Bring coins into the account of a vault's wallet. The books change when the venue says that they came.
+
+        With several wallets at this desk each bears the name of its venue, and no other is meant: `VaultError`.
+        """
         self._check_vault(vault)
         return [self._transfers.deposit(vault, amount, venue, by=by, at=at)]
 

@@ -259,12 +259,18 @@ class Custody(Protocol):
     async def transfer(self, transfer: Transfer) -> None:
         """Bring coins into the account, or take them out. `Transferred` or `TransferRefused` comes as an event.
 
-        Sending the same id again does nothing. Raises like `submit`.
+        Sending the same id again does nothing. Raises like `submit`. A venue may have `rehearse(transfer)` besides, which is
+        asked before anything is sent: it raises `VenueRejected` where the transfer would be refused, `VenueUnavailable` where
+        that is not known, and does nothing.
         """
 
 
 class Venue(Feed, Broker, Custody, Protocol):
-    """A driver: all three, under a name."""
+    """A driver: all three, under a name.
+
+    Two attributes are optional. `real_money = False`: it moves none, so nothing has to be armed; without it, it is taken to.
+    `lockstep = True`: its time stands still while the desk works, so its events are taken one by one, not through an inbox.
+    """
 
     @property
     def name(self) -> str: ...

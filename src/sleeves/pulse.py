@@ -22,7 +22,7 @@ from .desk import Desk
 from .errors import VaultError
 from .market import SECOND
 from .records import Alert, Changed, Level, Record
-from .standings import DESK
+from .standings import DESK, venue_subject
 from .status import Status
 
 __all__ = ["Health", "Pulse", "VenuePulse"]
@@ -87,7 +87,7 @@ class Health:
     why: tuple[str, ...]
     """What is not well, in words; nothing where all is."""
     statuses: Mapping[str, str] = field(hash=False)
-    """By name: `desk`, `venue:<name>`, vaults, sleeves."""
+    """By name in the journal: `desk:main`, `venue:<name>`, vaults, sleeves."""
     latches: Mapping[str, tuple[str, ...]] = field(hash=False)
     """By the same names, what holds them; those that nothing holds are left out."""
     faults: Mapping[str, str] = field(hash=False)
@@ -259,10 +259,10 @@ class Pulse:
         self.look(desk)
         books, now, clock = desk.books, desk.books.now, self.clock()
         vaults = desk.treasury.vaults
-        held = {f"venue:{name}": desk.latches(name) for name in self.venues} | {"desk": desk.latches(desk)}
+        held = {venue_subject(name): desk.latches(name) for name in self.venues} | {DESK: desk.latches(desk)}
         for vault in vaults:
             held |= {vault.owner: desk.latches(vault), **{name: desk.latches(sleeve) for name, sleeve in vault.sleeves.items()}}
-        statuses = {"desk" if name == DESK else name: str(status) for name, status in desk.statuses.items()}
+        statuses = {name: str(status) for name, status in desk.statuses.items()}
         raised = {name for name, _ in desk.faults}
         faults = {name: seat.idle_reason for name, seat in desk.engines.items() if name in raised and seat.idle_reason}
         wallets = sorted({vault.wallet for vault in vaults})
@@ -272,6 +272,7 @@ class Pulse:
         why = [
             *(f"{name} is {status}" for name, status in statuses.items() if status in ILL),
             *(f"the engine of {name} was stopped: {reason}" for name, reason in faults.items()),
+            *(f"{name} is to be flat and is not" for name in self._unclosed(desk)),
             *(f"the feed of {name} is lost" for name, one in self.venues.items() if one.lost),
             *(f"{name} has told nothing for {age:.0f} s" for name, age in silences.items() if self._too_quiet(age)),
             *(f"the fate of {order.id} is unknown" for order in desk.in_doubt),
@@ -298,8 +299,15 @@ class Pulse:
             alerts={level.value: self.alerts[level.value] for level in Level},
             median_lag=_percentile(lags, 0.5),
             p99_lag=p99,
-            flattening=tuple(self._closing),
+            flattening=self._unclosed(desk),
         )
+
+    def _unclosed(self, desk: Desk) -> tuple[str, ...]:
+        """Sleeves that somebody closes, or that were killed, and that still have something, or orders out."""
+        ordered = {order.sleeve for order in desk.open_orders()}
+        sleeves = [sleeve for vault in desk.treasury.vaults for sleeve in vault.sleeves.values()]
+        halted = [one for one in sleeves if one.own_status is Status.HALTED and (one.name in ordered or not one.is_flat())]
+        return tuple(dict.fromkeys([*self._closing, *(one.name for one in halted)]))
 
     def _too_quiet(self, age: float | None) -> bool:
         return self.most_silence is not None and age is not None and age > self.most_silence

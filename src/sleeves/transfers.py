@@ -34,11 +34,11 @@ class Transfers:
             self._counter = state.transfers
 
     def deposit(self, vault: CoreVault, amount: AmountLike, venue: str, *, by: str, at: int | None) -> Transfer:
-        """Raises `VaultError` for an amount that is not positive."""
+        """Raises `VaultError` for an amount that is not positive, and for a venue that is not the vault's."""
         coins = vault.asset(amount)
         if coins.units <= 0:
             raise VaultError(f"deposit {coins}: the amount must be positive")
-        transfer = self._next(vault, coins, venue)
+        transfer = self._next(vault, coins, self._venue(vault, venue))
         vault.books.record(Asked(vault.books.time(at), by, vault.owner, transfer))
         self._ask(vault, transfer)
         vault.expect(transfer.id, coins.units)
@@ -56,7 +56,9 @@ class Transfers:
         why: str,
         at: int | None,
     ) -> Transfer:
-        """Raises `NotEnough` beyond the idle coins, `VaultError` for health that would fall too low or is not known."""
+        """Raises `NotEnough` beyond the idle coins, `VaultError` for health that would fall too low or is not known, and for a
+        venue that is not the vault's.
+        """
         coins = vault.asset(amount)
         if type(least_health) is not int or not 0 <= least_health <= 100:
             raise VaultError(f"least_health {least_health!r} must be a whole number from 0 to 100")
@@ -70,11 +72,19 @@ class Transfers:
             if joint.contracts and after < least_health * 100:
                 now = decimal_text(health_bp(joint), 2)
                 raise VaultError(f"withdraw {coins}: health would go from {now} to {decimal_text(after, 2)}, below {least_health}")
-        transfer = self._next(vault, -coins, venue)
+        transfer = self._next(vault, -coins, self._venue(vault, venue))
         at = vault.books.time(at)
         vault.send(coins, transfer.id, by=by, why=why, at=at, after=[Asked(at, by, vault.owner, transfer)])
         self._ask(vault, transfer)
         return transfer
+
+    def _venue(self, vault: CoreVault, venue: str) -> str:
+        """Where a vault's coins come in and leave: with several wallets that is the venue that its wallet is named after."""
+        if len({one.wallet for one in self._vaults}) == 1:
+            return venue
+        if venue not in ("", vault.wallet):
+            raise VaultError(f"{venue} holds no coins of {vault.owner}: with several wallets each bears the name of its venue")
+        return vault.wallet
 
     def _next(self, vault: CoreVault, amount: Amount, venue: str) -> Transfer:
         return Transfer(f"{vault.wallet}-transfer-{self._counter + 1}", amount, venue)
