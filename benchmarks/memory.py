@@ -45,6 +45,8 @@ MARKETS = tuple(
 BEGIN = 1_700_000_000 * SECOND
 RUNS = ("quiet", "trading, memory", "trading, SQLite")
 PARTS = (0.1, 0.2, 0.5, 1.0)
+FIRST = 100_000
+"""Events before anything is measured."""
 
 
 class Now:
@@ -84,27 +86,32 @@ def run(name: str, events: int, each: int, journal: Journal) -> dict[str, Any]:
         desk.assign(Now(f"now-{n}", market, 0 if name == "quiet" else each), to=sleeve)
         desk.limit(sleeve, Limit("daily_loss", "50%"), Limit("exposure", "900000"))
     indexes = [desk.index(market) for market in MARKETS]
-    quote, fills, done = desk.quote, 0, 0
-    for n in range(100_000):  # whatever is made once is made here
-        quote(indexes[n & 3], BEGIN + n * SECOND // 10, 1_000_000, 1_000_000)
-    before, told, begun = resident(), fills, time.perf_counter()
+    quote, fills = desk.quote, 0
+
+    def play(since: int, until: int) -> None:
+        nonlocal fills
+        for n in range(since, until):
+            at, price = BEGIN + n * SECOND // 10, 1_000_000 + (n * 7_919) % 2_001
+            for command in quote(indexes[n & 3], at, price, price):
+                assert isinstance(command, SubmitOrder)
+                journal.flush()
+                place, fills = command.order.place, fills + 1
+                cost = place.instrument.cost(price, place.qty, Rounding.CEIL if place.side is Side.BUY else Rounding.FLOOR)
+                fee, told_as = Amount(-(-cost // 1_000), USD), (Liquidity.TAKER, f"t{fills}", "bench")
+                desk.step(Fill(command.order.id, at, place.instrument, place.side, place.qty, price, cost, fee, *told_as))
+
+    with journal.group():
+        play(0, FIRST)  # whatever is made once is made here
+    before, told, begun, done = resident(), fills, time.perf_counter(), 0
     rows: list[dict[str, Any]] = []
     for part in PARTS:
         until = round(events * part)
         with journal.group():
-            for n in range(done, until):
-                at, price = BEGIN + (100_000 + n) * SECOND // 10, 1_000_000 + (n * 7_919) % 2_001
-                for command in quote(indexes[n & 3], at, price, price):
-                    assert isinstance(command, SubmitOrder)
-                    journal.flush()
-                    place, fills = command.order.place, fills + 1
-                    cost = place.instrument.cost(price, place.qty, Rounding.CEIL if place.side is Side.BUY else Rounding.FLOOR)
-                    fee = Amount(-(-cost // 1_000), USD)
-                    told_as = (Liquidity.TAKER, f"t{fills}", "bench")
-                    desk.step(Fill(command.order.id, at, place.instrument, place.side, place.qty, price, cost, fee, *told_as))
+            play(FIRST + done, FIRST + until)
         done = until
         rows.append({"events": done, "fills": fills - told, "records": len(journal), "grown_mb": round((resident() - before) / 2**20, 2)})
-        print(f"  {done:>12,} events, {fills:>8,} fills, {len(journal):>9,} records: {rows[-1]['grown_mb']:>8.2f} MB more", flush=True)
+        grown_mb = rows[-1]["grown_mb"]
+        print(f"  {done:>12,} events, {fills - told:>8,} fills, {len(journal):>9,} records: {grown_mb:>8.2f} MB more", flush=True)
     seconds = time.perf_counter() - begun
     desk.check().require()
     first, last = rows[0], rows[-1]
