@@ -499,6 +499,18 @@ def test_following_changes_nothing_in_the_journal_and_ends_when_told(kept: Kept)
     assert run(True) == run(False)
 
 
+def test_what_is_followed_is_not_followed_twice(kept: Kept) -> None:
+    """A run follows its desk, whether the application does or not."""
+    desk, _, _, puppet = new_desk(QUIET)
+    end, again = follow(desk), follow(desk)
+    puppet.buy("0.1")
+    assert len([one for one in kept.records if one.name == "sleeves.orders"]) == 1
+    again()
+    assert len(desk.books.listeners) == 1
+    end()
+    assert not desk.books.listeners
+
+
 def test_nothing_is_put_into_words_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Entries are many: where nobody listens for DEBUG they cost a look."""
     vault = CoreVault(USDC, total="10", tradeable="10")

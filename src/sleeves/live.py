@@ -29,6 +29,7 @@ from .errors import JournalError, VaultError, VenueError, VenueUnavailable, Wron
 from .facts import Transferred
 from .inbox import Inbox
 from .journal import Memory
+from .logs import follow
 from .orders import CancelOrder, Event
 from .protocols import Venue
 from .pulse import Pulse
@@ -206,6 +207,7 @@ class _Run:
                 kept.callback(self._flush)
                 kept.callback(self.pulse.attach(desk))
                 kept.callback(desk.books.listen(self._note))
+                kept.callback(follow(desk))
                 kept.enter_context(self.watchdog)
                 kept.callback(desk.wrap(self._guard))
                 self._arm()

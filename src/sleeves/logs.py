@@ -91,10 +91,12 @@ _PROFIT = ("revenue", "cost", "net")
 def follow(desk: Desk | Books) -> Callable[[], None]:
     """Log each record that the journal keeps from here on; returns what ends it.
 
-    With a desk its state is logged at each mark, and engines' errors with their exceptions; books alone know neither.
-    Raises `VaultError` for what is neither a desk nor books.
+    With a desk its state is logged at each mark, and engines' errors with their exceptions; books alone know neither. What is
+    followed already is not followed twice. Raises `VaultError` for what is neither a desk nor books.
     """
     follower = _Follower(desk)
+    if any(isinstance(getattr(one, "__self__", None), _Follower) for one in follower.books.listeners):
+        return lambda: None
     return follower.books.listen(follower.hear)
 
 
