@@ -32,6 +32,7 @@ class Health(StrEnum):
 
 
 WORST = (Health.HEALTHY, Health.COOLING, Health.SUSPECT, Health.DENIED, Health.LOCKED, Health.DEAD)
+"""From the best to the worst."""
 
 
 class Sign(StrEnum):

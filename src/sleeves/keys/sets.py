@@ -126,6 +126,7 @@ class KeySet:
 
 
 def vault_name(vault: object) -> str:
+    """The name of a core vault, given as itself or by its owner name. Raises `InvalidKey` for what is none."""
     if isinstance(vault, CoreVault):
         return vault.owner
     if not isinstance(vault, str) or not vault.strip():
@@ -154,6 +155,7 @@ def check_expiry(key: KeySet, now: int) -> str:
 
 
 def span(ns: int) -> str:
+    """How long that is, in words."""
     for unit, word in ((DAY, "d"), (60 * MINUTE, "h"), (MINUTE, "min")):
         if ns >= 2 * unit:
             return f"{ns // unit} {word}"
