@@ -143,6 +143,7 @@ SHELL = {
     "live",
     "pulse",
     "recovery",
+    "shell",
     "sim.driver",
     "sim.drill",
     "sim.trial",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from helpers import BTCUSD, Puppet, fill
 from sleeves import ETH, FLASH, QUIET, USD, Bundle, CoreVault, Desk, Instrument, Place, Side, TimeInForce
@@ -29,6 +30,10 @@ class House:
     def arm(self, per_hour="1000", desk=None, **terms):
         desk = desk or self.desk
         return desk.arm("live", per_hour=per_hour, phrase=f"arm live for {per_hour} USD an hour", by="ada", **terms)
+
+    def waits(self):
+        """The id of what waits for a human."""
+        return self.desk.confirmations[0].id
 
     def alerts(self, code):
         return [r for r in self.desk.books.journal if isinstance(r, Alert) and r.code == code]
@@ -91,9 +96,11 @@ def test_the_phrase_says_exactly_what_is_armed(house, said):
         ({"total": "0"}, VaultError),
         ({"confirm_above": "-1"}, VaultError),
         ({"lasts": 0}, VaultError),
-        ({"lasts": 25 * HOUR}, VaultError),
+        ({"lasts": 32 * 24 * HOUR}, VaultError),
+        ({"lasts": 8 * 3_600}, VaultError),  # seconds, taken for nanoseconds
         ({"lasts": 1.5}, VaultError),
         ({"confirm_within": 0}, VaultError),
+        ({"confirm_within": 30}, VaultError),
     ],
 )
 def test_terms_that_make_no_sense_arm_nothing(house, terms, error):
@@ -118,9 +125,9 @@ def test_it_is_loud_and_written(house):
 
 def test_it_ends_by_itself(house):
     one = house.arm(lasts=HOUR)
-    assert isinstance(house.puppet.buy("0.001"), SubmitOrder)
+    house.desk.step(fill(house.puppet.buy("0.001").order, price="10000"))
     house.puppet.quote(after=one.until - house.desk.books.now - 1 - SECOND)
-    assert isinstance(house.puppet.buy("0.001"), SubmitOrder)  # a second later: still one nanosecond to go
+    house.desk.step(fill(house.puppet.buy("0.001").order, price="10000"))  # a second later: still one nanosecond to go
     assert reason(house.puppet.buy("0.001")) == ("armed", "not_armed")
     assert not house.desk.armed
     assert [a.text for a in house.alerts("disarmed")] == ["live is disarmed by desk"]
@@ -213,18 +220,19 @@ def test_what_is_worth_more_than_100_waits_for_a_human(house, qty, asked):
     if asked:
         assert reason(answer) == ("confirm", "needs_confirmation")
         (waiting,) = house.desk.confirmations
-        assert waiting.id == answer.numbers["id"] == "a-c1"
+        assert waiting.id == answer.numbers["id"]
         assert len(house.alerts("confirm")) == 1
 
 
 def test_a_confirmed_wish_goes_through_all_gates_and_is_sent_by_the_human(house):
     house.arm()
     house.puppet.buy("0.05")
-    (submit,) = house.desk.confirm("a-c1", by="ben")
+    waits = house.waits()
+    (submit,) = house.desk.confirm(waits, by="ben")
     assert (submit.order.place.qty, submit.order.sleeve) == (BTCUSD.qty("0.05"), "a")
     assert not house.desk.confirmations
     with pytest.raises(VaultError, match="nothing waits"):
-        house.desk.confirm("a-c1", by="ben")
+        house.desk.confirm(waits, by="ben")
     assert reason(house.puppet.buy("0.05")) == ("confirm", "needs_confirmation"), "each wish is asked for by itself"
 
 
@@ -232,7 +240,7 @@ def test_what_no_gate_lets_pass_any_more_is_refused_though_confirmed(house):
     house.arm()
     house.puppet.buy("0.05")
     house.sleeve.pause(by="ada")
-    refused = house.desk.confirm("a-c1", by="ben")
+    refused = house.desk.confirm(house.waits(), by="ben")
     assert reason(refused) == ("status", "status")
 
 
@@ -240,12 +248,12 @@ def test_what_no_gate_lets_pass_any_more_is_refused_though_confirmed(house):
 def test_it_waits_thirty_seconds(house, after, in_time):
     house.arm()
     refused = house.puppet.buy("0.05")
-    at = refused.at + after
+    at, waits = refused.at + after, refused.numbers["id"]
     if in_time:
-        assert isinstance(house.desk.confirm("a-c1", by="ben", at=at)[0], SubmitOrder)
+        assert isinstance(house.desk.confirm(waits, by="ben", at=at)[0], SubmitOrder)
         return
     with pytest.raises(VaultError, match="expired"):
-        house.desk.confirm("a-c1", by="ben", at=at)
+        house.desk.confirm(waits, by="ben", at=at)
     (alert,) = house.alerts("confirm_expired")
     assert "was not sent" in alert.text
 
@@ -267,15 +275,16 @@ def test_while_one_waits_the_sleeve_asks_for_no_other_and_others_do(house):
     second = Puppet(name="second")
     second.sit(house.desk, house.vault.sleeve("b", FLASH, allocate="2000"))
     assert reason(second.buy("0.05")) == ("confirm", "needs_confirmation")
-    assert [one.id for one in house.desk.confirmations] == ["a-c1", "b-c2"]
+    assert [one.sleeve for one in house.desk.confirmations] == ["a", "b"]
 
 
 def test_a_declined_one_is_written_and_not_sent(house):
     house.arm()
     house.puppet.buy("0.05")
-    house.desk.decline("a-c1", by="ben", why="too large")
+    waits = house.waits()
+    house.desk.decline(waits, by="ben", why="too large")
     assert not house.desk.confirmations
-    (changed,) = [r for r in house.desk.books.journal if isinstance(r, Changed) and r.what == "confirmation a-c1"]
+    (changed,) = [r for r in house.desk.books.journal if isinstance(r, Changed) and r.what == f"confirmation {waits}"]
     assert (changed.by, changed.after, changed.why) == ("ben", "declined", "too large")
 
 
@@ -290,19 +299,116 @@ def test_a_bundle_is_confirmed_whole():
     assert isinstance(commands[0], SubmitOrder)
 
 
-def test_a_confirmed_bundle_is_sent_to_its_end():
-    """The second leg is worth more than what is asked for, and the venue was disarmed meanwhile: the whole was confirmed."""
-    house = House()
-    house.arm(per_hour="5000")
+def bundled(house):
+    """A confirmed bundle of 200 and 200 USD whose first leg was sent: its order."""
     legs = (Place(BTCUSD, Side.BUY, BTCUSD.qty("0.02")), Place(ETHUSD, Side.BUY, ETHUSD.qty("0.1")))
     house.desk.index(ETHUSD)
     house.desk.step(Quote(ETHUSD, house.desk.books.now + 1, ETHUSD.price("2000"), ETHUSD.price("2000")))
     house.puppet.wish(Bundle(legs))
-    (waiting,) = house.desk.confirmations
-    (first,) = house.desk.confirm(waiting.id, by="ben")
-    house.desk.disarm("live", by="ada")
-    (second,) = house.desk.step(fill(first.order, price="10000"))
+    (first,) = house.desk.confirm(house.waits(), by="ben")
+    return first.order
+
+
+def test_a_confirmed_bundle_is_sent_to_its_end(house):
+    """The second leg is worth more than what is asked for: the whole was confirmed."""
+    house.arm(per_hour="5000")
+    (second,) = house.desk.step(fill(bundled(house), price="10000"))
     assert (second.order.place.instrument, second.order.place.side) == (ETHUSD, Side.BUY)
+
+
+def test_after_disarming_no_leg_is_sent_and_what_stands_alone_is_closed(house):
+    house.arm(per_hour="5000")
+    first = bundled(house)
+    house.desk.disarm("live", by="ada")
+    (back,) = house.desk.step(fill(first, price="10000"))
+    assert (back.order.place.instrument, back.order.place.side) == (BTCUSD, Side.SELL)
+
+
+def test_legs_that_are_not_sent_yet_count_against_the_cap(house):
+    house.arm(per_hour="500")
+    bundled(house)
+    refused = house.puppet.buy("0.0101", limit=BTCUSD.price("10000"))
+    assert reason(refused) == ("armed", "hourly_cap")
+    assert refused.numbers["spent"] == "400"
+    assert isinstance(house.puppet.buy("0.01", limit=BTCUSD.price("10000")), SubmitOrder)
+
+
+def test_a_sale_of_contracts_at_a_low_limit_is_worth_what_the_market_pays():
+    from gate_house import PERP, SELL, order
+    from gate_house import House as Gates
+
+    h = Gates()
+    h.desk.require_arming("live")
+    h.desk.arm("live", per_hour="500", phrase=h.desk.arming_phrase("live", per_hour="500"), by="ada", confirm_above="5000")
+    refused = h.wish(order(PERP, SELL, "9", limit="0.01"))
+    assert reason(refused) == ("armed", "hourly_cap")
+    assert refused.numbers["worth"] == "900"
+
+
+def test_a_stranger_s_name_cannot_be_armed_and_opens_nothing(house):
+    with pytest.raises(VaultError, match="no venue here is named 'liev': live"):
+        house.desk.arm("liev", per_hour="1", phrase="arm liev for 1 USD an hour", by="ada")
+    assert reason(house.puppet.buy("0.01")) == ("armed", "not_armed")
+
+
+def test_a_paper_venue_beside_a_real_one_needs_nothing_and_uses_none_of_its_cap(house):
+    house.desk.meet({"live": True, "paper": False})
+    paper = evolve(ETHUSD, venue="paper")
+    puppet = Puppet(paper, "paper")
+    puppet.sit(house.desk, house.vault.sleeve("p", QUIET, allocate="2000"))
+    assert isinstance(puppet.buy("0.5", "2000"), SubmitOrder)
+    house.arm(confirm_above="10000")
+    assert isinstance(house.puppet.buy("0.1", limit=BTCUSD.price("10000")), SubmitOrder)
+
+
+def test_armed_before_the_venue_is_known_the_hour_counts_all_the_same():
+    """The usual order of a program: arm, then trade; and again after a restart."""
+    house = House()
+    house.desk._arms.needed.clear()
+    house.desk._arms.here.clear()
+    house.arm(confirm_above="10000")
+    house.desk.meet({"live": True})
+    submit = house.puppet.buy("0.09", limit=BTCUSD.price("10000"))
+    house.desk.step(fill(submit.order, price="10000"))
+    again = reopened(house.desk)
+    again.recovered(by="recover")
+    house.arm(desk=again, confirm_above="10000")
+    again.meet({"live": True})
+    puppet = again._seats["a"].engine
+    puppet.desk, puppet.sleeve, puppet.index = again, again.engines["a"].sleeve, again.index(BTCUSD)
+    assert reason(puppet.buy("0.0101", limit=BTCUSD.price("10000"))) == ("armed", "hourly_cap")
+
+
+def test_a_question_of_before_a_restart_is_never_taken_for_one_after_it(house):
+    house.arm()
+    house.puppet.buy("0.02")
+    asked = house.waits()
+    again = reopened(house.desk)
+    again.require_arming("live")
+    again.recovered(by="recover")
+    house.arm(desk=again)
+    puppet = again._seats["a"].engine
+    puppet.desk, puppet.sleeve, puppet.index = again, again.engines["a"].sleeve, again.index(BTCUSD)
+    puppet.buy("0.09")
+    assert asked not in [one.id for one in again.confirmations]
+    with pytest.raises(VaultError):
+        again.confirm(asked, by="ben")
+
+
+def test_when_its_time_is_over_entries_are_canceled(house):
+    house.arm(lasts=HOUR, confirm_above="10000")
+    resting = house.puppet.buy("0.01", limit=BTCUSD.price("9000"))
+    commands = house.puppet.quote(after=HOUR)
+    assert [(type(c), c.order.id) for c in commands] == [(CancelOrder, resting.order.id)]
+
+
+def test_time_passes_without_prices_too(house):
+    house.arm(lasts=HOUR)
+    house.puppet.buy("0.05")
+    assert house.desk.confirmations
+    house.desk.pass_time(house.desk.books.now + 30 * SECOND)
+    assert not house.desk.confirmations
+    assert len(house.alerts("confirm_expired")) == 1
 
 
 def test_an_order_by_hand_is_asked_for_too(house):

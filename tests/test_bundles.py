@@ -313,9 +313,11 @@ def test_a_leg_that_gates_no_longer_let_pass_is_rolled_back():
 def test_killing_and_flattening_ends_it():
     h = House()
     second = h.fill(h.wish(HEDGE))
-    h.desk.kill(h.sleeve, flatten=True, by="ann")
-    closing = h.cancel(second)
+    canceled, closed = h.desk.kill(h.sleeve, flatten=True, by="ann")
+    closing = closed.order
+    assert canceled.order is second, "the other leg's"
     assert (closing.place.instrument, closing.place.why) == (PERP, "flatten")
+    assert h.cancel(second) is None
     assert h.ends() == [BundleStatus.LEFT]
     h.fill(closing)
     assert h.sleeve.is_flat()

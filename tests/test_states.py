@@ -293,7 +293,7 @@ def test_all_that_holds_survives_a_restart(two, snapshot):
     (vault,) = again.treasury.vaults
     assert again.latches(vault) == two.desk.latches(two.vault)
     assert Hold.STOPPED in again.latches(vault.sleeves["quiet"])
-    again.recovered(by="recover")
+    again.recovered(by="recover", venues=["sim"])
     assert again.latches("sim") == {}, "recover has seen the venue"
     assert again._seats["quiet"].wake != 0, "a stopped engine stays stopped"
     assert again._seats["flash"].wake == 0

@@ -69,7 +69,7 @@ class Aftermath:
         self._blotter, self._transfers, self._answers = blotter, transfers, answers
         self._step, self._index = step, index
 
-    def recovered(self, policy: Policy, found: Mapping[str, str], *, by: str, at: int | None) -> list[Command]:
+    def recovered(self, policy: Policy, found: Mapping[str, str], venues: Iterable[str], *, by: str, at: int | None) -> list[Command]:
         """See `Desk.recovered`."""
         if not self._stops.recovering:
             raise WrongStatus("this desk was not opened on a journal with records, or is recovered already")
@@ -77,7 +77,7 @@ class Aftermath:
         words = {str(name): str(value) for name, value in found.items()}
         self._books.record(Recovered(at, by, policy, words))
         self._stops.recovering = False
-        self._standings.lift_seen(self._standings.venues, at=at)
+        self._standings.lift_seen(venues, at=at)
         commands: list[Command] = []
         for seat in self._seats.values():
             seat.wake = NEVER if self._stops.asleep(seat) else 0

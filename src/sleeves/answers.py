@@ -19,6 +19,7 @@ from .orders import (
     ORDER_TRANSITIONS,
     Accepted,
     Canceled,
+    CancelOrder,
     Command,
     Fill,
     OrderReport,
@@ -186,15 +187,23 @@ class Answers:
         working = self._blotter.get(event.order_id)
         if working is not None and working.status in (OrderStatus.SUBMITTED, OrderStatus.UNKNOWN):
             self._books.record(OrderUpdate(event.at, event.order_id, OrderStatus.OPEN, event.venue_id))
+            found = working.status is OrderStatus.UNKNOWN
             self._blotter.move(working, OrderStatus.OPEN)
+            if found and working.seat.flatten_by and not self._stops.recovering and event.order_id not in self._stops.flattening:
+                return [CancelOrder(working.order)]  # the cancel that went out with the stop may not have found it
         return NOTHING
 
     def unanswered(self, event: Unanswered) -> Sequence[Command]:
-        """Whether the venue has the order is not known: what it holds stays held until the venue tells."""
+        """Whether the venue has the order is not known: what it holds stays held until the venue tells.
+
+        A flattening goes on with the rest.
+        """
         working = self._blotter.get(event.order_id)
         if working is not None and OrderStatus.UNKNOWN in ORDER_TRANSITIONS[working.status]:
             self._books.record(OrderUpdate(event.at, event.order_id, OrderStatus.UNKNOWN, event.reason))
             self._blotter.move(working, OrderStatus.UNKNOWN)
+            if working.seat.flatten_by:
+                return self._stops.flatten(working.seat, event.at)
         return NOTHING
 
     def reported(self, report: OrderReport) -> Sequence[Command]:
@@ -213,9 +222,12 @@ class Answers:
         working = self._blotter.get(event.order_id)
         if working is not None and not working.status.done and event.order_id in self._stops.flattening:
             seat, market = working.seat, working.order.place.instrument
-            seat.flatten_tries[market.symbol] = FLATTEN_TRIES
-            text = f"flattening order {event.order_id} was rejected: {event.reason}; what is left of {market} stays open"
-            self._stops.alert(event.at, Level.CRITICAL, seat.sleeve.name, "residual", text)
+            if event.reached:
+                seat.flatten_tries[market.symbol] = FLATTEN_TRIES
+                text = f"flattening order {event.order_id} was rejected: {event.reason}; what is left of {market} stays open"
+                self._stops.alert(event.at, Level.CRITICAL, seat.sleeve.name, "residual", text)
+            else:
+                self._stops.not_reached(seat, working.order, event.at, event.reason)
         return self.off(event.order_id, event.at, OrderStatus.REJECTED, event.reason)
 
     def off(self, order_id: str, at: int, status: OrderStatus, reason: str) -> Sequence[Command]:

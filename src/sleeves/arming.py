@@ -17,8 +17,9 @@ from attrs import define, frozen
 from .blotter import Blotter
 from .books import Books
 from .errors import VaultError
+from .flight import Flight
 from .gates import describe, opens, refuse, worth
-from .market import HOUR, SECOND, Instrument
+from .market import DAY, HOUR, SECOND, Instrument
 from .money import Amount, AmountLike, Asset, Rounding, decimal_text, divide
 from .orders import Bundle, Order, Place
 from .records import Alert, Changed, Level, Placed, Refusal
@@ -28,7 +29,7 @@ from .vault import CoreVault
 
 __all__ = ["Arming", "Arms", "Confirmation", "phrase"]
 
-LONGEST = 24 * HOUR
+LONGEST = 31 * DAY
 """The longest that a venue stays armed."""
 
 Caps = AmountLike | Mapping[Asset, AmountLike]
@@ -78,7 +79,7 @@ class _Sent:
 
     at: int
     order_id: str
-    venue: str
+    market: Instrument
     code: str
     units: int
 
@@ -86,15 +87,21 @@ class _Sent:
 class Arms:
     """What is armed at one desk, what was spent, and who is asked."""
 
-    def __init__(self, vaults: Sequence[CoreVault], books: Books, blotter: Blotter) -> None:
+    def __init__(
+        self, vaults: Sequence[CoreVault], books: Books, blotter: Blotter, seats: Mapping[str, Seat], flights: Mapping[str, Flight]
+    ) -> None:
         self._vaults, self._books, self._blotter = vaults, books, blotter
+        self._seats, self._flights = seats, flights
+        self.here: set[str] = set()
+        """Venues that the desk runs on, as far as they were told."""
         self.needed: set[str] = set()
         """Venues of real money."""
         self.armed: dict[str, Arming] = {}
         self.waiting: dict[str, Confirmation] = {}
         """Wishes that wait for a human, by id."""
         self._sent: deque[_Sent] = deque()
-        self._count = 0
+        self._legs: dict[str, dict[int, _Sent]] = {}
+        """By bundle under way, what its legs that are not sent yet will put at risk."""
         self._confirmed: tuple[str, Place | Bundle] | None = None
 
     def __bool__(self) -> bool:
@@ -105,6 +112,14 @@ class Arms:
     def require(self, venue: str) -> None:
         """Orders of new risk to this venue need arming from here on."""
         self.needed.add(_venue(venue))
+        self.here.add(venue)
+
+    def meet(self, venues: Mapping[str, bool]) -> None:
+        """The desk runs on these venues from here on, by name, and whether each moves real money."""
+        for name, real in venues.items():
+            self.here.add(_venue(name))
+            if real:
+                self.needed.add(name)
 
     def phrase(self, venue: str, per_hour: Caps) -> str:
         """What must be said to arm a venue with this cap."""
@@ -128,9 +143,11 @@ class Arms:
         """Arm a venue. Raises `VaultError` for a phrase that says something else, and for terms that make no sense."""
         if not isinstance(by, str) or not by.strip():
             raise VaultError(f"a venue is armed by somebody, not by {by!r}")
+        if self.here and _venue(venue) not in self.here:
+            raise VaultError(f"no venue here is named {venue!r}: {', '.join(sorted(self.here))}")
         for name, value, most in (("lasts", lasts, LONGEST), ("confirm_within", confirm_within, HOUR)):
-            if type(value) is not int or not 0 < value <= most:
-                raise VaultError(f"{name} {value!r} must be a whole number of nanoseconds above zero, at most {most}")
+            if type(value) is not int or not SECOND <= value <= most:
+                raise VaultError(f"{name} {value!r} must be whole nanoseconds, from {SECOND:,} (a second) to {most:,}")
         caps = self._caps(per_hour, "per_hour")
         needed = self.phrase(venue, per_hour)
         if said != needed:
@@ -139,8 +156,9 @@ class Arms:
         one = Arming(venue, at, at + lasts, by, caps, {} if total is None else self._caps(total, "total"), asks, confirm_within)
         text = f"{venue} is ARMED by {by} until {at + lasts} ns: {needed.partition(' for ')[2]}"
         changed = Changed(at, by, venue_subject(venue), "armed", "", str(one.until), needed)
+        earlier = self._look_back(at - HOUR)
         self._books.record(changed, Alert(at, Level.WARNING, venue_subject(venue), "armed", text))
-        self._look_back(at - HOUR)
+        self._sent.extendleft(reversed(earlier))
         self.armed[venue] = one
         return one
 
@@ -176,33 +194,44 @@ class Arms:
 
     def refuses(self, seat: Seat, place: Place) -> Refusal | None:
         """The refusal of an order that takes new risk where that is not armed, beyond its caps, or not confirmed."""
-        view, vault = seat.view, seat.vault
-        if not opens(place, view):
+        if not opens(place, seat.view):
             return None
-        names = self._venues_of(place.instrument)
-        for venue in names:
-            one = self.armed.get(venue)
-            if one is not None and view.now >= one.until:
-                one = None
-            if one is None:
-                if venue in self.needed:
-                    return refuse("armed", "not_armed", place, view, vault, venue=venue)
-                continue
-            refusal = self._beyond(one, seat, place)
+        for venue in self.venues_of(place.instrument):
+            refusal = self._unarmed(venue, seat, place)
+            if refusal is None and venue in self.armed:
+                refusal = self._beyond(self.armed[venue], seat, place)
             if refusal is not None:
                 return refusal
         return None
 
-    def _venues_of(self, market: Instrument) -> list[str]:
-        """Where an order in an instrument may go: where it says, or anywhere."""
-        known = self.needed | set(self.armed)
-        if market.venue in known or not known:
-            return [market.venue] if market.venue in known else []
-        # one venue takes every order, whatever its instrument names
-        return sorted(known) if not market.venue or len(known) == 1 else []
+    def refuses_leg(self, seat: Seat, place: Place) -> Refusal | None:
+        """Of what follows from a wish that was judged whole: the caps have it already, but nothing opens where it is disarmed."""
+        if not opens(place, seat.view):
+            return None
+        found = (self._unarmed(venue, seat, place) for venue in self.venues_of(place.instrument))
+        return next((refusal for refusal in found if refusal is not None), None)
+
+    def _unarmed(self, venue: str, seat: Seat, place: Place) -> Refusal | None:
+        if venue not in self.needed or self.is_armed(venue, seat.view.now):
+            return None
+        return refuse("armed", "not_armed", place, seat.view, seat.vault, venue=venue)
+
+    def is_armed(self, venue: str, at: int) -> bool:
+        """Whether new risk may be taken there at this time."""
+        one = self.armed.get(venue)
+        return one is not None and at < one.until
+
+    def venues_of(self, market: Instrument) -> list[str]:
+        """Where an order in an instrument may go: where it says, or anywhere. A venue that is alone takes every order."""
+        known = self.here or set(self.armed)
+        if len(known) <= 1 or market.venue in known:
+            return [market.venue] if market.venue in known else sorted(known)
+        return sorted(known) if not market.venue else sorted(self.needed)
 
     def _beyond(self, one: Arming, seat: Seat, place: Place) -> Refusal | None:
         view, vault, asset = seat.view, seat.vault, seat.sleeve.asset
+        if view.now >= one.until:
+            return None
         legs = tuple(view.legs) or (place,)
         worths = [worth(leg, view, vault) for leg in legs if leg is place or opens(leg, view)]
         if any(units is None for units in worths):
@@ -217,7 +246,7 @@ class Arms:
             return refuse("armed", "hourly_cap", place, view, vault, **numbers)
         most = one.total.get(asset.code)
         if most is not None:
-            spent = self._spent(one.venue, asset.code, one.at)
+            spent = self._spent(one.venue, asset.code, one.at - 1)
             if spent + units > most:
                 numbers = {"venue": one.venue, "spent": _text(spent, asset), "worth": _text(units, asset), "cap": _text(most, asset)}
                 return refuse("armed", "total_cap", place, view, vault, **numbers)
@@ -227,7 +256,7 @@ class Arms:
         for waiting in self.waiting.values():
             if waiting.sleeve == seat.sleeve.name and view.now < waiting.expires:
                 return refuse("confirm", "awaiting_confirmation", place, view, vault, id=waiting.id)
-        numbers = {"id": f"{seat.sleeve.name}-c{self._count + 1}", "worth": _text(units, asset), "above": _text(ask, asset)}
+        numbers = {"id": f"{seat.sleeve.name}-c{len(self._books.journal)}", "worth": _text(units, asset), "above": _text(ask, asset)}
         return refuse("confirm", "needs_confirmation", place, view, vault, **numbers, within_s=one.confirm_within / SECOND)
 
     def _is_confirmed(self, seat: Seat, legs: tuple[Place, ...]) -> bool:
@@ -239,40 +268,61 @@ class Arms:
     def _spent(self, venue: str, code: str, since: int) -> int:
         """What was put at risk there since then: what was filled of orders that are off, and all of those that are not."""
         spent = 0
-        for sent in self._sent:
-            if sent.at <= since or sent.venue != venue or sent.code != code:
+        for bundle in [bundle for bundle in self._legs if bundle not in self._flights]:
+            del self._legs[bundle]
+        for sent in (*self._sent, *(leg for legs in self._legs.values() for leg in legs.values())):
+            if sent.at <= since or sent.code != code or venue not in self.venues_of(sent.market):
                 continue
-            working = self._blotter.find(sent.order_id)
+            working = self._blotter.find(sent.order_id) if sent.order_id else None
             if working is not None and working.status.done:
                 spent += divide(sent.units * working.filled, working.order.place.qty, Rounding.CEIL)
             else:
                 spent += sent.units
         return spent
 
-    def sent(self, order: Order, seat: Seat) -> None:
+    def sent(self, order: Order, seat: Seat, bundle: str = "", leg: int = 0) -> None:
         """An order left the house: what it puts at risk counts."""
-        for venue in self._venues_of(order.place.instrument):
-            self._note(order, venue, seat.sleeve.asset, worth(order.place, seat.view, seat.vault) or 0)
-
-    def _note(self, order: Order, venue: str, asset: Asset, units: int) -> None:
-        self._sent.append(_Sent(order.at, order.id, venue, asset.code, units))
+        kept = self._legs.get(bundle, {}).pop(leg, None)
+        units = worth(order.place, seat.view, seat.vault) or 0
+        self._sent.append(_Sent(order.at, order.id, order.place.instrument, seat.sleeve.asset.code, max(units, kept.units if kept else 0)))
         longest = min([order.at - HOUR, *(one.at for one in self.armed.values())])
         while self._sent and self._sent[0].at < longest:
             self._sent.popleft()
 
-    def _look_back(self, since: int) -> None:
-        """What was sent within the hour before counts too, so that arming again is no way around a cap."""
+    def reserve(self, bundle: str, seat: Seat, legs: Sequence[Place], at: int) -> None:
+        """A bundle was accepted: what its later legs will put at risk counts from now on."""
+        found: dict[int, _Sent] = {}
+        for n, leg in enumerate(legs):
+            if n and opens(leg, seat.view):
+                units = worth(leg, seat.view, seat.vault) or 0
+                found[n] = _Sent(at, "", leg.instrument, seat.sleeve.asset.code, units)
+        self._legs[bundle] = found
+
+    def _look_back(self, since: int) -> list[_Sent]:
+        """What was sent since then and is not known here: arming again, or after a restart, is no way around a cap.
+
+        Raises `VaultError` for an order in another coin while nothing says what that is worth.
+        """
         known = {sent.order_id for sent in self._sent}
-        assets = {name: vault.asset for vault in self._vaults for name in vault.sleeves}
         earlier: list[_Sent] = []
         for record in self._latest(since):
-            if not isinstance(record, Placed) or record.closes or record.order.id in known or record.order.sleeve not in assets:
+            if not isinstance(record, Placed) or record.closes or record.order.id in known:
                 continue
-            place, asset = record.order.place, assets[record.order.sleeve]
-            price = place.limit or place.stop or record.order.worst or 0
-            units = place.instrument.cost(price, place.qty, Rounding.CEIL) if place.instrument.quote == asset else 0
-            earlier += [_Sent(record.at, record.order.id, venue, asset.code, units) for venue in self._venues_of(place.instrument)]
-        self._sent.extendleft(reversed(earlier))
+            order, seat = record.order, self._seats.get(record.order.sleeve)
+            vault = next((vault for vault in self._vaults if order.sleeve in vault.sleeves), None)
+            if vault is None:
+                continue
+            place, market = order.place, order.place.instrument
+            if market.quote == vault.asset:
+                units: int | None = market.cost(max(place.limit or place.stop or 0, order.worst or 0), place.qty, Rounding.CEIL)
+            else:
+                units = None if seat is None else worth(place, seat.view, seat.vault)
+            if units is None:
+                raise VaultError(
+                    f"{order.id} of the last hour is in {market.quote}, and nothing says yet what that is worth: arm it after a price"
+                )
+            earlier.append(_Sent(record.at, order.id, market, vault.asset.code, units))
+        return earlier
 
     def _latest(self, since: int) -> Iterable[object]:
         """The journal's records from then on, read from its end."""
@@ -291,7 +341,6 @@ class Arms:
         """A human is asked; the answer is due within the time that the arming allows."""
         if refusal.reason != "needs_confirmation":
             return
-        self._count += 1
         numbers, asset = refusal.numbers, seat.sleeve.asset
         expires = refusal.at + round(float(numbers["within_s"]) * SECOND)
         one = Confirmation(numbers["id"], refusal.at, seat.sleeve.name, by, wish, asset(numbers["worth"]), expires)
@@ -315,13 +364,15 @@ class Arms:
         """This one is confirmed, for as long as it is judged; None: no longer."""
         self._confirmed = None if one is None else (one.sleeve, one.wish)
 
-    def expire(self, at: int) -> None:
-        """Drop what nobody has confirmed in time, and say so. An arming that has ended is said too."""
+    def expire(self, at: int) -> list[str]:
+        """Drop what nobody has confirmed in time, and say so. The venues whose arming has ended, which is said too."""
         for one in [one for one in self.waiting.values() if at >= one.expires]:
             del self.waiting[one.id]
             self._books.record(Alert(at, Level.INFO, one.sleeve, "confirm_expired", f"{one}: nobody confirmed it, it was not sent"))
-        for venue in [venue for venue, one in self.armed.items() if at >= one.until]:
+        over = [venue for venue, one in self.armed.items() if at >= one.until]
+        for venue in over:
             self.disarm(venue, by="desk", why="its time is over", at=at)
+        return over
 
 
 def _venue(name: object) -> str:

@@ -46,10 +46,10 @@ class Books:
 
     __slots__ = (
         "__weakref__",
-        "_clock",
         "_reopened",
         "_saved",
         "changes",
+        "clock",
         "desk",
         "explained",
         "facts",
@@ -111,7 +111,8 @@ class Books:
         """The fold of the journal, kept up for one that outlives the process or was not empty; snapshots are made of it."""
         self.listeners: list[Callable[[Record], None]] = []
         """Who is told of each record once it is kept and applied, see `listen`."""
-        self._clock = clock
+        self.clock = clock
+        """What tells the time of commands that name none; None for the latest that was seen."""
         self._saved = 0
         self._reopened = len(self.journal) > 0
         if self._reopened:
@@ -155,7 +156,7 @@ class Books:
         Raises `VaultError` for a time that is not whole nanoseconds.
         """
         if at is None:
-            at = self._clock() if self._clock else self.now
+            at = self.clock() if self.clock else self.now
         if type(at) is not int:
             raise VaultError(f"time {at!r} must be a whole number of nanoseconds since 1970, UTC")
         if at > self.now:

@@ -92,8 +92,13 @@ class Bundles:
 
     # -- a wish ----------------------------------------------------------------------------------------------------------
 
-    def begin(self, seat: Seat, bundle: Bundle, now: int, by: str) -> list[Command] | Refusal:
-        """Accept a bundle whole and send its first leg, or say what refuses it; then nothing has changed."""
+    def begin(
+        self, seat: Seat, bundle: Bundle, now: int, by: str, reserve: Callable[[str, Seat, Sequence[Place], int], None] | None = None
+    ) -> list[Command] | Refusal:
+        """Accept a bundle whole and send its first leg, or say what refuses it; then nothing has changed.
+
+        `reserve` is told of a bundle that was accepted, before its first leg leaves.
+        """
         notes: dict[str, str] = {}
         judged = self._judge_all(seat, bundle, notes)
         if isinstance(judged, Refusal):
@@ -107,6 +112,8 @@ class Bundles:
         self._books.post(record, *holds)
         self.flights[record.id] = Flight.begin(record)
         seat.view.bundles += 1
+        if reserve is not None:
+            reserve(record.id, seat, bundle.legs, now)
         return [self._order(seat, bundle.legs[0], now, by, record.id, 0)]
 
     def _judge_all(self, seat: Seat, bundle: Bundle, notes: dict[str, str]) -> list[int] | Refusal:

@@ -179,13 +179,13 @@ class Desk:
         self._standings = Standings(vaults, self.books)
         self._stops = Stops(vaults, self._seats, self._blotter, self.books, self._order, self.index, self._standings)
         self._limits = Limits(vaults, self._seats, self._blotter, self._stops, self._standings)
-        self._arms = Arms(vaults, self.books, self._blotter)
         self._tick_at = NEVER
         """When limits, and what waits for a human, are looked at next."""
         self._wrap: Callable[[str, Decide], Decide] | None = None
         self._netting = Netting(vaults, self._seats, self._boards, self._ground, str(settle_above), levels, self._stops)
         self._bands = self._netting.bands
         self._bundles = Bundles(self._seats, self.books, self._judge, self._order, self._land)
+        self._arms = Arms(vaults, self.books, self._blotter, self._seats, self._bundles.flights)
         self._answers = Answers(self.books, self._blotter, self._netting, self._stops, self._bundles, self.index)
         where, split = _policy(self_trade), _between(cross_at)
         self._inside = Inside(where, split, self._answers, self._order, self._judge, self._seats, self._boards, self._blotter, self.books)
@@ -202,7 +202,7 @@ class Desk:
             Fill: self._answers.filled,
             Accepted: self._answers.accepted,
             Canceled: self._answers.canceled,
-            Rejected: self._answers.rejected,
+            Rejected: self._rejected,
             FundingPaid: self._netting.funded,
             Settled: self._netting.settled,
             Liquidated: self._netting.liquidated,
@@ -278,6 +278,8 @@ class Desk:
             self._remember_seat(seat, self.books.state)
         if self._stops.asleep(seat):
             seat.wake = NEVER
+            if Hold.STOPPED in to.latches:
+                vault.idle_reason = vault.idle_reason or f"stopped by {to.latches[Hold.STOPPED].by}; Desk.start asks it again"
         if self._wrap is not None:
             seat.decide = self._wrap(to.name, engine.decide)
         if not reason:
@@ -319,8 +321,10 @@ class Desk:
         book.bid = bid
         book.ask = ask
         book.volume = volume
-        if now > self.books.now:
+        if now >= self.books.now:
             self.books.now = now
+        else:
+            now = self.books.now  # an old price is an old price: it is judged at the time that it is
         commands: list[Command] | None = None
         if now >= self._tick_at:
             commands = self._tick(now) or None
@@ -401,12 +405,25 @@ class Desk:
 
     def _tick(self, now: int) -> list[Command]:
         """Look at what time alone changes: limits, what holds sleeves and vaults, confirmations, what is armed."""
-        ends = self._arms.ends()
-        if ends <= now:
-            self._arms.expire(now)
-            ends = self._arms.ends()
-        self._tick_at = min(ends, now - now % MINUTE + MINUTE if self._limits else NEVER)
-        return self._limits.look(now) if self._limits and not self.recovering else []
+        commands: list[Command] = []
+        if self._arms.ends() <= now:
+            commands += [cancel for venue in self._arms.expire(now) for cancel in self._cancel_at(venue)]
+        if self._stops.again_at <= now:
+            commands += self._stops.again(now)
+        self._tick_at = min(self._arms.ends(), self._stops.again_at, now - now % MINUTE + MINUTE if self._limits else NEVER)
+        return [*commands, *self._limits.look(now)] if self._limits and not self.recovering else commands
+
+    def pass_time(self, now: int) -> Sequence[Command]:
+        """It is this late, though nothing was told: limits, confirmations and what is armed are looked at. Time never goes back."""
+        self.books.time(now)
+        return self._tick(self.books.now) if self.books.now >= self._tick_at else NOTHING
+
+    def _cancel_at(self, venue: str) -> list[Command]:
+        """Cancels of open orders that take new risk at a venue, as far as it needs arming."""
+        if venue not in self._arms.needed:
+            return []
+        every = self._stops.cancel_opening_of(seat.sleeve for seat in self._seats.values())
+        return [one for one in every if isinstance(one, CancelOrder) and venue in self._arms.venues_of(one.order.place.instrument)]
 
     def _look(self, book: Book, now: int) -> list[Command]:
         """A price while contracts are open: of one of them, or of a coin that stands behind them."""
@@ -517,7 +534,7 @@ class Desk:
     def _begin(self, seat: Seat, wish: Place | Bundle, now: int, by: str) -> list[Command] | Refusal:
         """Send what the gates let pass. Coins that were set aside for the sleeve's next buy arrive with it."""
         if isinstance(wish, Bundle):
-            return self._bundles.begin(seat, wish, now, by)
+            return self._bundles.begin(seat, wish, now, by, self._arms.reserve if self._arms else None)
         refusal = self._judge(seat, wish)
         if refusal is not None:
             return refusal
@@ -553,7 +570,9 @@ class Desk:
                 name = getattr(gate, "__name__", type(gate).__name__)
                 return refuse(name, "gate_error", place, view, vault, error=f"it answered {refusal!r}")
         refusal = self._inside.refuses(seat, place)
-        return self._arms.refuses(seat, place) if refusal is None and gates is None and self._arms else refusal
+        if refusal is not None or not self._arms:
+            return refusal
+        return self._arms.refuses(seat, place) if gates is None else self._arms.refuses_leg(seat, place)
 
     def _order(self, seat: Seat, place: Place, now: int, by: str, bundle: str = "", leg: int = 0) -> SubmitOrder:
         """Hold the money, journal the order, and only then hand it out."""
@@ -578,7 +597,7 @@ class Desk:
         if not closes:
             seat.view.note_sent(now)
             if self._arms:
-                self._arms.sent(order, seat)
+                self._arms.sent(order, seat, bundle, leg)
         self._bundles.placed(placed)
         return SubmitOrder(order)
 
@@ -615,6 +634,11 @@ class Desk:
 
     # -- facts -------------------------------------------------------------------------------------------------------
 
+    def _rejected(self, event: Rejected) -> Sequence[Command]:
+        commands = self._answers.rejected(event)
+        self._tick_at = min(self._tick_at, self._stops.again_at)
+        return commands
+
     def _transferred(self, fact: Transferred) -> Sequence[Command]:
         if self._netting.known(fact):
             return NOTHING
@@ -637,15 +661,22 @@ class Desk:
         return self._stops.recovering
 
     def recovered(
-        self, *, policy: Policy = Policy.RESUME, found: Mapping[str, str] | None = None, by: str = "recover", at: int | None = None
+        self,
+        *,
+        policy: Policy = Policy.RESUME,
+        found: Mapping[str, str] | None = None,
+        venues: Iterable[str] = (),
+        by: str = "recover",
+        at: int | None = None,
     ) -> Sequence[Command]:
         """What the venue had to tell is booked: from here on the desk works again. `recover` calls this at its end.
 
-        What follows from facts that were booked just before the end (a sweep, coins that were set aside, a flattening) is
-        made up for. Returns the commands to carry out now. Raises `WrongStatus` when nothing had to be recovered, `VaultError`
+        `venues` are those that were asked: what the desk itself held against them is lifted. What follows from facts that were
+        booked just before the end (a sweep, coins that were set aside, a flattening) is made up for. Returns the commands to
+        carry out now. Raises `WrongStatus` when nothing had to be recovered, `VaultError`
         for a policy that is none.
         """
-        return self._aftermath.recovered(policy_of(policy), found or {}, by=by, at=at)
+        return self._aftermath.recovered(policy_of(policy), found or {}, venues, by=by, at=at)
 
     def reconcile(
         self,
@@ -834,6 +865,10 @@ class Desk:
         """Take what was paused back to work; what else holds it goes on holding it. Raises `WrongStatus` if it was not paused."""
         subject = self._of(target)
         self._stops.sleeves(subject)
+        if subject.own_status is Status.ACTIVE:
+            held = ", ".join(f"{cause} by {latch.by}" for cause, latch in subject.latches.items())
+            what = f"it is held ({held}): Desk.start ends stopped, Desk.lift the others" if held else "there is nothing to resume"
+            raise WrongStatus(f"{subject._kind} {subject._subject} is not paused: {what}")
         subject.move(Move.RESUME, by=by, why=why, at=at)
 
     def deactivate(self, target: Sleeve | CoreVault, *, by: str, why: str, at: int | None = None) -> None:
@@ -897,6 +932,18 @@ class Desk:
         """This venue moves real money: orders that take new risk there are refused until it is armed."""
         self._arms.require(venue)
 
+    def meet(self, venues: Mapping[str, bool]) -> None:
+        """This desk runs on these venues, by name, and whether each moves real money: `trade`, `recover`, `carry` and `Control`
+        say so. An order of new risk to one that does needs arming.
+        """
+        self._arms.meet(venues)
+
+    def unarmed(self, order: Order, venue: str) -> bool:
+        """Whether an order takes new risk at a venue of real money that is not armed now: it must not leave the house."""
+        working = self._blotter.get(order.id)
+        closes = working is not None and working.closes
+        return venue in self._arms.needed and not closes and not self._arms.is_armed(venue, self.books.now)
+
     def arming_phrase(self, venue: str, *, per_hour: Caps) -> str:
         """What a human must say to arm a venue for so much an hour."""
         return self._arms.phrase(venue, per_hour)
@@ -928,7 +975,7 @@ class Desk:
     def disarm(self, venue: str, *, by: str, why: str = "", at: int | None = None) -> Sequence[Command]:
         """No new risk at that venue any more. Returns cancels of orders there that take some; exits stay."""
         self._arms.disarm(venue, by=by, why=why, at=self.books.time(at))
-        return self._stops.cancel_opening_at(venue) if venue in self._arms.needed else NOTHING
+        return self._cancel_at(venue)
 
     @property
     def armed(self) -> Mapping[str, Arming]:
@@ -966,9 +1013,10 @@ class Desk:
         returns is called: for a shell that bounds how long an engine may take."""
         if self._wrap is not None:
             raise VaultError("the engines of this desk are wrapped already")
+        wrapped = {name: wrapper(name, seat.engine.decide) for name, seat in self._seats.items()}
         self._wrap = wrapper
-        for name, seat in self._seats.items():
-            seat.decide = wrapper(name, seat.engine.decide)
+        for name, decide in wrapped.items():
+            self._seats[name].decide = decide
 
         def end() -> None:
             self._wrap = None

@@ -220,9 +220,19 @@ def _notional(place: Place, view: View) -> int | None:
     return place.instrument.cost(price, place.qty, Rounding.FLOOR)
 
 
+def _at_most(place: Place, view: View) -> int | None:
+    """What it may be filled for: a buy at its limit at most, a sale at its own price or at the market's where that is higher."""
+    book = view.book_of(place.instrument)
+    if place.side is Side.BUY:
+        price = place.limit or (None if book is None else max(place.stop or 0, book.ask))
+    else:
+        price = None if book is None else max(place.limit or place.stop or 0, book.bid)
+    return None if price is None else place.instrument.cost(price, place.qty, Rounding.FLOOR)
+
+
 def worth(place: Place, view: View, vault: EngineVault) -> int | None:
     """What an order is worth in units of the vault's asset; None while a price is missing."""
-    notional, quote = _notional(place, view), place.instrument.quote
+    notional, quote = _at_most(place, view), place.instrument.quote
     if notional is None or quote == vault.sleeve.asset:
         return notional
     market = view.home(quote)

@@ -304,7 +304,7 @@ class Arm(Instruction):
     total: str = _cap("the most that may be put at risk while it is armed; no such cap where none is said", empty=True)
     confirm_above: str = _cap("a larger order waits for a human's yes", default="100")
     confirm_within: int = _seconds(30, 3_600, "how long such an order waits")
-    lasts: int = _seconds(28_800, 86_400, "how long it stays armed")
+    lasts: int = _seconds(28_800, 2_678_400, "how long it stays armed")
 
 
 @frozen(order=False)

@@ -35,7 +35,7 @@ from .protocols import Venue
 from .pulse import Pulse
 from .records import Asked, Level, Record
 from .recovery import Arrivals, Chase, Sync
-from .shell import carry, carry_out, log, named, stands_for
+from .shell import carry, carry_out, log, named, real_money, stands_for
 from .standings import DESK, venue_subject
 from .status import Hold
 from .watchdog import Watchdog
@@ -46,13 +46,16 @@ COMMIT_WITHIN = 0.005
 """The longest that a record which no command waits for is not durable, in seconds."""
 LOOK = 0.05
 """How often it is looked whether what a stop waits for has come, in seconds."""
-WAYS = ("hold", "cancel", "flatten")
-"""How a run can be ended from outside: nothing new; and orders that take new risk canceled; or everything closed."""
+WAYS = ("leave", "hold", "cancel", "flatten")
+"""How a run can be ended from outside: as it is; nothing new; and orders that take new risk canceled; or everything closed."""
+TICK = 1.0
+"""How often time passes where no venue tells anything, in seconds."""
 
 
 class Stop:
     """Ends a run from outside, in a defined state: `trade(..., stop=stop)`, and later `stop("cancel", by="ann")`.
 
+        leave     engines are asked no more in this run; nothing else changes, and the next start goes on
         hold      the desk is paused: engines are asked no more; orders stay where they are
         cancel    and the orders that take new risk are canceled
         flatten   the desk is killed: all orders are canceled and all positions closed
@@ -186,6 +189,8 @@ class _Run:
         self.sync = Sync(desk, venues)
         self.heard = False
         self._stuck = pulse.stuck
+        self._canceled: set[str] = set()
+        """Orders whose cancel a stop has asked for."""
         self._quiet = False
         """Whether engines are asked no more because the run ends."""
         self._known: set[str] = set()
@@ -211,8 +216,11 @@ class _Run:
                 kept.enter_context(self.watchdog)
                 kept.callback(desk.wrap(self._guard))
                 self._arm()
-                with self._scope:
-                    await self._tasks()
+                try:
+                    with self._scope:
+                        await self._tasks()
+                finally:
+                    self._say_what_is_left()
                 if self.heard:
                     desk.mark(desk.books.now)
                 journal.flush()
@@ -225,6 +233,12 @@ class _Run:
             raise
         finally:
             self.stop._tell = None
+
+    async def _pass_time(self, clock: Callable[[], int]) -> None:
+        """Where no price comes, time passes all the same: what waits for a human expires, limits are looked at."""
+        while True:
+            await anyio.sleep(TICK)
+            await self._do(self.desk.pass_time(clock()))
 
     def _flush(self) -> None:
         """Whatever ended the run: what the journal has is kept."""
@@ -246,6 +260,8 @@ class _Run:
                 await beside.start(self._signals, terms.on_signal, name="sleeves signals")
             if self.stop.asked is not None:
                 self._hush()
+            if self.desk.books.clock is not None:
+                beside.start_soon(self._pass_time, self.desk.books.clock, name="sleeves time")
             async with anyio.create_task_group() as tasks:
                 for venue in self.venues:
                     tasks.start_soon(self._serve, venue, name=f"sleeves {venue.name}")
@@ -253,11 +269,15 @@ class _Run:
 
     def _arm(self) -> None:
         """Venues of real money take new risk only when a human armed them; and everybody is to know that it is real."""
-        for venue in self.venues:
-            if getattr(venue, "real_money", True) is not False:
-                self.desk.require_arming(venue.name)
-                armed = "armed" if venue.name in self.desk.armed else "not armed: it takes no new risk until desk.arm(...)"
-                log.warning("REAL MONEY: %s moves real money; it is %s", venue.name, armed, extra={"venue": venue.name})
+        desk = self.desk
+        desk.meet(real_money(self.venues))
+        for name, real in real_money(self.venues).items():
+            if real:
+                armed = "armed" if name in desk.armed else "not armed: it takes no new risk until desk.arm(...)"
+                text = f"REAL MONEY: {name} moves real money; it is {armed}"
+                log.warning("%s", text, extra={"venue": name})
+                if name not in desk.armed:
+                    desk.alert(desk.books.now, Level.WARNING, venue_subject(name), "not_armed", text)
 
     def _guard(self, name: str, decide: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         """An engine under the watchdog, which is asked no more once the run ends."""
@@ -525,29 +545,37 @@ class _Run:
     async def _end(self, way: str, by: str, why: str) -> None:
         """Bring the desk to the state that was asked for, within the grace; then the run is over."""
         desk, until = self.desk, anyio.current_time() + self.terms.grace
-        try:
-            commands = desk.kill(desk, flatten=True, by=by, why=why) if way == "flatten" else desk.pause(desk, by=by, why=why)
-        except WrongStatus:  # it was killed, or deactivated, before: nothing is asked or sent anyway
-            commands = []
-        canceled = {one.order.id for one in commands if isinstance(one, CancelOrder)}
+        desk.alert(desk.books.now, Level.WARNING, DESK, "stopping", f"the run is ended by {by}, {way}" + (f": {why}" if why else ""))
+        commands: Sequence[Any] = ()
+        with suppress(WrongStatus):  # it was killed, or deactivated, before: nothing is asked or sent anyway
+            if way == "flatten":
+                commands = desk.kill(desk, flatten=True, by=by, why=why)
+            elif way != "leave":
+                commands = desk.pause(desk, by=by, why=why)
+        self._canceled = {one.order.id for one in commands if isinstance(one, CancelOrder)}
         with anyio.move_on_after(self.terms.grace):
-            if way != "hold":
+            if way not in ("leave", "hold"):
                 await self._do(commands)
-            while left := self._left(way, canceled):
+            while self._left(way):
                 if anyio.current_time() >= until:
                     break
                 await anyio.sleep(LOOK)
-        if left := self._left(way, canceled):
-            text = f"the run ended after {self.terms.grace:g} s, {way} not through: {'; '.join(left)}"
-            desk.alert(desk.books.now, Level.CRITICAL, DESK, "stop_incomplete", text)
-        self.pulse.look(desk)
         self._scope.cancel()
 
-    def _left(self, way: str, canceled: set[str]) -> list[str]:
+    def _say_what_is_left(self) -> None:
+        """However the run ended after it was stopped: what the state that was asked for still lacks is named."""
+        self.pulse.look(self.desk)
+        if self.stop.asked is None or not (left := self._left(self.stop.asked[0])):
+            return
+        text = f"the run ended, {self.stop.asked[0]} not through: {'; '.join(left)}"
+        with suppress(JournalError):
+            self.desk.alert(self.desk.books.now, Level.CRITICAL, DESK, "stop_incomplete", text)
+
+    def _left(self, way: str) -> list[str]:
         """What the state that was asked for still lacks, in words."""
-        if way == "hold":
+        if way in ("leave", "hold"):
             return []
-        orders = [order for order in self.desk.open_orders() if way == "flatten" or order.id in canceled]
+        orders = [order for order in self.desk.open_orders() if way == "flatten" or order.id in self._canceled]
         left = [f"{order.id} is {self.desk.status_of(order.id)}" for order in orders]
         if way == "flatten":
             for vault in self.desk.treasury.vaults:

@@ -334,14 +334,18 @@ class Canceled:
 
 @frozen(order=False)
 class Rejected:
-    """The venue refused the order; nothing of it was done."""
+    """The venue refused the order, or it was never `reached` by it: nothing of it was done."""
 
     order_id: str
     at: int
     reason: str
+    reached: bool = True
+    """Whether the venue had the order and said no. What it was never asked may be ordered again."""
 
     def __attrs_post_init__(self) -> None:
         _check_words(self, self.at, self.order_id, self.reason)
+        if not isinstance(self.reached, bool):
+            raise InvalidMarket(f"rejected {self.order_id!r}: reached {self.reached!r} must be True or False")
 
 
 @frozen(order=False)

@@ -30,9 +30,9 @@ from .protocols import Venue
 from .reconcile import Reconciliation
 from .records import Fact, Level, Policy, policy_of
 from .seat import NEVER
-from .shell import carry_out, log, named, stands_for
+from .shell import carry_out, log, named, real_money, stands_for
 from .standings import venue_subject
-from .status import Hold
+from .status import Hold, Status
 
 __all__ = ["RETRY_AFTER", "Arrivals", "Chase", "Recovery", "Sync", "reconcile", "recover"]
 
@@ -76,6 +76,8 @@ class Recovery:
     policy: Policy
     commands: Sequence[Command] = field(factory=tuple)
     """What was carried out at the end: cancels, and what flattens."""
+    standing: Mapping[str, str] = field(factory=dict)
+    """What does not take new risk all the same, by its name in the journal: it was paused, killed or held before."""
 
     def __str__(self) -> str:
         orders = ", ".join(f"{name} {status}" for name, status in self.resolved.items()) or "none"
@@ -85,7 +87,8 @@ class Recovery:
             f"orders that might have been open: {orders}",
         ]
         lines += [f"open at the venue and none of ours: {', '.join(self.strangers)}"] if self.strangers else []
-        return "\n".join([*lines, *map(str, self.reconciliations), f"then {self.policy}, {len(self.commands)} commands"])
+        still = "".join(f"; {name} is still {status}" for name, status in self.standing.items())
+        return "\n".join([*lines, *map(str, self.reconciliations), f"then {self.policy}, {len(self.commands)} commands{still}"])
 
     __repr__ = __str__
 
@@ -111,6 +114,7 @@ async def recover(
     by_name = named(venues, "recover")
     policy = policy_of(policy)
     _check(desk)
+    desk.meet(real_money(venues))
     ours = desk.open_orders()
     at = {order.id: _venues_of(order, by_name) for order in ours}
     wallets = _wallets(desk, venues)
@@ -130,11 +134,13 @@ async def recover(
         await _reconcile(desk, wallet, [asked[venue.name] for venue in some], since, by, later) for wallet, some in wallets.items()
     ]
     found = _words(desk, since, len(desk.books.facts) - before, resolved, strangers, reconciliations)
-    commands = list(dict.fromkeys([*later.commands, *desk.recovered(policy=policy, found=found, by=by)]))
+    seen = [known for name in by_name for known in stands_for(desk, by_name, name)]
+    commands = list(dict.fromkeys([*later.commands, *desk.recovered(policy=policy, found=found, venues=seen, by=by)]))
     await carry_out(desk, commands, venues[0] if len(venues) == 1 else None, by_name)
     foreign = sum(map(len, desk.books.quarantine.values()))
     booked = len(desk.books.facts) - before
-    return Recovery(since, booked, foreign, resolved, tuple(strangers), tuple(reconciliations), policy, tuple(commands))
+    standing = {name: str(status) for name, status in desk.statuses.items() if status not in (Status.ACTIVE, Status.STAND_BY)}
+    return Recovery(since, booked, foreign, resolved, tuple(strangers), tuple(reconciliations), policy, tuple(commands), standing)
 
 
 class _Source(Protocol):

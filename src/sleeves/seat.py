@@ -354,6 +354,7 @@ class Seat:
         "every",
         "fault",
         "fence_after",
+        "flatten_after",
         "flatten_by",
         "flatten_tries",
         "gates",
@@ -390,6 +391,8 @@ class Seat:
         self.flatten_by = ""
         self.fence_after = 0
         """When the ring fence tries again, after the venue would not close the contracts."""
+        self.flatten_after: dict[str, int] = {}
+        """By symbol, when what is being closed is ordered again, after the venue was not reached."""
         self.flatten_tries: dict[str, int] = {}
         self.refusal: Refusal | None = None
         """The last one, until a wish passes: equal ones are counted and not written again."""

@@ -11,13 +11,16 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+import anyio
+import anyio.lowlevel
+
 from .desk import Desk
 from .errors import JournalError, VaultError, VenueRejected, VenueUnavailable, VenueUnknown
 from .facts import TransferRefused
 from .orders import CancelOrder, Command, Event, Rejected, SettlePnl, SubmitOrder, Transfer, Unanswered
 from .protocols import Venue
 
-__all__ = ["carry", "carry_out", "named", "stands_for"]
+__all__ = ["carry", "carry_out", "named", "real_money", "stands_for"]
 
 log = logging.getLogger("sleeves.live")
 log.addHandler(logging.NullHandler())
@@ -38,6 +41,11 @@ def stands_for(desk: Desk, by_name: Mapping[str, Venue], name: str) -> list[str]
     return list(dict.fromkeys([name, *(market.venue for market in desk.books.instruments.values() if market.venue)]))
 
 
+def real_money(venues: Sequence[Venue]) -> dict[str, bool]:
+    """Venues by name, and whether each moves real money: one that does not say that it moves none is taken to."""
+    return {venue.name: getattr(venue, "real_money", True) is not False for venue in venues}
+
+
 async def carry(desk: Desk, commands: Sequence[Command], *venues: Venue) -> None:
     """Have venues carry out what a human's command to the desk returned, while `trade` runs beside it or between runs.
 
@@ -50,16 +58,45 @@ async def carry(desk: Desk, commands: Sequence[Command], *venues: Venue) -> None
     by_name = named(venues, "carry")
     if not isinstance(commands, (list, tuple)):
         raise TypeError(f"{commands!r} is no list of commands to carry out")
+    desk.meet(real_money(venues))
     await carry_out(desk, commands, venues[0] if len(venues) == 1 else None, by_name)
 
 
 async def carry_out(desk: Desk, commands: Sequence[Command], heard_from: Venue | None, by_name: Mapping[str, Venue]) -> None:
     """Carry out commands in order; what the desk answers to a failure is carried out after them.
 
-    All that the journal has of them is durable before the first one leaves the house.
+    Where several sleeves cancel and close, each goes its own way, so that a venue that hangs over one order holds up no
+    other sleeve's exit; they set out in their order. A venue that waits for the desk (`lockstep`) is told one by one. All
+    that the journal has of the commands is durable before the first one leaves the house.
     """
-    waiting = list(commands)
     desk.books.journal.flush()
+    lanes = [] if any(getattr(venue, "lockstep", False) is True for venue in by_name.values()) else _lanes(commands)
+    if len(lanes) < 2:
+        await _in_order(desk, commands, heard_from, by_name)
+        return
+    try:
+        async with anyio.create_task_group() as tasks:
+            for lane in lanes:
+                tasks.start_soon(_in_order, desk, lane, heard_from, by_name)
+                await anyio.lowlevel.cancel_shielded_checkpoint()  # it sets out before the next one
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) > 1:
+            raise
+        raise group.exceptions[0] from None
+
+
+def _lanes(commands: Sequence[Command]) -> list[list[Command]]:
+    """Cancels and exits by sleeve, each in order; none where there is anything else among them."""
+    lanes: dict[str, list[Command]] = {}
+    for one in commands:
+        if not isinstance(one, CancelOrder) and not (isinstance(one, SubmitOrder) and one.order.place.reduce_only):
+            return []
+        lanes.setdefault(one.order.sleeve, []).append(one)
+    return list(lanes.values())
+
+
+async def _in_order(desk: Desk, commands: Sequence[Command], heard_from: Venue | None, by_name: Mapping[str, Venue]) -> None:
+    waiting = list(commands)
     while waiting:
         command = waiting.pop(0)
         named = _venue_of(command)
@@ -78,16 +115,17 @@ async def carry_out(desk: Desk, commands: Sequence[Command], heard_from: Venue |
 def _broken_off(desk: Desk, command: Command, waiting: Sequence[Command], error: BaseException) -> None:
     """It was canceled, or something failed, while a command was under way: its fate is unknown, those behind it never left."""
     with suppress(JournalError):  # then the desk is dead, and its journal says what there was
-        what = f"broken off: {type(error).__name__}"
+        behind, what = list(waiting), f"broken off: {type(error).__name__}"
         if isinstance(command, (SubmitOrder, CancelOrder)):
-            desk.step(Unanswered(command.order.id, max(desk.books.now, command.order.at), what))
-        for one in (command, *waiting):
+            behind += desk.step(Unanswered(command.order.id, max(desk.books.now, command.order.at), what))
+        for one in (command, *behind):
             if isinstance(one, CancelOrder):
                 desk.cancels_lost.add(one.order.id)
-        left = [one for one in waiting if isinstance(one, SubmitOrder)]
+        left = [one for one in behind if isinstance(one, SubmitOrder)]
         while left:
             order = left.pop(0).order
-            left += [one for one in desk.step(Rejected(order.id, max(desk.books.now, order.at), what)) if isinstance(one, SubmitOrder)]
+            more = desk.step(Rejected(order.id, max(desk.books.now, order.at), what, reached=False))
+            left += [one for one in more if isinstance(one, SubmitOrder)]
 
 
 def _venue_of(command: Command) -> str:
@@ -100,6 +138,8 @@ async def _send(desk: Desk, command: Command, venue: Venue | None) -> Event | No
     """Have a venue carry a command out. What the desk must know when it did not is returned as an event."""
     if venue is None:
         return _undone(desk, command, f"no venue here is named {_venue_of(command)}")
+    if isinstance(command, SubmitOrder) and desk.unarmed(command.order, venue.name):
+        return _undone(desk, command, f"{venue.name} moves real money and is not armed")
     try:
         if isinstance(command, SubmitOrder):
             await venue.submit(command.order)
@@ -120,7 +160,7 @@ async def _send(desk: Desk, command: Command, venue: Venue | None) -> Event | No
         log.warning("%s was not reached: %s", venue.name, error, extra=_about(command, venue))
         if isinstance(command, CancelOrder):
             desk.cancels_lost.add(command.order.id)
-        return _undone(desk, command, f"{venue.name} was not reached")
+        return _undone(desk, command, f"{venue.name} was not reached", reached=False)
     except VenueUnknown as error:
         log.warning("%s did not answer: %s; what is held stays held", venue.name, error, extra=_about(command, venue))
         if isinstance(command, (SubmitOrder, CancelOrder)):
@@ -153,7 +193,7 @@ def _about(command: Command, venue: Venue) -> dict[str, str]:
     return about | ({"transfer_id": command.id, "amount": str(command.amount)} if isinstance(command, Transfer) else {})
 
 
-def _undone(desk: Desk, command: Command, reason: str) -> Event | None:
+def _undone(desk: Desk, command: Command, reason: str, *, reached: bool = True) -> Event | None:
     if isinstance(command, SubmitOrder):
-        return Rejected(command.order.id, command.order.at, reason)
+        return Rejected(command.order.id, command.order.at, reason, reached)
     return TransferRefused(desk.books.now, command.id, reason) if isinstance(command, Transfer) else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from .books import Books
-from .errors import VaultError
+from .errors import VaultError, WrongStatus
 from .market import Instrument
 from .sleeve import Sleeve, Stateful
 from .state import State
@@ -92,14 +92,18 @@ class Standings:
         raise VaultError(f"{target!r} is no sleeve, vault or venue of this desk")
 
     def lift(self, target: Stateful | str, cause: Hold, *, by: str, why: str = "", at: int | None = None) -> bool:
-        """See `Stateful.lift`; who is no human is known by name."""
+        """See `Stateful.lift`; who is no human is known by name. An engine that was stopped is started, not lifted."""
+        if cause == Hold.STOPPED:
+            raise WrongStatus("an engine that was stopped is asked again by Desk.start, which gives it fresh memory")
         return self.subject(target).lift(Hold(cause), by=by, human=by not in MACHINES, why=why, at=at)
 
     def lift_seen(self, names: Iterable[str], *, at: int) -> None:
         """The venues of these names answer, and their accounts agree: what said otherwise holds them no more."""
         for name in names:
+            one = self.venue(name)
             for cause in (Hold.CONNECTION, Hold.SYNC):
-                self.venue(name).lift(cause, by="recover", human=False, why="recovered", at=at)
+                if cause in one.latches and one.latches[cause].by in MACHINES:
+                    one.lift(cause, by="recover", human=False, why="recovered", at=at)
 
     def over(self, at: int) -> list[tuple[Stateful, Latch]]:
         """What the desk may lift now if its reason is gone."""

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from .blotter import Blotter
+from .blotter import Blotter, Working
 from .books import Books
 from .errors import NotEnough, VaultError, WrongStatus
 from .ledger import COIN_ROLES, Role
-from .market import MINUTE, Instrument
+from .market import MINUTE, SECOND, Instrument
 from .money import Rounding
 from .netting import FENCE
-from .orders import CancelOrder, Command, Place, Side, SubmitOrder
+from .orders import CancelOrder, Command, Order, Place, Side, SubmitOrder
 from .records import Alert, Changed, Level, Record
 from .seat import NEVER, Seat
 from .sleeve import Sleeve, Stateful
@@ -27,6 +27,8 @@ __all__ = ["FLATTEN_TRIES", "Stops"]
 NOTHING: tuple[Command, ...] = ()
 FLATTEN_TRIES = 5
 """How many orders are sent to flatten one position before it is said that it cannot be."""
+FLATTEN_AGAIN = 10 * SECOND
+"""How long after a venue was not reached what closes a position is ordered again."""
 _THERE = COIN_ROLES | {Role.UNSETTLED, Role.CONTRACTS, Role.MARGIN, Role.TRADING}
 """Accounts of a sleeve on which something may lie or be owed."""
 
@@ -48,6 +50,10 @@ class Stops:
         """Nothing is ordered before the desk is recovered."""
         self.flattening: set[str] = set()
         """Orders that were sent to close a position for good."""
+        self.again_at = NEVER
+        """When `again` is to be asked next: something is to be closed that a venue was not reached for."""
+        self._doubted: set[str] = set()
+        """Orders of unknown fate of which it was said that they hold a flattening up."""
         self._vaults = vaults
         self._seats = seats
         self._blotter = blotter
@@ -60,8 +66,8 @@ class Stops:
         """Stop a sleeve, or a vault or the desk with all its sleeves: engines are asked no more and orders are canceled.
 
         With `flatten`, positions are then sold at market, as soon as the cancels are through, what is at most risk first;
-        what cannot be sold is reported as an alert `residual`. Returns the commands to carry out now. Raises `VaultError`
-        for what is not of this desk.
+        what cannot be sold is reported as an alert `residual`, and so is what a flattening before had not closed yet, when
+        this kill does not flatten. Returns the commands to carry out now. Raises `VaultError` for what is not of this desk.
         """
         sleeves = self.sleeves(target)
         at = self._books.time(at)
@@ -69,13 +75,21 @@ class Stops:
             target.move(Move.KILL, by=by, why=why, at=at)
         commands: list[Command] = []
         for sleeve in sorted(sleeves, key=self._at_risk, reverse=True):
-            sleeve.move(Move.KILL, by=by, why=why, at=at)
             seat = self._seats.get(sleeve.name)
+            sleeve.move(Move.KILL, by=by, why=why, at=at, after=() if flatten else self._given_up(seat, "killed without flattening", at))
             if seat is not None:
                 seat.wake = NEVER
                 self.close_by(seat, by if flatten else "", at)
                 commands += self.cancel_all(sleeve) or (self.flatten(seat, at) if flatten else NOTHING)
         return commands
+
+    @staticmethod
+    def _given_up(seat: Seat | None, what: str, at: int) -> list[Record]:
+        """What is said of a flattening that is not through and is given up now."""
+        if seat is None or not seat.flatten_by or seat.sleeve.is_flat():
+            return []
+        text = f"it was {what} before its positions were sold: what is open stays open, but for orders that fill before their cancel"
+        return [Alert(at, Level.WARNING, seat.sleeve.name, "residual", text)]
 
     def _at_risk(self, sleeve: Sleeve) -> int:
         """What a sleeve's positions are worth, in units of its vault's asset, whichever way they are; at cost without a price."""
@@ -189,14 +203,8 @@ class Stops:
         memories = {sleeve.name: self._seats[sleeve.name].engine.begin() for sleeve in sleeves if sleeve.name in self._seats}
         commands: list[Command] = []
         for sleeve in sleeves:
-            alerts: list[Record] = []
             seat = self._seats.get(sleeve.name)
-            if seat is not None and seat.flatten_by and not sleeve.is_flat():
-                text = (
-                    "it was revived before its positions were sold: what is open stays open, but for orders that fill before their cancel"
-                )
-                alerts.append(Alert(at, Level.WARNING, sleeve.name, "residual", text))
-            sleeve.move(Move.REVIVE, by=by, why=why, at=at, after=alerts)
+            sleeve.move(Move.REVIVE, by=by, why=why, at=at, after=self._given_up(seat, "revived", at))
             if seat is not None:
                 self.begin(seat, memories[sleeve.name], at)
                 commands += self.cancel_all(sleeve)
@@ -229,7 +237,7 @@ class Stops:
 
     def close_by(self, seat: Seat, by: str, at: int) -> None:
         """Somebody has a seat's positions closed from here on; nobody any more, when `by` is empty."""
-        seat.flatten_tries = {}
+        seat.flatten_tries, seat.flatten_after = {}, {}
         if seat.flatten_by != by:
             self._books.record(Changed(at, by or "desk", seat.sleeve.name, "flatten", seat.flatten_by, by))
             seat.flatten_by = by
@@ -244,8 +252,10 @@ class Stops:
         return self.cancel_opening_of(sleeves)
 
     def cancel_all(self, sleeve: Sleeve) -> Sequence[Command]:
-        """Cancel every open order of a sleeve."""
-        return [CancelOrder(order) for order in self.seat(sleeve).open_orders.values()]
+        """Cancel every open order of a sleeve. While it is being closed, what none of them holds up is closed behind them."""
+        seat = self.seat(sleeve)
+        cancels: list[Command] = [CancelOrder(order) for order in seat.open_orders.values()]
+        return [*cancels, *self.flatten(seat, self._books.now)] if cancels and seat.flatten_by else cancels
 
     def cancel_opening_of(self, sleeves: Iterable[Sleeve]) -> list[Command]:
         return [cancel for sleeve in sleeves if sleeve.name in self._seats for cancel in self.cancel_opening(self._seats[sleeve.name])]
@@ -283,36 +293,100 @@ class Stops:
         return cancels
 
     def flatten(self, seat: Seat, now: int) -> Sequence[Command]:
-        """Close what is left at market once no order is open; say what cannot be closed."""
-        if seat.open_orders or self.recovering:
+        """Close what is left at market, each position once no order of it is open; say what cannot be closed.
+
+        What an order of unknown fate holds, or may still close, stays until that is known, and is said too; the rest of
+        the position does not wait for it.
+        """
+        if self.recovering:
             return NOTHING
         by, sleeve = seat.flatten_by, seat.sleeve
         commands: list[Command] = []
         waits = False
         held = sleeve.positions()
         for market in sorted(held, key=lambda market: self._worth(sleeve, market, abs(held[market].units)), reverse=True):
-            amount = held[market]
+            amount, after = held[market], seat.flatten_after.get(market.symbol, 0)
             self._index(market)
+            orders = self._orders_of(seat, market)
+            if now < after:
+                waits = True
+                self.again_at = min(self.again_at, after)
+                continue
+            if any(one.order.id not in self._blotter.unknown for one in orders):
+                waits = True  # until its cancel, or its fill, is through
+                continue
             if market.contract is not None and seat.view.book_of(market) is None:
                 waits = True  # after a restart, until the first price of it
                 continue
+            side = Side.SELL if amount.units > 0 else Side.BUY
+            stays = self._kept(market, side, orders)
             if market.contract is None:
-                side, qty = Side.SELL, market.round_qty(min(amount.units, sleeve.free_units(market.base)))
+                qty = market.round_qty(min(amount.units, sleeve.free_units(market.base)))
             else:
-                side, qty = (Side.SELL if amount.units > 0 else Side.BUY), market.round_qty(abs(amount.units))
+                qty = market.round_qty(max(0, abs(amount.units) - sum(stays.values())))
+            self._tell_doubt(sleeve, market, stays, now)
             tries = seat.flatten_tries.get(market.symbol, 0)
             if tries < FLATTEN_TRIES and qty >= max(market.lot_units, market.min_qty_units):
                 seat.flatten_tries[market.symbol] = tries + 1
                 submit = self._order(seat, Place(market, side, qty, reduce_only=True, why="flatten"), now, by)
                 self.flattening.add(submit.order.id)
                 commands.append(submit)
-            elif tries <= FLATTEN_TRIES:
+            elif tries <= FLATTEN_TRIES and not stays:
                 seat.flatten_tries[market.symbol] = FLATTEN_TRIES + 1
                 self.alert(now, Level.WARNING, sleeve.name, "residual", f"{amount} of {market} cannot be closed")
         if by == FENCE and not commands and not seat.open_orders and not waits:
             self.close_by(seat, "", now)
             seat.fence_after = now + MINUTE
         return commands
+
+    def _orders_of(self, seat: Seat, market: Instrument) -> list[Working]:
+        """Open orders that change, or hold something of, a seat's position in an instrument."""
+        found = []
+        for order in seat.open_orders.values():
+            working, other = self._blotter.get(order.id), order.place.instrument
+            if working is None:
+                continue
+            coins = market.contract is None and other.contract is None and market.base in (other.base, working.asset)
+            if coins or other == market:
+                found.append(working)
+        return found
+
+    def _kept(self, market: Instrument, side: Side, orders: Iterable[Working]) -> dict[str, int]:
+        """By order of unknown fate, the base units of a position that it holds, or may still close."""
+        kept = {}
+        for one in orders:
+            if market.contract is not None:
+                units = one.left if one.order.place.side is side else 0
+            else:
+                units = self._books.ledger.units(one.held, market.base)
+            if units:
+                kept[one.order.id] = units
+        return kept
+
+    def _tell_doubt(self, sleeve: Sleeve, market: Instrument, kept: Mapping[str, int], now: int) -> None:
+        for name in kept.keys() - self._doubted:
+            self._doubted.add(name)
+            text = f"{market.qty_text(kept[name])} of {market} stays open while the fate of {name} is unknown"
+            self.alert(now, Level.WARNING, sleeve.name, "residual", text)
+
+    def not_reached(self, seat: Seat, order: Order, at: int, reason: str) -> None:
+        """An order that was to close a position did not reach its venue: it costs no try, and `again` orders it anew."""
+        if not seat.flatten_by:
+            return
+        market, now = order.place.instrument, max(self._books.now, at)
+        if not seat.flatten_after:
+            often = f"it is tried every {FLATTEN_AGAIN // SECOND} s until it is flat"
+            text = f"flattening order {order.id} of {market} did not get through: {reason}; {often}"
+            self.alert(now, Level.WARNING, seat.sleeve.name, "flatten_waits", text)
+        seat.flatten_tries[market.symbol] = max(0, seat.flatten_tries.get(market.symbol, 0) - 1)
+        seat.flatten_after[market.symbol] = now + FLATTEN_AGAIN
+        self.again_at = min(self.again_at, now + FLATTEN_AGAIN)
+
+    def again(self, now: int) -> list[Command]:
+        """Order anew what a venue was not reached for, as far as it is due; `again_at` is then when to ask next."""
+        self.again_at = NEVER
+        waiting = [seat for seat in self._seats.values() if seat.flatten_by and seat.flatten_after]
+        return [command for seat in waiting for command in self.flatten(seat, now)]
 
     def alert(self, now: int, level: Level, subject: str, code: str, text: str) -> None:
         """Journal something that a human should know."""

@@ -40,13 +40,13 @@ from ..errors import (
     VenueUnknown,
     WrongStatus,
 )
-from ..instructions import Answer, Code, Disarm, Instruction, Kill, Pause, Stop, from_terms, to_terms, what_of
+from ..instructions import Answer, Cancel, Close, CloseAll, Code, Disarm, Instruction, Kill, Pause, Stop, from_terms, to_terms, what_of
 from ..journal import Memory
 from ..market import Instrument
 from ..orders import CancelOrder, Command, Order, SettlePnl, SubmitOrder, Transfer
 from ..protocols import Venue
 from ..records import Answered, Instructed, Record
-from ..shell import carry_out, named
+from ..shell import carry_out, named, real_money
 from .acts import ACTS
 from .case import STANDING, Case, Deed, No, Told
 from .stands import stands, under_way
@@ -58,6 +58,8 @@ log.addHandler(logging.NullHandler())
 
 STOPS = (Kill, Stop, Pause, Disarm)
 """What stops waits for no other instruction, and counts apart."""
+EXITS = (*STOPS, Close, CloseAll, Cancel)
+"""What closes or takes off counts with it: a busy second is never in its way."""
 
 
 class Control:
@@ -89,6 +91,7 @@ class Control:
             raise VaultError(f"most_per_second {most_per_second!r} must be a whole number, at least 1")
         self._desk = desk
         self._venues = named(venues, "Control")
+        desk.meet(real_money(venues))
         self._within = float(within)
         self._most = most_per_second
         self._clock = clock
@@ -127,7 +130,7 @@ class Control:
         if known is not None:
             return self._again(instruction, known)
         stops = isinstance(instruction, STOPS)
-        if not register.admits(self._clock(), self._most, stops=stops):
+        if not register.admits(self._clock(), self._most, stops=isinstance(instruction, EXITS)):
             return Answer(
                 instruction.id, Code.TOO_MANY, f"more than {self._most} instructions in a second", {"per_second": str(self._most)}
             )

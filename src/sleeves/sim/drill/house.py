@@ -131,7 +131,7 @@ class House:
         }
         self._told = dict(desk._limits._told)
         arms = desk._arms
-        self._arms = set(arms.needed), dict(arms.armed), copy.deepcopy(arms._sent), arms._count
+        self._arms = set(arms.needed), dict(arms.armed), copy.deepcopy(arms._sent), set(arms.here)
         self._lost_cancels = set(desk.cancels_lost)
         self.tapes = self._paths(tapes)
         self.rules = self._rules_of(desk, rules)
@@ -244,9 +244,9 @@ class House:
             if seen_so_far is not None:
                 again._limits._seen[name] = copy.copy(seen_so_far)
         again._limits._told.update(self._told)
-        needed, armed, sent, count = self._arms
+        needed, armed, sent, here = self._arms
         arms = again._arms
-        arms.needed, arms.armed, arms._sent, arms._count = set(needed), dict(armed), copy.deepcopy(sent), count
+        arms.needed, arms.armed, arms._sent, arms.here = set(needed), dict(armed), copy.deepcopy(sent), set(here)
         again._stops.recovering = False  # it was never down: it stands where the living one does
         for name, kept in self._seats.items():
             again._seats[name].wake = kept.wake

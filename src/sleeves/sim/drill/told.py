@@ -50,6 +50,7 @@ def _act(given: Act | str) -> Act:
 
 
 def subject_of(given: Sleeve | CoreVault | Desk | str) -> str:
+    """Its name in the journal; a venue's name as it is."""
     if isinstance(given, Desk):
         return DESK
     if isinstance(given, (Sleeve, CoreVault)):
