@@ -102,7 +102,7 @@ class Aftermath:
         commands += self._bundles.take_back(seat, at, "the desk was restarted")
         if seat.flatten_by:
             others = [order for order in seat.open_orders.values() if order.id not in self._stops.flattening]
-            return [*commands, *map(CancelOrder, others)] if seat.open_orders else [*commands, *self._stops.flatten(seat, at)]
+            return [*commands, *map(CancelOrder, others), *self._stops.flatten(seat, at)]
         if sleeve.status is Status.HALTED:
             return [*commands, *self._stops.cancel_all(sleeve)]
         return [*commands, *self._stops.cancel_opening(seat, closing=sleeve.status.may_open)]

@@ -203,7 +203,7 @@ class Netting:
     def _flatten_on(self, book: Book, now: int) -> list[Command]:
         """Go on closing what waited for this price: after a restart no price is known."""
         seats = [self._seats[s.name] for s in self._owners(book.instrument) if s.name in self._seats and s.position_units(book.instrument)]
-        return [command for seat in seats if seat.flatten_by and not seat.open_orders for command in self._hands.flatten(seat, now)]
+        return [command for seat in seats if seat.flatten_by for command in self._hands.flatten(seat, now)]
 
     def _fence(self, book: Book, now: int) -> list[Command]:
         """Close the slices of sleeves whose own money no longer carries them, before they can take that of others."""
