@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from helpers import Puppet, new_desk
 from sleeves import FLASH, QUIET, SOL, USD, USDC, Books, CoreVault, Desk, Instrument, Place, Side
-from sleeves.alerts import LONGEST, LONGEST_NAME, Alerts, Apprise, AtLeast, Callback, Log, Notice, NotifyFailed, utc
+from sleeves.alerts import EACH, LONGEST, LONGEST_NAME, Alerts, Apprise, AtLeast, Callback, Log, Notice, NotifyFailed, utc
 from sleeves.errors import MissingExtra, SleevesError, VaultError
 from sleeves.keys.secret import Secret
 from sleeves.market import MINUTE, SECOND, Kind
@@ -1036,3 +1036,15 @@ def test_without_apprise_it_says_which_extra_brings_it(monkeypatch: pytest.Monke
 
 def test_a_failure_to_notify_is_one_of_this_librarys_errors() -> None:
     assert issubclass(NotifyFailed, SleevesError)
+
+
+@pytest.mark.parametrize("code", EACH)
+def test_what_says_something_else_each_time_is_never_muted(code: str) -> None:
+    """Three positions that stay open are three notices, not one and a number."""
+    vault = CoreVault(USD, total="10", tradeable="10")
+    told: list[Notice] = []
+    alerts = Alerts(vault.books, Callback(told.append))
+    for what in ("BTC", "ETH", "SOL"):
+        vault.books.record(Alert(1, Level.WARNING, "a", code, f"{what} stays open"))
+    anyio.run(alerts.flush)
+    assert [notice.text for notice in told] == ["BTC stays open", "ETH stays open", "SOL stays open"]

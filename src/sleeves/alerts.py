@@ -76,6 +76,10 @@ ENDS: Mapping[str, tuple[str, ...]] = {
 _ENDED = frozenset(code for codes in ENDS.values() for code in codes)
 
 
+EACH = ("confirm", "limit", "residual")
+"""Codes whose alerts each say something else: a wish that waits, a limit, a position that stays open."""
+
+
 class NotifyFailed(SleevesError):
     """A notifier could not hand a notice on. Its message says nothing that is secret."""
 
@@ -650,9 +654,10 @@ class Alerts:
 
     Told are alerts of at least the level `least`, and of records `Changed` and `Recovered` where `also` names them. Equal
     ones (level, subject, code) are told once per `cooldown`, or per the cooldown of their code in `cooldowns`, both in
-    nanoseconds; 0 mutes nothing. A critical one stands until somebody answers: by `acknowledge`, by a change that a human
-    makes to its subject, or by an alert which says that it is over. One that stands for `escalate_after` nanoseconds is told
-    again, to those `on_call` too, then after twice that time, and so on, a few times; None does without.
+    nanoseconds; 0 mutes nothing, and is what those of `EACH` have unless you say otherwise. A critical one stands until
+    somebody answers: by `acknowledge`, by a change that a human makes to its subject, or by an alert which says that it is
+    over. One that stands for `escalate_after` nanoseconds is told again, to those `on_call` too, then after twice that time,
+    and so on, a few times; None does without.
 
     Each notifier has a queue of `most` notices, `patience` seconds for one delivery, and is tried again after each pause of
     `retries`, in seconds. `clock` counts nanoseconds and never goes back. Listening begins here, telling with `run`.
@@ -688,7 +693,7 @@ class Alerts:
         if type(most) is not int or most < 1:
             raise VaultError(f"most {most!r} must be a whole number of notices, 1 or more")
         pauses = tuple(_seconds(pause, "a pause of retries") for pause in retries)
-        self._sieve = _Sieve(cooldown, cooldowns or {})
+        self._sieve = _Sieve(cooldown, {**dict.fromkeys(EACH, 0), **(cooldowns or {})})
         self._watch = _Watch(escalate_after)
         self._open: dict[tuple[str, str], None] = {}
         """What was told and another alert will say the end of, by subject and code."""

@@ -124,9 +124,9 @@ class Stops:
         sits there, or it watches nothing that it could trade; and what the engine's `begin` raises: then it stays stopped.
         """
         seat = self.seat(sleeve)
+        self._check_startable(seat)
         if Hold.STOPPED not in sleeve.latches and seat.fault is None:
             raise WrongStatus(f"the engine of {sleeve.name} runs already")
-        self._check_startable(seat)
         memory = seat.engine.begin()
         at = self._books.time(at)
         if not sleeve.lift(Hold.STOPPED, by=by, human=True, why=why, at=at):
