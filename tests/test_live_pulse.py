@@ -271,3 +271,13 @@ def test_what_was_survived_is_counted_by_class():
     pulse.failed(KeyError("x"))
     assert pulse.errors == {"VenueUnavailable": 2, "VenueUnknown": 1, "KeyError": 1}
     assert pulse.venue("pit").errors == {"VenueUnavailable": 2, "VenueUnknown": 1}
+
+
+def test_a_venue_of_real_money_that_is_not_armed_is_no_health():
+    """It trades nothing new: whoever asks is to know why."""
+    desk, pit, puppet, pulse, clock = attached()
+    assert pulse.snapshot(desk).ok
+    desk.require_arming("pit")
+    assert pulse.snapshot(desk).why == ("pit moves real money and is not armed",)
+    desk.arm("pit", per_hour="1000", phrase=desk.arming_phrase("pit", per_hour="1000"), by="ann")
+    assert pulse.snapshot(desk).ok

@@ -983,6 +983,11 @@ class Desk:
         return {name: one for name, one in self._arms.armed.items() if self.books.now < one.until}
 
     @property
+    def not_armed(self) -> list[str]:
+        """Venues of real money that are not armed now: they take no new risk."""
+        return sorted(name for name in self._arms.needed if not self._arms.is_armed(name, self.books.now))
+
+    @property
     def confirmations(self) -> list[Confirmation]:
         """Wishes that wait for a human."""
         return [one for one in self._arms.waiting.values() if self.books.now < one.expires]

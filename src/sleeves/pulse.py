@@ -273,6 +273,7 @@ class Pulse:
             *(f"{name} is {status}" for name, status in statuses.items() if status in ILL),
             *(f"the engine of {name} was stopped: {reason}" for name, reason in faults.items()),
             *(f"{name} is to be flat and is not" for name in self._unclosed(desk)),
+            *(f"{name} moves real money and is not armed" for name in desk.not_armed),
             *(f"the feed of {name} is lost" for name, one in self.venues.items() if one.lost),
             *(f"{name} has told nothing for {age:.0f} s" for name, age in silences.items() if self._too_quiet(age)),
             *(f"the fate of {order.id} is unknown" for order in desk.in_doubt),
