@@ -97,6 +97,10 @@ class Control:
         self._clock = clock
         self._register = _register_of(desk.books)
         self._tasks: TaskGroup | None = None
+        self._behind = 0
+        """How many instructions have tasks of their own now."""
+        self._done: anyio.Event | None = None
+        """What who leaves waits for."""
 
     async def __aenter__(self) -> Control:
         if self._tasks is not None:
@@ -108,8 +112,25 @@ class Control:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> bool | None:
         assert self._tasks is not None
         tasks, self._tasks = self._tasks, None
-        tasks.cancel_scope.deadline = anyio.current_time() + self._within
+        if error is None:
+            try:
+                with anyio.move_on_after(self._within):
+                    while self._behind:
+                        self._done = anyio.Event()
+                        await self._done.wait()
+            except BaseException as raised:  # the group was canceled, by a task of its own or from outside
+                return await tasks.__aexit__(type(raised), raised, raised.__traceback__)
+            tasks.cancel_scope.cancel()
         return await tasks.__aexit__(kind, error, where)
+
+    async def _go_on(self, case: Doing) -> None:
+        """Carry an instruction out in a task of its own; who leaves waits for it, within the bound."""
+        try:
+            await case.run_behind()
+        finally:
+            self._behind -= 1
+            if self._done is not None:
+                self._done.set()
 
     # -- instructing ---------------------------------------------------------------------------------------------------
 
@@ -153,7 +174,8 @@ class Control:
         if self._tasks is None:
             await case.run()
         else:
-            self._tasks.start_soon(case.run_behind, name=f"sleeves instruction {case.instruction.id}")
+            self._behind += 1
+            self._tasks.start_soon(self._go_on, case, name=f"sleeves instruction {case.instruction.id}")
             await case.over.wait()
 
     def _close(self, case: Doing) -> Answer:
