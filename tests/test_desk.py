@@ -11,10 +11,10 @@ from sleeves.errors import InvalidAmount, InvalidMarket, JournalError, LedgerErr
 from sleeves.gates import Cooldown
 from sleeves.journal import Memory
 from sleeves.ledger import Entry, EntryKind
-from sleeves.market import HOUR, Quote
+from sleeves.market import DAY, HOUR, Quote
 from sleeves.money import Rounding
 from sleeves.orders import Accepted, Canceled, CancelOrder, Fill, OrderStatus, Rejected
-from sleeves.records import Alert, Marked, OrderUpdate, Placed
+from sleeves.records import Alert, Marked, OrderUpdate, Placed, Refusal
 from sleeves.report import Report
 from sleeves.status import Status
 
@@ -822,3 +822,15 @@ def test_an_engine_that_cannot_say_what_it_saw_stands_in_nobodys_way():
     desk, vault, _, _ = new_desk(QUIET)
     desk.assign(Mute(BTCUSD, "mute"), to=vault.sleeve("b", QUIET))
     assert desk.telemetry("b").saw == {"saw": "raised ZeroDivisionError: division by zero"}
+
+
+def test_an_old_price_is_not_fresh_because_it_came_late():
+    """A snapshot of yesterday, after prices of today: nobody buys on it, and no day begins anew."""
+    desk, _, _, puppet = new_desk(QUIET)
+    puppet.quote("10000", after=2 * DAY)
+    now = desk.books.now
+    units = BTCUSD.price("5000")
+    puppet.wishes = [Place(BTCUSD, Side.BUY, BTCUSD.qty("0.01"))]
+    assert not desk.quote(puppet.index, now - DAY, units, units)
+    (refused,) = [r for r in desk.books.journal if isinstance(r, Refusal)]
+    assert (refused.at, refused.reason) == (now, "stale_price")

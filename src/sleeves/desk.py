@@ -109,6 +109,7 @@ class Desk:
         "_mark_at",
         "_netting",
         "_news",
+        "_priced",
         "_seats",
         "_standings",
         "_steps",
@@ -179,6 +180,8 @@ class Desk:
         self._standings = Standings(vaults, self.books)
         self._stops = Stops(vaults, self._seats, self._blotter, self.books, self._order, self.index, self._standings)
         self._limits = Limits(vaults, self._seats, self._blotter, self._stops, self._standings)
+        self._priced = 0
+        """The time of the latest price of all."""
         self._tick_at = NEVER
         """When limits, and what waits for a human, are looked at next."""
         self._wrap: Callable[[str, Decide], Decide] | None = None
@@ -321,10 +324,12 @@ class Desk:
         book.bid = bid
         book.ask = ask
         book.volume = volume
-        if now >= self.books.now:
+        if now > self.books.now:
             self.books.now = now
+        if now >= self._priced:
+            self._priced = now
         else:
-            now = self.books.now  # an old price is an old price: it is judged at the time that it is
+            now = self._priced  # an old price is an old price: it is judged at the time of the latest
         commands: list[Command] | None = None
         if now >= self._tick_at:
             commands = self._tick(now) or None
