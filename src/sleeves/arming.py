@@ -123,9 +123,8 @@ class Arms:
 
     def phrase(self, venue: str, per_hour: Caps) -> str:
         """What must be said to arm a venue with this cap."""
-        return phrase(
-            _venue(venue), ", ".join(Amount(units, self._asset(code)).__str__() for code, units in self._caps(per_hour, "per_hour").items())
-        )
+        caps = self._caps(per_hour, "per_hour").items()
+        return phrase(_venue(venue), ", ".join(str(Amount(units, self._asset(code))) for code, units in caps))
 
     def arm(
         self,

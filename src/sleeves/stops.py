@@ -175,6 +175,9 @@ class Stops:
 
     def latch(self, target: Stateful | str, cause: Hold, *, by: str, why: str, at: int | None, until: int | None = None) -> list[Command]:
         """Hold a sleeve, a vault, the desk or a venue for a cause. Returns cancels of what would take new risk there."""
+        meant = isinstance(target, str) and Hold(cause) not in (Hold.CONNECTION, Hold.SYNC)  # those are venues' alone
+        if meant and any(target == vault.owner or target in vault.sleeves for vault in self._vaults):
+            raise VaultError(f"{target!r} is a sleeve or a vault here: hand it in itself; a name alone is a venue's")
         subject = self._standings.subject(target)
         if not subject.latch(Hold(cause), by=by, why=why, at=at, until=until):
             return []
