@@ -129,7 +129,7 @@ def test_a_reader_waits_when_too_many_facts_wait(backend):
         await until(lambda: len(desk.open_orders()) == 1)
         for n in range(50):
             pit.tell(Fill("b-9", pit.now, MARKET, Side.BUY, 1, 1, 1, USD.zero, pit_liquidity(), f"foreign-{n}", "pit"))
-        await until(lambda: len(desk.books.quarantine) == 50)
+        await until(lambda: len(desk.books.quarantine) == 50 and not desk.open_orders())
         venue = pulse.venue("pit")
         assert venue.most_depth <= 8 and venue.waits > 0
 
