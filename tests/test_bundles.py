@@ -106,7 +106,7 @@ LEG = Place(SPOT, Side.BUY, SPOT.qty("1"))
         ((LEG, LEG), {"why": None}, "why in text"),
         ((LEG, Place(SPOT, Side.SELL, 10**7, limit=15_000)), {}, "immediate or cancel"),
         ((LEG, Place(SPOT, Side.SELL, 10**7, stop=15_000)), {}, "at market"),
-        ((LEG, Place(SPOT, Side.SELL, 10**7, limit=15_000, tif=TimeInForce.IOC, post_only=True)), {}, "immediate or cancel"),
+        ((LEG, Place(SPOT, Side.SELL, 10**7, limit=15_000, post_only=True)), {}, "immediate or cancel"),
     ],
 )
 def test_what_is_no_bundle_is_refused_with_the_reason(legs, terms, says):

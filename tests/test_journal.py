@@ -199,6 +199,16 @@ wishes = st.builds(
     reduce_only=st.booleans(),
     expect=st.one_of(st.none(), st.integers()),
     why=words,
+    tag=words.map(lambda word: word[:64]),
+) | st.builds(
+    Place,
+    st.just(BTCUSD),
+    st.sampled_from(Side),
+    counts,
+    limit=counts,
+    post_only=st.booleans(),
+    good_til=counts,
+    tag=words.map(lambda word: word[:64]),
 )
 orders = st.builds(Order, words, words, wishes, times, optional)
 placed = st.builds(Placed, times, orders, words, st.booleans()) | st.builds(

@@ -207,3 +207,30 @@ def test_two_trades_share_a_key_only_if_they_are_one(one, other):
 def test_a_separator_inside_an_id_does_not_make_two_trades_one(one, other):
     keys = {fill(venue=venue, trade_id=trade, order_id=order).key for venue, trade, order in (one, other)}
     assert len(keys) == 2
+
+
+@pytest.mark.parametrize(
+    ("terms", "says"),
+    [
+        ({"good_til": 0, "limit": 10}, "good_til 0"),
+        ({"good_til": -1, "limit": 10}, "good_til -1"),
+        ({"good_til": 1.5, "limit": 10}, "good_til 1.5"),
+        ({"good_til": True, "limit": 10}, "good_til True"),
+        ({"good_til": 5}, "that rests"),
+        ({"good_til": 5, "limit": 10, "tif": TimeInForce.IOC}, "not ioc"),
+        ({"good_til": 5, "limit": 10, "tif": TimeInForce.FOK}, "not fok"),
+        ({"limit": 10, "post_only": True, "tif": TimeInForce.IOC}, "post-only order"),
+        ({"limit": 10, "post_only": True, "tif": TimeInForce.FOK}, "post-only order"),
+        ({"tif": "fok"}, "TimeInForce"),
+        ({"tag": 5}, "tag 5"),
+        ({"tag": "x" * 65}, "64 characters"),
+    ],
+)
+def test_what_is_no_wish_is_refused_with_the_value_and_the_rule(terms, says):
+    with pytest.raises(InvalidMarket, match=says):
+        Place(BTCUSD, Side.BUY, 1_000, **terms)
+
+
+def test_a_wish_may_name_its_end_and_its_mark():
+    wish = Place(BTCUSD, Side.BUY, 1_000, limit=10, good_til=1, tag="x" * 64)
+    assert (wish.good_til, wish.tag) == (1, "x" * 64)

@@ -119,6 +119,8 @@ def _place(place: Place) -> dict[str, Any]:
         "post_only": place.post_only,
         "expect": _maybe(place.expect),
         "why": place.why,
+        **({} if place.good_til is None else {"good_til": place.good_til}),
+        **({"tag": place.tag} if place.tag else {}),
     }
 
 
@@ -346,6 +348,8 @@ class Decoder:
             post_only=p["post_only"],
             expect=_maybe_units(p["expect"]),
             why=p["why"],
+            good_til=p.get("good_til"),
+            tag=p.get("tag", ""),
         )
 
     def order(self, o: dict[str, Any]) -> Order:

@@ -61,6 +61,8 @@ class TimeInForce(StrEnum):
     """Good till canceled."""
     IOC = "ioc"
     """Immediate or cancel: what does not fill at the first price is canceled."""
+    FOK = "fok"
+    """Fill or kill: whole at the first price, or canceled and nothing of it filled."""
 
 
 class Liquidity(StrEnum):
@@ -94,6 +96,8 @@ class Place:
     A `stop` rests until the price reaches it and then trades at market, or at `limit` where one is given.
     `post_only` is refused by the venue rather than taking liquidity. `reduce_only` never opens or grows a position.
     `expect` is the profit in quote units that the engine expects, before the costs that a gate weighs it against.
+    `good_til` is when the venue takes what is left of it off the book by itself, in nanoseconds: for a limit order that rests.
+    `tag` is the engine's own mark for the order, by which it finds it again; no venue is told.
     """
 
     instrument: Instrument
@@ -106,6 +110,8 @@ class Place:
     post_only: bool = False
     expect: int | None = None
     why: str = ""
+    good_til: int | None = None
+    tag: str = ""
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.instrument, Instrument):
@@ -118,13 +124,22 @@ class Place:
             if price is not None and (isinstance(price, bool) or not isinstance(price, int) or price <= 0):
                 raise InvalidMarket(f"order {name} {price!r} of {self.instrument} must be a positive whole number of price units")
         if not isinstance(self.tif, TimeInForce):
-            raise InvalidMarket(f"order time in force {self.tif!r} must be TimeInForce.GTC or TimeInForce.IOC")
+            raise InvalidMarket(f"order time in force {self.tif!r} must be one of TimeInForce: GTC, IOC, FOK")
         if type(self.reduce_only) is not bool or type(self.post_only) is not bool:
             raise InvalidMarket(f"reduce_only {self.reduce_only!r} and post_only {self.post_only!r} must be True or False")
         if not isinstance(self.why, str) or (self.expect is not None and type(self.expect) is not int):
             raise InvalidMarket(f"order why {self.why!r} must be text and expect {self.expect!r} a whole number of quote units")
         if self.post_only and self.limit is None:
             raise InvalidMarket(f"a post-only order of {self.instrument} needs a limit price")
+        if self.post_only and self.tif is not TimeInForce.GTC:
+            raise InvalidMarket(f"a post-only order of {self.instrument} rests, so it cannot be {self.tif.value}")
+        if self.good_til is not None:
+            if type(self.good_til) is not int or self.good_til <= 0:
+                raise InvalidMarket(f"order good_til {self.good_til!r} of {self.instrument} must be whole nanoseconds since 1970, UTC")
+            if self.tif is not TimeInForce.GTC or self.limit is None:
+                raise InvalidMarket(f"good_til of an order of {self.instrument} is for a limit order that rests, not {self.tif.value}")
+        if not isinstance(self.tag, str) or len(self.tag) > 64:
+            raise InvalidMarket(f"order tag {self.tag!r} of {self.instrument} must be text of at most 64 characters")
 
 
 @frozen(order=False)

@@ -22,6 +22,7 @@ from .money import Amount, Asset
 from .news import FairValue, PoolState, Reading, TokenFacts
 from .orders import Event, Intent, Order, OrderReport, Place, Position, Transfer
 from .records import Fact, Refusal
+from .status import Status
 from .vault import EngineVault
 
 __all__ = ["Broker", "Custody", "Engine", "Feed", "Gate", "Journal", "Venue", "View"]
@@ -44,6 +45,10 @@ class View(Protocol):
     @property
     def book(self) -> Book:
         """Top of book of the instrument that just moved."""
+
+    @property
+    def status(self) -> Status:
+        """How this sleeve stands, with its vault and desk: ACTIVE takes new risk, CLOSE_ONLY only closes."""
 
     def book_of(self, instrument: Instrument) -> Book | None:
         """Top of book of another instrument; None while no price was seen."""

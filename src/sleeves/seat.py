@@ -24,6 +24,7 @@ from .orders import Bundle, Intent, Order, Place, Side
 from .protocols import Engine, Gate, N, View
 from .records import Refusal
 from .state import note_sent
+from .status import Status
 from .vault import EngineVault, Sleeve
 
 __all__ = ["NEVER", "Decide", "Seat", "SeatView", "Telemetry"]
@@ -98,6 +99,10 @@ class SeatView:
         self._sending = 0
         """How many of the assumed legs take new risk."""
         self._terms: tuple[Place, int, tuple[int | None, Asset, int]] | None = None
+
+    @property
+    def status(self) -> Status:
+        return self._sleeve.status
 
     def book_of(self, instrument: Instrument) -> Book | None:
         book = self._boards.get(instrument.symbol)
