@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from helpers import Puppet
-from sleeves import FLASH, QUIET, SOL, USDC, Asset, Books, Bundle, CoreVault, Desk, Instrument, Place, Side, TimeInForce, Treasury
+from sleeves import FLASH, QUIET, SOL, USDC, Asset, Books, Bundle, CoreVault, Desk, Instrument, Place, Side, Treasury
 from sleeves.errors import InvalidMarket, VaultError
 from sleeves.gates import Cooldown, OrderCap
 from sleeves.journal import Memory
