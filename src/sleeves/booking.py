@@ -28,6 +28,7 @@ __all__ = [
     "adjust",
     "adopt_coins",
     "allocate",
+    "bind",
     "cover",
     "deposit",
     "earmark",
@@ -36,8 +37,12 @@ __all__ = [
     "gone",
     "hold",
     "land",
+    "mint",
     "open_vault",
+    "paid_in",
+    "paid_out",
     "reclaim",
+    "redeem",
     "release",
     "reserve",
     "send",
@@ -153,16 +158,156 @@ def withdrawal(
     return _entry(at, EntryKind.WITHDRAWAL, by, "", why, *postings)
 
 
-def send(core: str, asset: Asset, transfer: str, units: int, *, at: int, by: str, why: str = "") -> Entry:
-    """IDLE -units | IN_TRANSIT:transfer +units: set out to leave the wallet (below zero: it stays after all)."""
+def send(core: str, asset: Asset, transfer: str, units: int, *, at: int, by: str, why: str = "", client: str = "") -> Entry:
+    """IDLE -units | IN_TRANSIT:transfer +units: set out to leave the wallet (below zero: it stays after all).
+
+    Out of the money of a client, CLIENT:client in the place of IDLE.
+    """
     way = Account(core, Role.IN_TRANSIT, transfer)
-    return _entry(at, EntryKind.SEND, by, transfer, why, Posting(_idle(core), asset, -units), Posting(way, asset, units))
+    whence = Account(core, Role.CLIENT, client) if client else _idle(core)
+    return _entry(at, EntryKind.SEND, by, transfer, why, Posting(whence, asset, -units), Posting(way, asset, units))
 
 
 def gone(core: str, asset: Asset, transfer: str, units: int, *, at: int, by: str, ref: str = "") -> Entry:
     """IN_TRANSIT:transfer -units | WORLD +units: what set out has left the wallet."""
     way = Account(core, Role.IN_TRANSIT, transfer)
     return _entry(at, EntryKind.WITHDRAWAL, by, ref, "", Posting(way, asset, -units), Posting(WORLD, asset, units))
+
+
+# -- investors ----------------------------------------------------------------------------------------------------------
+
+
+def investor(name: str) -> str:
+    """The owner of an investor's accounts."""
+    return f"investor:{name}"
+
+
+def paid_in(core: str, asset: Asset, client: str, units: int, *, at: int, by: str, ref: str = "", why: str = "") -> Entry:
+    """WORLD -units | CLIENT:client +units: an investor's money came into the wallet."""
+    mine = Account(core, Role.CLIENT, client)
+    return _entry(at, EntryKind.DEPOSIT, by, ref, why, Posting(WORLD, asset, -units), Posting(mine, asset, units))
+
+
+def paid_out(core: str, asset: Asset, client: str, units: int, *, at: int, by: str, ref: str = "", why: str = "") -> Entry:
+    """CLIENT:client -units | WORLD +units: an investor's money has left the wallet."""
+    mine = Account(core, Role.CLIENT, client)
+    return _entry(at, EntryKind.WITHDRAWAL, by, ref, why, Posting(mine, asset, -units), Posting(WORLD, asset, units))
+
+
+def _limit(core: str, asset: Asset, change: int) -> tuple[Posting, Posting]:
+    """TRADEABLE +change | MEMO -change."""
+    return Posting(Account(core, Role.TRADEABLE), asset, change), Posting(Account(core, Role.MEMO), asset, -change)
+
+
+def _basis(owner: str, asset: Asset, change: int, of: str = "") -> tuple[Posting, Posting]:
+    """BASIS:of +change | MEMO -change of an investor."""
+    return Posting(Account(owner, Role.BASIS, of), asset, change), Posting(Account(owner, Role.MEMO), asset, -change)
+
+
+def mint(
+    core: str,
+    asset: Asset,
+    pool: str,
+    share: Asset,
+    client: str,
+    units: int,
+    shares: int,
+    *,
+    basis: int = 0,
+    fresh: bool = True,
+    at: int,
+    by: str,
+    ref: str = "",
+    why: str = "",
+) -> Entry:
+    """WORLD (or CLIENT:client) -units | IDLE +units, TRADEABLE +units, and SHARES of the investor +shares | ISSUED -shares.
+
+    Money and the shares for it in one entry, with BASIS:share +basis of the investor. No units: shares alone, as a fee is paid.
+    """
+    whence = WORLD if fresh else Account(core, Role.CLIENT, client)
+    owner = investor(client)
+    return _entry(
+        at,
+        EntryKind.MINT,
+        by,
+        ref,
+        why,
+        Posting(whence, asset, -units),
+        Posting(_idle(core), asset, units),
+        *_limit(core, asset, units),
+        Posting(Account(owner, Role.SHARES), share, shares),
+        Posting(Account(pool, Role.ISSUED), share, -shares),
+        *_basis(owner, asset, basis, share.code),
+    )
+
+
+def redeem(
+    core: str,
+    asset: Asset,
+    pool: str,
+    share: Asset,
+    client: str,
+    bound: str,
+    shares: int,
+    idle: int,
+    reserved: int,
+    risk: int,
+    basis: int,
+    *,
+    at: int,
+    by: str,
+    ref: str = "",
+    why: str = "",
+) -> Entry:
+    """SHARES:bound of the investor -shares | ISSUED +shares, and IDLE -idle | RESERVED -reserved | CLIENT:client +both.
+
+    With TRADEABLE -risk, and BASIS:bound -basis of the investor.
+    """
+    owner = investor(client)
+    return _entry(
+        at,
+        EntryKind.REDEEM,
+        by,
+        ref,
+        why,
+        Posting(Account(owner, Role.SHARES, bound), share, -shares),
+        Posting(Account(pool, Role.ISSUED), share, shares),
+        Posting(_idle(core), asset, -idle),
+        Posting(Account(core, Role.RESERVED), asset, -reserved),
+        Posting(Account(core, Role.CLIENT, client), asset, idle + reserved),
+        *_limit(core, asset, -risk),
+        *_basis(owner, asset, -basis, bound or share.code),
+    )
+
+
+def bind(
+    asset: Asset,
+    share: Asset,
+    client: str,
+    whence: str,
+    to: str,
+    shares: int,
+    *,
+    whither: str = "",
+    basis: int = 0,
+    of: str = "",
+    at: int,
+    by: str,
+    ref: str = "",
+    why: str = "",
+) -> Entry:
+    """SHARES:whence -shares | SHARES:to +shares of an investor, or of another (`whither`); and BASIS:of +basis of the first."""
+    owner = investor(client)
+    return _entry(
+        at,
+        EntryKind.BIND,
+        by,
+        ref,
+        why,
+        Posting(Account(owner, Role.SHARES, whence), share, -shares),
+        Posting(Account(investor(whither) if whither else owner, Role.SHARES, to), share, shares),
+        *_basis(owner, asset, basis, of or share.code),
+    )
 
 
 def adjust(core: str, asset: Asset, cause: str, idle: int, reserved: int, *, at: int, by: str, why: str) -> Entry:

@@ -787,14 +787,15 @@ class Desk:
         return [SettlePnl(instrument)]
 
     def deposit(
-        self, vault: CoreVault, amount: AmountLike, *, venue: str = "", by: str = OWNER, at: int | None = None
+        self, vault: CoreVault, amount: AmountLike, *, venue: str = "", client: str = "", by: str = OWNER, at: int | None = None
     ) -> Sequence[Command]:
         """Bring coins into the account of a vault's wallet. The books change when the venue says that they came.
 
+        With a `client` they are that investor's money, which is in no sleeve and not in the pool until `Megavault.invest` puts it there.
         With several wallets at this desk each bears the name of its venue, and no other is meant: `VaultError`.
         """
         self._check_vault(vault)
-        return [self._transfers.deposit(vault, amount, venue, by=by, at=at)]
+        return [self._transfers.deposit(vault, amount, venue, by=by, client=client, at=at)]
 
     def withdraw(
         self,
@@ -805,16 +806,18 @@ class Desk:
         why: str = "",
         venue: str = "",
         least_health: int = 80,
+        client: str = "",
         at: int | None = None,
     ) -> Sequence[Command]:
         """Take idle coins out of the account of a vault's wallet; they are on their way until the venue says that they left.
 
+        With a `client`, out of that investor's money: what `Megavault.withdraw` has redeemed.
         Raises `NotEnough` beyond the idle coins that stand for nothing else, and `VaultError` when the account's health would fall below
         `least_health`, or is not known because a contract has no price.
         """
         self._check_vault(vault)
         joints = [self._ground.joint(one) for one in self._vaults if one.wallet == vault.wallet]
-        return [self._transfers.withdraw(vault, amount, joints, venue, least_health, by=by, why=why, at=at)]
+        return [self._transfers.withdraw(vault, amount, joints, venue, least_health, by=by, why=why, client=client, at=at)]
 
     def cancel_all(self, sleeve: Sleeve) -> Sequence[Command]:
         """Cancel every open order of a sleeve."""

@@ -49,6 +49,8 @@ class Role(StrEnum):
     """Residuals that are not, or not yet, ours to name. Negative when coins are missing. `of` is the cause."""
     IN_TRANSIT = "in_transit"
     """Coins on their way between two backings."""
+    CLIENT = "client"
+    """Client money: coins on the wallet that belong to an investor (`of`), paid in and not invested, or redeemed and not paid out."""
 
     # how the coins came and went
     TRADING = "trading"
@@ -69,11 +71,17 @@ class Role(StrEnum):
     """What the user puts at risk: a limit on allocations."""
     HIGH_WATER = "high_water"
     """Profit above its allocation that a sleeve has already shared and kept."""
+    BASIS = "basis"
+    """What an investor's shares must be worth before there is profit to share; of a notice, what its shares were worth when it was given."""
     MEMO = "memo"
     """The other side of every permission and mark."""
+    SHARES = "shares"
+    """Shares of a megavault that an investor has; `of` says what binds them, a lock or a notice."""
+    ISSUED = "issued"
+    """The other side of shares: minus all that were issued and not redeemed."""
 
 
-COIN_ROLES = frozenset({Role.FREE, Role.HELD, Role.MARGIN, Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT})
+COIN_ROLES = frozenset({Role.FREE, Role.HELD, Role.MARGIN, Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT, Role.CLIENT})
 """Coins that exist. Their sum is what the venue holds for us, what it has not settled yet apart."""
 
 SLEEVE_ROLES = frozenset(
@@ -95,13 +103,26 @@ SLEEVE_ROLES = frozenset(
 FLOW_ROLES = (SLEEVE_ROLES - {Role.HIGH_WATER}) | {Role.IDLE, Role.RESERVED, Role.SUSPENSE}
 """Their sum over an owner moves only when money comes from, or goes to, another owner or the world."""
 
-MARK_ROLES = frozenset({Role.TRADEABLE, Role.HIGH_WATER, Role.MEMO})
-"""Permissions and marks. In an entry they sum to zero among themselves, so that none ever becomes a coin."""
+MARK_ROLES = frozenset({Role.TRADEABLE, Role.HIGH_WATER, Role.BASIS, Role.MEMO, Role.SHARES, Role.ISSUED})
+"""Permissions, marks and shares. In an entry they sum to zero among themselves, so that none ever becomes a coin."""
 
 COIN_MOVES = SLEEVE_ROLES - MARK_ROLES
 """What an entry that stays within one sleeve may touch."""
 
-GUARDED_ROLES = frozenset({Role.FREE, Role.HELD, Role.MARGIN, Role.IDLE, Role.RESERVED, Role.IN_TRANSIT, Role.TRADEABLE})
+GUARDED_ROLES = frozenset(
+    {
+        Role.FREE,
+        Role.HELD,
+        Role.MARGIN,
+        Role.IDLE,
+        Role.RESERVED,
+        Role.IN_TRANSIT,
+        Role.CLIENT,
+        Role.TRADEABLE,
+        Role.BASIS,
+        Role.SHARES,
+    }
+)
 """Roles that no command may take below zero."""
 
 
@@ -126,7 +147,13 @@ class EntryKind(StrEnum):
     HOLD = "hold"
     """Set aside for an order."""
     SEND = "send"
-    """Idle coins set out on their way, or back from it."""
+    """Coins set out on their way, or back from it."""
+    MINT = "mint"
+    """Shares of a megavault were issued, for money or as a fee."""
+    REDEEM = "redeem"
+    """Shares of a megavault were redeemed for money, or given up."""
+    BIND = "bind"
+    """Shares of an investor were locked, put under notice, or are free again."""
     # facts: always booked
     RELEASE = "release"
     """An order is done; what is left of its hold is free again."""

@@ -51,7 +51,7 @@ from .status import Hold, Latch, Status
 
 __all__ = ["MOST_MOVES", "MOST_SENT", "OpenOrder", "SleeveState", "State", "VaultState", "note_brought", "note_sent"]
 
-VERSION = 2
+VERSION = 3
 MOST_MOVES = 4_096
 """Changes of slices that are remembered per instrument, for funding that is told late."""
 MOST_FOLLOWED = 100
@@ -156,6 +156,8 @@ class State:
     """By author of an instruction that is not answered (`Instructed.author`): what followed from it so far."""
     latches: dict[str, dict[Hold, Latch]] = Factory(dict)
     """By subject: what holds it."""
+    pools: dict[str, dict[str, str]] = Factory(dict)
+    """By megavault: its terms, and all that was said of it since, the latest of each."""
 
     @classmethod
     def fold(cls, records: Iterable[Record], since: State | None = None) -> State:
@@ -205,7 +207,7 @@ class State:
 
     def _number(self, transfer: str) -> None:
         """The ids of transfers are never used twice."""
-        number = transfer.rpartition("-transfer-")[2]
+        number = transfer.rpartition("-transfer-")[2].partition(":")[0]
         if number.isdigit() and transfer != number:
             self.transfers = max(self.transfers, int(number))
 
@@ -227,9 +229,13 @@ class State:
             self.sleeves[r.name] = SleeveState(terms["vault"], ProfitPolicy.from_terms(terms))
         elif r.what == "engine":
             self.sleeves[terms["sleeve"]].engine = r.name
+        elif r.what == "megavault":
+            self.pools[r.name] = dict(terms)
 
     def _changed(self, r: Changed) -> None:
-        if r.what == "status":
+        if r.subject in self.pools:
+            self.pools[r.subject][r.what] = r.after
+        elif r.what == "status":
             if ":" in r.subject and r.subject not in self.vaults:
                 self.standings[r.subject] = Status(r.after)
                 return
@@ -407,6 +413,7 @@ class State:
                     for subject, latches in self.latches.items()
                     for one in latches.values()
                 ],
+                "pools": [[name, list(said.items())] for name, said in self.pools.items()],
             }
         )
 
@@ -456,6 +463,7 @@ class State:
         state.standings = {subject: Status(status) for subject, status in body["standings"]}
         for subject, cause, *rest in body["latches"]:
             state.latches.setdefault(subject, {})[Hold(cause)] = Latch(Hold(cause), *rest)
+        state.pools = {name: dict(said) for name, said in body["pools"]}
         state.closes = deque((at, {symbol: int(price) for symbol, price in prices}) for at, prices in body["closes"])
         return state
 

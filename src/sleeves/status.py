@@ -136,6 +136,8 @@ class Hold(StrEnum):
     DAILY_LOSS = "daily_loss"
     DRAWDOWN = "drawdown"
     EXPOSURE = "exposure"
+    FROZEN = "frozen"
+    """A human marked it: what it has lies where it cannot be had, or not for what the books say."""
 
 
 class Lifter(StrEnum):
@@ -163,6 +165,7 @@ HOLDS: Mapping[Hold, Rule] = {
     Hold.DAILY_LOSS: Rule(_S.CLOSE_ONLY, Lifter.EITHER, DAY),
     Hold.DRAWDOWN: Rule(_S.CLOSE_ONLY, Lifter.HUMAN),
     Hold.EXPOSURE: Rule(_S.CLOSE_ONLY, Lifter.EITHER, 15 * MINUTE),
+    Hold.FROZEN: Rule(_S.IMPAIRED, Lifter.HUMAN),
 }
 """By cause: which status it demands, who may lift it, and how long the desk lets it rest. A day ends at midnight UTC."""
 

@@ -15,6 +15,7 @@ from .margin import MarginAccount, health_bp
 from .money import Amount, AmountLike, decimal_text
 from .orders import Transfer
 from .records import Asked
+from .shares import client_named
 from .vault import CoreVault
 
 __all__ = ["Transfers"]
@@ -33,12 +34,12 @@ class Transfers:
             self._asked = {name: owners[owner] for name, owner in state.asked.items() if owner in owners}
             self._counter = state.transfers
 
-    def deposit(self, vault: CoreVault, amount: AmountLike, venue: str, *, by: str, at: int | None) -> Transfer:
-        """Raises `VaultError` for an amount that is not positive, and for a venue that is not the vault's."""
+    def deposit(self, vault: CoreVault, amount: AmountLike, venue: str, *, by: str, client: str = "", at: int | None) -> Transfer:
+        """Raises `VaultError` for an amount that is not positive, for a venue that is not the vault's, and for a client with no name."""
         coins = vault.asset(amount)
         if coins.units <= 0:
             raise VaultError(f"deposit {coins}: the amount must be positive")
-        transfer = self._next(vault, coins, self._venue(vault, venue))
+        transfer = self._next(vault, coins, self._venue(vault, venue), client)
         vault.books.record(Asked(vault.books.time(at), by, vault.owner, transfer))
         self._ask(vault, transfer)
         vault.expect(transfer.id, coins.units)
@@ -54,6 +55,7 @@ class Transfers:
         *,
         by: str,
         why: str,
+        client: str = "",
         at: int | None,
     ) -> Transfer:
         """Raises `NotEnough` beyond the idle coins, `VaultError` for health that would fall too low or is not known, and for a
@@ -64,7 +66,7 @@ class Transfers:
             raise VaultError(f"least_health {least_health!r} must be a whole number from 0 to 100")
         if coins.units <= 0:
             raise VaultError(f"withdraw {coins}: the amount must be positive")
-        vault.check_sendable(coins)
+        vault.check_sendable(coins, client)
         for joint in joints:
             if joint is None:
                 raise VaultError(f"withdraw {coins}: a contract or collateral has no fresh price, so its health is not known")
@@ -72,7 +74,7 @@ class Transfers:
             if joint.contracts and after < least_health * 100:
                 now = decimal_text(health_bp(joint), 2)
                 raise VaultError(f"withdraw {coins}: health would go from {now} to {decimal_text(after, 2)}, below {least_health}")
-        transfer = self._next(vault, -coins, self._venue(vault, venue))
+        transfer = self._next(vault, -coins, self._venue(vault, venue), client)
         at = vault.books.time(at)
         vault.send(coins, transfer.id, by=by, why=why, at=at, after=[Asked(at, by, vault.owner, transfer)])
         self._ask(vault, transfer)
@@ -86,8 +88,10 @@ class Transfers:
             raise VaultError(f"{venue} holds no coins of {vault.owner}: with several wallets each bears the name of its venue")
         return vault.wallet
 
-    def _next(self, vault: CoreVault, amount: Amount, venue: str) -> Transfer:
-        return Transfer(f"{vault.wallet}-transfer-{self._counter + 1}", amount, venue)
+    def _next(self, vault: CoreVault, amount: Amount, venue: str, client: str) -> Transfer:
+        """The next transfer; the money of a client bears the client's name in its id, so that it is known after any crash."""
+        whose = f":{client_named(client)}" if client else ""
+        return Transfer(f"{vault.wallet}-transfer-{self._counter + 1}{whose}", amount, venue)
 
     def _ask(self, vault: CoreVault, transfer: Transfer) -> None:
         self._counter += 1

@@ -116,6 +116,7 @@ _PLACES = {
     Role.RESERVED: "reserve",
     Role.SUSPENSE: "suspense",
     Role.IN_TRANSIT: "in transit",
+    Role.CLIENT: "client money",
 }
 
 

@@ -37,6 +37,11 @@ SHORTFALL = "shortfall"
 """The cause under which coins stand in SUSPENSE that have left the wallet and are promised to sleeves."""
 
 
+def client_of(transfer: str) -> str:
+    """The client whose money a transfer moves: what stands behind the last colon of its id, "main-transfer-3:alice"."""
+    return transfer.rpartition(":")[2] if ":" in transfer else ""
+
+
 def _no_venue(_: Instrument) -> tuple[str, Status]:
     return "", Status.ACTIVE
 
@@ -103,6 +108,8 @@ class CoreVault(Stateful):
         self._observed: dict[str, int] = {}
         """By transfer, what a look at the wallet has found of it before it was told."""
         self._sleeves: dict[str, Sleeve] = {}
+        self.pool = ""
+        """The megavault that its money belongs to, or nothing."""
         self.over: Stateful | None = None
         """The standing of the desk that trades it; set by the desk."""
         self.venue_of: Callable[[Instrument], tuple[str, Status]] = _no_venue
@@ -332,7 +339,11 @@ class CoreVault(Stateful):
         if units > pending + free:
             loose = self._amount(pending + free)
             raise NotEnough(f"reclaim {self._amount(units)} from {sleeve.name}: only {loose} is free there", loose)
-        at = self.books.time(at)
+        self.books.post(*self.reclaiming(sleeve, units, at=self.books.time(at), by=by, why=why))
+
+    def reclaiming(self, sleeve: Sleeve, units: int, *, at: int, by: str, why: str = "", ref: str = "") -> list[Record]:
+        """What books units that come back from a sleeve: set aside ones, then of its allocation, then of profit that it kept."""
+        pending = sleeve.pending.units
         entries: list[Record] = []
         from_pending = min(units, pending)
         if from_pending:
@@ -344,8 +355,9 @@ class CoreVault(Stateful):
         profit = rest - principal
         if profit:
             kept = -min(profit, sleeve.high_water_units())
-            entries.append(booking.sweep(self.owner, sleeve.name, self.asset, profit, kept, at=at, by=by, why=why or "reclaimed profit"))
-        self.books.post(*entries)
+            why = why or "reclaimed profit"
+            entries.append(booking.sweep(self.owner, sleeve.name, self.asset, profit, kept, at=at, by=by, ref=ref, why=why))
+        return entries
 
     def sweep(self, sleeve: Sleeve, *, by: str = "desk", ref: str = "", at: int | None = None) -> Amount:
         """Apply the sleeve's profit policy, if it is flat. Returns what went back to Tradeable.
@@ -428,7 +440,9 @@ class CoreVault(Stateful):
         matched, known, records = self._of_transfers(change, at=at, by=by)
         records += self._seen(matched, at=at, by=by)
         if change > 0:
-            records += self._finding(change, at=at, by=by, why=why)
+            own = change - sum(self._client_part(matched).values())
+            records += self._clients_paid(matched, at=at, by=by)
+            records += self._finding(own, at=at, by=by, why=why) if own else []
         elif change < known:
             records += self._losing(known - change, at=at, by=by, why=why)
         self.books.post(*records)
@@ -458,6 +472,15 @@ class CoreVault(Stateful):
                     records.append(booking.gone(self.owner, self.asset, account.of, part, at=at, by=by, ref=account.of))
         return matched, change - left, records
 
+    def _client_part(self, matched: Mapping[str, int]) -> dict[str, int]:
+        """Of what was found of transfers: what is new of those that bring clients' money, by id."""
+        was = self._observed
+        return {name: units - was.get(name, 0) for name, units in matched.items() if client_of(name) and units > was.get(name, 0)}
+
+    def _clients_paid(self, matched: Mapping[str, int], *, at: int, by: str) -> list[Record]:
+        part = self._client_part(matched).items()
+        return [booking.paid_in(self.owner, self.asset, client_of(name), units, at=at, by=by, ref=name) for name, units in part]
+
     def _seen(self, matched: Mapping[str, int], *, at: int, by: str) -> list[Record]:
         was = self._observed.get
         return [Changed(at, by, self.owner, f"observed {name}", str(was(name, 0)), str(units)) for name, units in matched.items()]
@@ -469,7 +492,9 @@ class CoreVault(Stateful):
         """
         matched, known, records = self._of_transfers(change, at=at, by=by)
         if known > 0:
-            records += self._finding(known, at=at, by=by, why="a transfer that is not told yet")
+            own = known - sum(self._client_part(matched).values())
+            records += self._clients_paid(matched, at=at, by=by)
+            records += self._finding(own, at=at, by=by, why="a transfer that is not told yet") if own else []
         records += self._seen(matched, at=at, by=by)
         return known, records, matched
 
@@ -491,20 +516,32 @@ class CoreVault(Stateful):
     ) -> None:
         """Set idle coins out on their way from the wallet, under the id of the transfer; nobody can be given them now.
 
-        `after` are the records that led to it: they are posted with it, all of it or nothing.
+        An id that names a client, see `client_of`, sets that client's money out. `after` are the records that led to it: they are
+        posted with it, all of it or nothing.
 
         Raises `NotEnough` beyond the idle coins that are set aside for no sleeve, `VaultError` for an id in use.
         """
-        units = self.check_sendable(amount)
+        client = client_of(transfer)
+        units = self.check_sendable(amount, client)
         if self.on_its_way(transfer).units:
             raise VaultError(f"transfer {transfer} is on its way already")
-        self.books.post(*after, booking.send(self.owner, self.asset, transfer, units, at=self.books.time(at), by=by, why=why))
+        sent = booking.send(self.owner, self.asset, transfer, units, at=self.books.time(at), by=by, why=why, client=client)
+        self.books.post(*after, sent)
 
-    def check_sendable(self, amount: AmountLike) -> int:
-        """The units of an amount that may be sent. Raises what `send` raises of it."""
+    def client_money(self, client: str) -> Amount:
+        """The money of an investor that is on the wallet and not in the pool: paid in and not invested, or redeemed and not paid out."""
+        return self._amount(self._units(Account(self.owner, Role.CLIENT, client)))
+
+    def check_sendable(self, amount: AmountLike, client: str = "") -> int:
+        """The units of an amount that may be sent, of a client's money where one is named. Raises what `send` raises of it."""
         units, idle = self.asset(amount).units, max(0, self._units(self._idle) - self._reserve_gap() - self.owed_units())
         if units <= 0:
             raise VaultError(f"send {self.asset(amount)}: the amount must be positive")
+        if client:
+            mine = self.client_money(client)
+            if units > mine.units:
+                raise NotEnough(f"send {self._amount(units)} of {client}'s money from {self.owner}: only {mine} of it is here", mine)
+            return units
         if self.short():
             raise VaultError(f"nothing can be sent from {self.owner} while {-self.suspense} is missing in suspense")
         if units > idle:
@@ -529,16 +566,21 @@ class CoreVault(Stateful):
         at = self.books.time(at)
         way, seen = self.on_its_way(transfer), self._observed.get(transfer, 0)
         records: list[Record] = [Changed(at, by, self.owner, f"transfer {transfer}", "asked", "refused", why)]
+        client = client_of(transfer)
         if way.units:
-            records.append(booking.send(self.owner, self.asset, transfer, -way.units, at=at, by=by, why=why))
-        idle = max(0, self._units(self._idle)) + way.units
+            records.append(booking.send(self.owner, self.asset, transfer, -way.units, at=at, by=by, why=why, client=client))
+        idle = max(0, self.client_money(client).units if client else self._units(self._idle)) + way.units
         if seen > 0:
             seen = min(seen, idle)
         if seen:
             one = Residual(at, f"r{self.books.found + 1}", self.owner, self._amount(seen), Cause.UNKNOWN, "", "", f"taken for {transfer}")
             text = f"{one.id}: {one.amount} were taken for {transfer}, which was refused"
             records.append(one)
-            records.append(booking.take_in(self.owner, self.owner, self.asset, one.of, -seen, 0, ref=one.id, at=at, by=by, why=text))
+            if client:  # what was taken for a client's money is the pool's to explain
+                records.append(booking.paid_out(self.owner, self.asset, client, seen, at=at, by=by, ref=one.id, why=text))
+                records.append(booking.suspend(self.owner, self.asset, one.of, seen, ref=one.id, at=at, by=by, why=text))
+            else:
+                records.append(booking.take_in(self.owner, self.owner, self.asset, one.of, -seen, 0, ref=one.id, at=at, by=by, why=text))
             records.append(Alert(at, Level.WARNING, self.owner, "residual_found", text))
         self.books.post(*records)
         self.forget(transfer)
@@ -547,16 +589,19 @@ class CoreVault(Stateful):
     def transferred(self, fact: Transferred, *, by: str = "venue") -> None:
         """Coins came in, or left, as the venue says: a fact. What left without having set out is missing, see `observe_balance`."""
         left = self.asset(fact.amount).units - self._observed.get(fact.id, 0)
-        at, way = fact.at, self.on_its_way(fact.id).units
+        at, way, client = fact.at, self.on_its_way(fact.id).units, client_of(fact.id)
         records: list[Record] = [fact, *self.books.release(fact.key, at=at, by=by)]
-        if left > 0:
+        if left > 0 and client:
+            records.append(booking.paid_in(self.owner, self.asset, client, left, at=at, by=by, ref=fact.key))
+        elif left > 0:
             records += self._finding(left, at=at, by=by, why=fact.key)
         elif left < 0:
             sent = min(-left, way)
             if sent:
                 records.append(booking.gone(self.owner, self.asset, fact.id, sent, at=at, by=by, ref=fact.key))
             if way > sent:
-                records.append(booking.send(self.owner, self.asset, fact.id, sent - way, at=at, by=by, why="less left than set out"))
+                why = "less left than set out"
+                records.append(booking.send(self.owner, self.asset, fact.id, sent - way, at=at, by=by, why=why, client=client))
             if -left > sent:
                 records += self._losing(-left - sent, at=at, by=by, why=fact.key)
         self.books.post(*records)
