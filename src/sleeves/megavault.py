@@ -257,19 +257,22 @@ class Megavault(SubVaults):
         return self.quote(count, investor=investor, marks=marks, at=at)
 
     def quote(self, shares: int, *, investor: str = "", marks: Marks | None = None, at: int | None = None) -> Redeemed:
-        """What so many shares would be redeemed for now, whoever has them. Raises `ShareError` (shares, price, equity)."""
+        """What so many shares would be redeemed for now, whoever has them. Raises `ShareError` (shares, price, equity).
+
+        With `Rules.CHAIN`, as dYdX's estimate: a sub-vault that could not pay its part now is counted as if it could.
+        """
         at = self._time(at)
         _, total, _ = self._accruing(at, "preview")
         if type(shares) is not int or not 0 < shares <= total:
             raise ShareError(f"{shares!r} shares must be a whole number above zero, and at most all {total}", "shares")
-        return self._plan(investor, shares, total, marks, at)
+        return self._plan(investor, shares, total, marks, at, bounded=not self._chain)
 
-    def _plan(self, investor: str, shares: int, total: int, marks: Marks | None, at: int) -> Redeemed:
+    def _plan(self, investor: str, shares: int, total: int, marks: Marks | None, at: int, *, bounded: bool = True) -> Redeemed:
         equity = self._settled_equity(marks, at)
         if not self._chain and equity <= 0:
             raise ShareError(f"the pool is worth {self._shown(equity)}: nothing can be redeemed", "equity")
         prices = self._prices(marks)
-        stakes = [self._stake(one, prices, at) for one in self.sub_vaults(marks=prices, at=at) if one.counts]
+        stakes = [self._stake(one, prices, at, bounded) for one in self.sub_vaults(marks=prices, at=at) if one.counts]
         main = Fraction(self.main_units())
         drawn = draw(main, stakes, redeemable(shares, total, equity, self._terms), shares, total, self._terms.rules)
         paid = {one.name for one in drawn if one.units > 0}
@@ -277,15 +280,16 @@ class Megavault(SubVaults):
         units = sum(one.units for one in drawn)
         return Redeemed(investor, shares, self._amount(units), tuple(drawn), total - shares, equity, counted)
 
-    def _stake(self, one: SubVault, prices: Mapping[str, Mark], at: int) -> Stake:
+    def _stake(self, one: SubVault, prices: Mapping[str, Mark], at: int, bounded: bool) -> Stake:
+        """What a redemption reads of a sub-vault; not `bounded`: as if it could pay whatever is its part."""
         sleeve = self.core.sleeves[one.name]
-        worth, _, margin = self._worth(sleeve, prices, at)
+        worth, _, margin, required = self._worth(sleeve, prices, at)
         if worth is None or worth <= 0:
             return Stake(one.name, worth)
         frozen = Hold.FROZEN in sleeve.latches
-        payable = int(worth - margin) if self._chain else 0 if frozen else sleeve.loose_units()
+        payable = int(worth - required) if self._chain else 0 if frozen else sleeve.loose_units()
         step = int(self._told("step", one.name) or 0)
-        return Stake(one.name, worth, one.leverage, margin / worth if margin else Fraction(0), payable, one.quoting, step)
+        return Stake(one.name, worth, one.leverage, margin / worth, payable if bounded else None, one.quoting, step)
 
     def _countable(self, investor: str, shares: int | str, total: int, fee: int = 0, bound: str = "") -> int:
         """The shares that are to be redeemed, checked in the order of dYdX's checks."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 from attrs import asdict, frozen
 
@@ -32,7 +33,7 @@ from .sleeve import OWNER, Sleeve
 from .status import Hold, Move, Status, next_status
 from .vault import CoreVault
 
-__all__ = ["Marks", "SubVault", "SubVaults"]
+__all__ = ["Marks", "SubVault", "SubVaults", "Worth"]
 
 Marks = Mapping[str, Mark] | Iterable[Mark]
 """Prices to value holdings at, by symbol or in any order."""
@@ -83,6 +84,19 @@ class SubVault:
     """The code of the side pocket that it is in, or nothing."""
 
 
+class Worth(NamedTuple):
+    """What a sub-vault is worth, in units."""
+
+    equity: Fraction | None
+    """None when it is not known."""
+    gross: Fraction
+    """What its positions are worth, all taken as positive."""
+    margin: Fraction
+    """What opening them takes, exact."""
+    required: int
+    """The same, each rounded up."""
+
+
 class SubVaults(Charges):
     """The sub-vaults of a core vault, and what they are worth. Part of a `Megavault`."""
 
@@ -117,28 +131,31 @@ class SubVaults(Charges):
         return [self._sub_vault(sleeve, prices, at) for name, sleeve in self.core.sleeves.items() if not self._told("decommissioned", name)]
 
     def _sub_vault(self, sleeve: Sleeve, prices: Mapping[str, Mark], at: int) -> SubVault:
-        worth, gross, _ = self._worth(sleeve, prices, at)
+        one = self._worth(sleeve, prices, at)
+        worth, gross = one.equity, one.gross
         lever = gross / worth if worth is not None and worth > 0 else Fraction(0)
         pocket, haircut = self._told("pocket", sleeve.name), int(self._told("haircut", sleeve.name) or 0)
         counts = sleeve.own_status is not Status.DEACTIVATED and not pocket
         return SubVault(sleeve.name, sleeve.status, worth, lever, counts, self.quoting(sleeve.name), haircut, pocket)
 
-    def _worth(self, sleeve: Sleeve, prices: Mapping[str, Mark], at: int) -> tuple[Fraction | None, Fraction, Fraction]:
-        """(equity or None, what its positions are worth without their signs, the margin that opening them takes), in units."""
-        worth, gross, margin = Fraction(sleeve.balance_units()), Fraction(0), Fraction(0)
+    def _worth(self, sleeve: Sleeve, prices: Mapping[str, Mark], at: int) -> Worth:
+        """What a sleeve is worth at these prices."""
+        equity, gross, margin, required = Fraction(sleeve.balance_units()), Fraction(0), Fraction(0), 0
         for market, amount in sleeve.positions().items():
             mark = prices.get(market.symbol)
             if mark is None or market.quote != self.asset or not (self._chain or self._fresh(mark, at)):
-                return None, gross, margin
+                return Worth(None, gross, margin, required)
             times, over = market.ratio
             value = Fraction(mark.price * amount.units * times, over)
             value = Fraction(int(value)) if self._chain else value
-            worth += value - sleeve.open_cost_units(market)
+            equity += value - sleeve.open_cost_units(market)
             gross += abs(value)
-            need = abs(value) * self._initial_ppm(sleeve.name, None if market.contract is None else market.contract.initial_bp) / PPM
-            margin += -(-need.numerator // need.denominator)
+            initial = self._initial_ppm(sleeve.name, None if market.contract is None else market.contract.initial_bp)
+            need = abs(value) * initial / PPM
+            margin += need
+            required += -(-need.numerator // need.denominator)
         haircut = int(self._told("haircut", sleeve.name) or 0)
-        return (worth * (PPM - haircut) / PPM if worth > 0 else worth), gross, margin
+        return Worth(equity * (PPM - haircut) / PPM if equity > 0 else equity, gross, margin, required)
 
     def _initial_ppm(self, name: str, contract_bp: int | None) -> int:
         said = self._told("margin", name)
@@ -228,8 +245,8 @@ class SubVaults(Charges):
             self.core.reclaim(sleeve, amount, by=by, why=why, at=at)
             return
         money, at = self.asset(amount), self.books.time(at)
-        worth, _, margin = self._worth(sleeve, self._prices(marks), at)
-        if money.units <= 0 or worth is None or worth - money.units < margin:
+        one = self._worth(sleeve, self._prices(marks), at)
+        if money.units <= 0 or one.equity is None or one.equity - money.units < one.required:
             raise ShareError(f"retrieve {money} from {name}: it must be above zero and leave its initial margin", "short")
         self.books.post(*self.core.reclaiming(sleeve, money.units, at=at, by=by, why=why))
 
@@ -268,7 +285,7 @@ class SubVaults(Charges):
         return here
 
     def _check_empty(self, sleeve: Sleeve, marks: Marks | None, at: int) -> None:
-        worth, _, _ = self._worth(sleeve, self._prices(marks), at)
+        worth = self._worth(sleeve, self._prices(marks), at).equity
         chained = self._chain and worth is not None and worth <= 0
         if not chained and (worth is None or worth or sleeve.positions() or sleeve.held_units() or sleeve.pending_units()):
             shown = "not known" if worth is None else str(self._shown(worth))
