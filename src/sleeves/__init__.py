@@ -14,6 +14,7 @@ from .desk import Desk
 from .errors import SleevesError
 from .limits import Limit
 from .market import Instrument
+from .megavault import Megavault
 from .money import BTC, ETH, EUR, SOL, USD, USDC, USDT, Amount, Asset, Rounding
 from .orders import Bundle, Cancel, Place, Side, TimeInForce
 from .policy import FLASH, QUIET, ProfitPolicy, Reserve
@@ -43,6 +44,7 @@ __all__ = [
     "EngineVault",
     "Instrument",
     "Limit",
+    "Megavault",
     "Place",
     "ProfitPolicy",
     "Reserve",

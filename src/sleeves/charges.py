@@ -21,7 +21,7 @@ from .ledger import Account, Entry, Role
 from .money import Amount, Asset
 from .records import Changed, Record
 from .register import Register
-from .shares import Rules, ShareError, Terms, grown, management_shares, performance_fee
+from .shares import Rules, ShareError, Terms, grown, management_shares, performance_fee, price_of
 from .sleeve import OWNER
 
 __all__ = ["Charges"]
@@ -96,8 +96,8 @@ class Charges(Register):
         owned = self.shares(investor) - sum(shares for _, shares in self._bound(investor, "notice"))
         if investor == self._terms.manager or not fees.performance_ppm or not owned or equity <= 0:
             return basis, 0
-        worth = equity * owned / total
-        return basis, int(performance_fee(worth, basis, fees.performance_ppm) * total / equity)
+        price = price_of(total, equity, self._terms)
+        return basis, int(performance_fee(owned * price, basis, fees.performance_ppm) / price)
 
     def _charging(self, investor: str, equity: Fraction, total: int, *, at: int, by: str) -> tuple[list[Record], dict[str, str]]:
         """What books an investor's performance fee, and its basis with its hurdle; and what is to be said."""
@@ -109,7 +109,7 @@ class Charges(Register):
         records: list[Record] = []
         if due:
             owned = self.shares(investor) - sum(shares for _, shares in self._bound(investor, "notice"))
-            worth = equity * owned / total
+            worth = owned * price_of(total, equity, self._terms)
             basis = max(basis, -(-worth.numerator // worth.denominator))
             left = due
             for of, there in [("", self.free_shares(investor)), *self._bound(investor, "lock")]:

@@ -26,7 +26,7 @@ from .market import Mark
 from .money import Amount, AmountLike, Asset
 from .records import Opened, Record
 from .register import Holding, Notice, ShareMove
-from .shares import Drawn, Rules, ShareError, Stake, Terms, client_named, draw, issue, redeemable
+from .shares import Drawn, Rules, ShareError, Stake, Terms, client_named, draw, issue, price_of, redeemable
 from .sleeve import OWNER
 from .state import State
 from .status import Hold
@@ -138,16 +138,19 @@ class Megavault(SubVaults):
         if not shares:
             raise ShareError(f"{investor} has no shares of {self.share}", "owner")
         equity = self.equity(marks=marks, at=at)
-        worth = max(0, int(shares * equity / self.total))
+        worth = max(0, int(shares * price_of(self.total, equity, self._terms)))
         locked = sum(lock.shares for lock in self.locks(investor))
         noticed = sum(notice.shares for notice in self.notices(investor))
         free = (shares - locked - noticed) * worth // shares
         return Holding(investor, shares, locked, noticed, self._amount(worth), self._amount(free), self.core.client_money(investor))
 
     def price(self, *, marks: Marks | None = None, at: int | None = None) -> Fraction | None:
-        """Units of the pool's asset that one share stands for; None while there are no shares."""
+        """Units of the pool's asset that one share is worth, before slippage; None while there are no shares.
+
+        Raises `ShareError` (price) while that is not known.
+        """
         total = self.total
-        return self.equity(marks=marks, at=at) / total if total else None
+        return price_of(total, self.equity(marks=marks, at=at), self._terms) if total else None
 
     def _settled_equity(self, marks: Marks | None, at: int) -> Fraction:
         """The equity, where it can be stood by. Raises `ShareError` (price) while coins are missing, unexplained or on their way."""
@@ -448,8 +451,8 @@ class Megavault(SubVaults):
         known = self._notice(notice)
         records, total, said = self._accruing(at, by)
         equity = self._settled_equity(marks, at)
-        worth = equity * known.shares / total
-        kept = known.shares if worth <= known.worth.units else int(known.worth.units * total / equity)
+        price = price_of(total, equity, self._terms)
+        kept = known.shares if price * known.shares <= known.worth.units else int(known.worth.units / price)
         lost = known.shares - kept
         core = self.core.owner
         if lost:

@@ -1,11 +1,12 @@
 """The maths of shares in a pool: what a deposit is issued, what a redemption is worth, what fees are due. Pure and exact.
 
-    issued    floor(money / price),   price = max(E / S, (E + v) / (S + v))       a first deposit, with nothing there: 1 to 1
-    redeemed  m x min(1 / S, (E + v) / ((S + v) E))  of E, each part of it rounded down, less its slippage
+    issued    floor(money (S + v) / (E + v))              a first deposit, with nothing there: 1 to 1
+    worth     m x price,   price = min(E / S, (E + v) / (S + v))
+    redeemed  that part of each that the pool has, rounded down, less its slippage
 
-with S shares over an equity of E units, and v virtual shares over v virtual units that belong to nobody. Whoever comes or
-leaves gets the worse of the two prices, so that E / S never falls by it. v = 0 is dYdX's megavault; why v is there at all
-is in docs/concepts/megavault.md: a stranger who gives money away to raise the price of a share gives nearly all of it to v.
+with S shares over an equity of E units, and v virtual shares over v virtual units that belong to nobody. The price never
+falls by somebody who comes or leaves, and all shares at it are never worth more than E. v = 0 is dYdX's megavault; v is
+there because a stranger who gives money away, to raise the price before others come, then gives it to nobody.
 
 Nothing here knows a ledger, a sleeve or a price.
 """
@@ -35,9 +36,12 @@ __all__ = [
     "Terms",
     "client_named",
     "draw",
+    "given_up",
+    "grown",
     "issue",
     "management_shares",
     "performance_fee",
+    "price_of",
     "redeemable",
 ]
 
@@ -235,22 +239,34 @@ def issue(money: int, total: int, equity: Fraction, terms: Terms) -> int:
         return money
     if total > 0 and equity <= 0:
         raise ShareError(f"the pool is worth {_shown(equity)} with {total} shares out: no deposit has a price", "equity")
-    worth = max(Fraction(0), equity)
-    price = (worth + virtual) / (total + virtual) if virtual else worth / total
-    if total > 0:
-        price = max(price, worth / total)
+    price = (max(Fraction(0), equity) + virtual) / (max(0, total) + virtual)
     shares = int(money / price)
     if not shares:
         raise ShareError(f"{money} units are worth less than one share, which is {_shown(price)}", "zero_shares")
     return shares
 
 
+def price_of(total: int, equity: Fraction, terms: Terms) -> Fraction:
+    """What one of `total` shares (above zero) of a pool worth `equity` units is worth in units, before slippage."""
+    plain = equity / total
+    return min(plain, (equity + terms.virtual) / (total + terms.virtual)) if terms.virtual and equity > 0 else plain
+
+
 def redeemable(shares: int, total: int, equity: Fraction, terms: Terms) -> Fraction:
-    """The part of a pool's equity that `shares` of `total` are worth, before slippage: at most shares / total. Equity above zero."""
-    plain = Fraction(shares, total)
-    if not terms.virtual or equity <= 0:
-        return plain
-    return min(plain, shares * (equity + terms.virtual) / ((total + terms.virtual) * equity))
+    """The part of a pool's equity that `shares` of `total` are worth, before slippage: at most shares / total."""
+    return shares * price_of(total, equity, terms) / equity if equity else Fraction(shares, total)
+
+
+def given_up(total: int, before: Fraction, after: Fraction, terms: Terms) -> int:
+    """How many of `total` shares must go, for nothing, so that a fall of equity leaves the price of all others; at most all.
+
+    Rounded down: the price of the others may still fall by less than a share is worth.
+    """
+    price, virtual = price_of(total, before, terms), terms.virtual
+    if after <= 0:
+        return total
+    left = min(after / price, (after + virtual) / price - virtual)
+    return max(0, min(total, int(total - left)))
 
 
 # -- leaving --------------------------------------------------------------------------------------------------------------

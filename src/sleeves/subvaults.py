@@ -28,7 +28,7 @@ from .money import Fraction as Part
 from .policy import QUIET, ProfitPolicy
 from .quoting import QuotingParams
 from .records import Alert, Changed, Level, Record
-from .shares import ShareError, Terms
+from .shares import ShareError, Terms, given_up
 from .sleeve import OWNER, Sleeve
 from .status import Hold, Move, Status, next_status
 from .vault import CoreVault
@@ -347,7 +347,7 @@ class SubVaults(Charges):
         after = self.equity(marks=marks, at=at)
         if not self._terms.first_loss or cut <= was or after >= before or before <= 0:
             return 0
-        due, given = int(total * (before - after) / before), 0
+        due, given = given_up(total, before, after, self._terms), 0
         investor = self._terms.first_loss
         records: list[Record] = []
         bound = [("", self.free_shares(investor)), *self._bound(investor, "lock"), *self._bound(investor, "notice")]
