@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sleeves import BTC, FLASH, QUIET, USD, Books, CoreVault, Desk, Instrument, Place, Side
+from sleeves import BTC, EUR, FLASH, QUIET, USD, Books, CoreVault, Desk, Instrument, Megavault, Place, Side
+from sleeves.errors import VaultError
 from sleeves.ledger import Account, Entry, EntryKind, Posting, Role
 from sleeves.market import HOUR
 from sleeves.money import Rounding
@@ -422,3 +423,36 @@ def test_a_name_is_shown_as_it_is_and_does_nothing(name):
             shown = t.name + t.legendgroup
             assert not any(mark in shown for mark in ("<", ">", "%{", "$"))
     assert name not in plots.figures(report)["balance"].to_json() or name == "{0}{css}"
+
+
+# -- pools -------------------------------------------------------------------------------------------------------------
+
+
+def samples():
+    """A pool from hour to hour: ann comes, bob comes, some of it is lost, ann leaves."""
+    vault = CoreVault(USD, total="0")
+    pool = Megavault(vault)
+    pool.deposit("ann", "600", at=HOUR)
+    found = [pool.sample(at=HOUR)]
+    pool.deposit("bob", "300", at=2 * HOUR)
+    found.append(pool.sample(at=2 * HOUR))
+    vault.observe_balance("450", at=3 * HOUR)
+    found.append(pool.sample(at=3 * HOUR))
+    pool.withdraw("ann", "all", at=4 * HOUR)
+    return [*found, pool.sample(at=4 * HOUR)]
+
+
+def test_a_pool_is_drawn_as_its_samples_say():
+    given_samples = samples()
+    figure = plots.pool(given_samples)
+    drawn = {trace.name: list(trace.y) for trace in figure.data}
+    assert drawn["ann"] == [600.0, 600.0, 300.0, 0.0] and drawn["bob"] == [0.0, 300.0, 150.0, 150.0]
+    assert drawn["price"] == [float(one.price) for one in given_samples]
+    assert [trace.stackgroup for trace in figure.data] == ["worth", "worth", None]
+
+
+def test_a_pool_without_samples_says_so_and_two_assets_are_no_pool():
+    assert "no samples" in plots.pool([]).layout.annotations[-1].text
+    other = Megavault(CoreVault(EUR, total="0")).sample(at=1)
+    with pytest.raises(VaultError, match=r"EUR, USD"):
+        plots.pool([*samples(), other])

@@ -31,9 +31,9 @@ from .sleeve import OWNER
 from .state import State
 from .status import Hold
 from .subvaults import Marks, SubVault, SubVaults
-from .vault import CoreVault
+from .vault import CoreVault, client_of
 
-__all__ = ["Holding", "Issued", "Megavault", "Notice", "Redeemed", "ShareMove", "SubVault"]
+__all__ = ["Holding", "Issued", "Megavault", "Notice", "PoolSample", "Redeemed", "ShareMove", "SubVault"]
 
 
 @frozen(order=False)
@@ -71,6 +71,18 @@ class Redeemed:
         return tuple(one for one in self.drawn if one.why)
 
 
+@frozen(order=False)
+class PoolSample:
+    """A pool at one time: what it is worth in units, all shares, the price of one, and what each investor has."""
+
+    at: int
+    equity: Fraction
+    total: int
+    price: Fraction | None
+    asset: Asset
+    worth: Mapping[str, Amount]
+
+
 class Megavault(SubVaults):
     """Shares of a core vault for several investors.
 
@@ -100,7 +112,7 @@ class Megavault(SubVaults):
         if not isinstance(code, str) or not 0 < len(code) <= 12:
             raise VaultError(f"the code of a pool's shares is 1 to 12 characters, not {code!r}")
         super().__init__(core, Asset(code, 0), marks, terms, {})
-        if code == core.asset.code or any(asset.code == code for asset in core.books.ledger.trial_balance()):
+        if code == core.asset.code or self._counted(code):
             raise VaultError(f"{code} is counted in these books already: give the shares another code")
         at = self.books.time(at)
         said = {"vault": core.owner, "share": code, "accrued": str(at), **terms.text()}
@@ -120,7 +132,9 @@ class Megavault(SubVaults):
 
     @classmethod
     def reopen(cls, core: CoreVault, *, marks: Callable[[], Mapping[str, Mark]] | None = None) -> Megavault:
-        """The pool over a core vault of reopened books, as it stood. Raises `VaultError` where there was none."""
+        """The pool over a core vault of reopened books, as it stood. Raises `VaultError` where there was none, or it is open already."""
+        if core.pool:
+            raise VaultError(f"{core.owner} is the pool {core.pool} already: two would not know what the other said")
         state = core.books.state or State.fold(core.books.journal)
         for name, said in state.pools.items():
             if said["vault"] == core.owner:
@@ -129,6 +143,10 @@ class Megavault(SubVaults):
                 SubVaults.__init__(pool, core, Asset(said["share"], 0), marks, terms, dict(said))
                 core.books.wallets[name] = core.wallet
                 core.pool = name
+                for sleeve in core.sleeves.values():  # what is frozen is so with no desk, too
+                    frozen = state.latches.get(sleeve.name, {}).get(Hold.FROZEN)
+                    if frozen is not None:
+                        sleeve.latches.setdefault(Hold.FROZEN, frozen)
                 return pool
         raise VaultError(f"no megavault was opened over {core.owner} in these books: open one, Megavault(vault)")
 
@@ -152,12 +170,21 @@ class Megavault(SubVaults):
         total = self.total
         return price_of(total, self.equity(marks=marks, at=at), self._terms) if total else None
 
+    def sample(self, *, marks: Marks | None = None, at: int | None = None) -> PoolSample:
+        """The pool as it stands, for a table or a picture of several. Raises `ShareError` (price) while its worth is not known."""
+        at, total = self._time(at), self.total
+        equity = self.equity(marks=marks, at=at)
+        price = price_of(total, equity, self._terms) if total else None
+        worth = {one: self._amount(max(0, int(self.shares(one) * price))) for one in self.investors()} if price is not None else {}
+        return PoolSample(at, equity, total, price, self.asset, worth)
+
     def _settled_equity(self, marks: Marks | None, at: int) -> Fraction:
         """The equity, where it can be stood by. Raises `ShareError` (price) while coins are missing, unexplained or on their way."""
         if not self._chain:
             if self.core.short() or self.core.unexplained(self.asset):
                 raise ShareError(f"what {self.core.owner} holds is not explained ({self.core.suspense} in suspense)", "price")
-            ours = [a for a, code, u in self.books.ledger.cells(self.core.owner) if a.role is Role.IN_TRANSIT and u and ":" not in a.of]
+            self._check_held()
+            ours = [a for a, _, u in self.books.ledger.cells(self.core.owner) if a.role is Role.IN_TRANSIT and u and not client_of(a.of)]
             if ours:
                 raise ShareError(f"coins of the pool are on their way ({ours[0].of})", "price")
         return self.equity(marks=marks, at=at)
@@ -194,9 +221,9 @@ class Megavault(SubVaults):
         at: int | None = None,
     ) -> Issued:
         """Issue shares for client money of an investor. Raises what `deposit` raises, and `ShareError` (amount) beyond that money."""
-        mine = self.core.client_money(client_named(investor))
+        mine = self.core.settled_client_money(client_named(investor))
         if self.asset(amount).units > mine.units:
-            raise ShareError(f"invest {self.asset(amount)} of {investor}: only {mine} is here", "amount")
+            raise ShareError(f"invest {self.asset(amount)} of {investor}: only {mine} is here and told", "amount")
         return self._issue(investor, amount, at_least, False, marks, by=by, ref=ref, at=at)
 
     def preview_deposit(self, amount: AmountLike, *, marks: Marks | None = None, at: int | None = None) -> int:
@@ -212,11 +239,11 @@ class Megavault(SubVaults):
         money = self.asset(amount)
         if money.units <= 0:
             raise ShareError(f"a deposit of {money} must be above zero", "amount")
+        if type(at_least) is not int or at_least < 0:
+            raise ShareError(f"at least {at_least!r} shares must be a whole number, and not negative", "least")
         at = self.books.time(at)
         records, total, said = self._accruing(at, by)
-        equity = (
-            self._settled_equity(marks, at) if total else Fraction(self.main_units()) if self._chain else self._settled_equity(marks, at)
-        )
+        equity = self._settled_equity(marks, at)
         charged, told = self._charging(investor, equity, total, at=at, by=by)
         shares = issue(money.units, total, equity, self._terms)
         if shares < at_least:

@@ -20,13 +20,15 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
+from .errors import VaultError
+from .money import Asset
 from .policy import QUIET
 
 if TYPE_CHECKING:
-    from .money import Asset
+    from .megavault import PoolSample
     from .report import Report
 
-__all__ = ["POINTS", "figures", "page", "thin"]
+__all__ = ["POINTS", "figures", "page", "pool", "thin"]
 
 POINTS = 4_000
 """The most points of one line in a picture: more than any screen is wide."""
@@ -75,6 +77,30 @@ def figures(report: Report) -> dict[str, go.Figure]:
         found[name] = _sleeve_graph(report, title, lines, shown, colours)
     found["tradeable"] = _vault_graph(report)
     return found
+
+
+def pool(samples: Sequence[PoolSample], title: str = "Whose it is, and what a share is worth") -> go.Figure:
+    """Two panels over time, of samples of a megavault: what each investor has, stacked, and the price of a share in units.
+
+    Raises `VaultError` for samples of several assets.
+    """
+    assets = {sample.asset for sample in samples}
+    if len(assets) > 1:
+        raise VaultError(f"samples of one pool are counted in one asset, not in {', '.join(sorted(asset.code for asset in assets))}")
+    asset = next(iter(assets), Asset("USD", 6))
+    figure = _canvas(_label(title), [asset, asset], ["Whose it is", "Price of a share"])
+    figure.update_yaxes(title={"text": _label(f"units of {asset.code}")}, row=2, col=1)
+    kept = [samples[i] for i in thin([float(one.equity) for one in samples])] if samples else []
+    at = [_time(one.at) for one in kept]
+    for n, name in enumerate(dict.fromkeys(name for one in samples for name in one.worth)):
+        worth = [float(one.worth[name].decimal) if name in one.worth else 0.0 for one in kept]
+        colour = COLOURS[n % len(COLOURS)]
+        figure.add_scatter(x=at, y=worth, name=_label(name), stackgroup="worth", line={"color": colour, "width": 1}, row=1, col=1)
+    prices = [None if one.price is None else float(one.price) for one in kept]
+    if not kept:
+        return _or_empty(figure, "no samples")
+    figure.add_scatter(x=at, y=prices, name="price", line={"color": NEUTRAL, "width": 2}, connectgaps=False, row=2, col=1)
+    return figure
 
 
 def thin(values: Sequence[float | None], most: int = POINTS) -> list[int]:

@@ -11,6 +11,7 @@ from .carry import Pair
 from .depeg import BSOL, INF, JITOSOL, JUPSOL, MSOL, TOKENS, Depeg, Peg, Token
 from .funding import Funding
 from .idle import Idle
+from .maker import Maker
 from .momentum import Momentum
 from .pods import Feedback, Pod
 from .scalp import Scalp, Sentiment
@@ -28,6 +29,7 @@ __all__ = [
     "Feedback",
     "Funding",
     "Idle",
+    "Maker",
     "Momentum",
     "Pair",
     "Peg",
