@@ -15,9 +15,23 @@ from sleeves import BTC, ETH, USD, Amount, Instrument
 from sleeves.errors import VenueUnavailable, VenueUnknown
 from sleeves.facts import Bankrupted, CashFlow, FlowKind, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
 from sleeves.market import HOUR, SECOND, FundingRate, Kind, Perpetual, Quote
-from sleeves.orders import Accepted, Canceled, Event, Fill, Liquidity, Order, OrderReport, OrderStatus, Position, Rejected, Side, Transfer
+from sleeves.orders import (
+    Accepted,
+    Canceled,
+    Event,
+    Fill,
+    Liquidity,
+    Order,
+    OrderReport,
+    OrderStatus,
+    Position,
+    Rejected,
+    Side,
+    TimeInForce,
+    Transfer,
+)
 from sleeves.records import Fact
-from sleeves.sim import ConstantProduct, FeeIn, Fees, Rules, Settles, Slippage, Tape, VirtualDriver
+from sleeves.sim import ConstantProduct, FeeIn, Fees, Flow, Rules, Settles, Slippage, Tape, VirtualDriver
 from sleeves.testing import PROMISES, Feature, Folded, Offer, Script, audit, fold_events, venue_suite
 
 pytest_plugins = ["pytester"]
@@ -79,6 +93,21 @@ class TestPerpetualsSettledAtOnce(venue_suite(paper(rules_of(211, 503, settles=S
 
 class TestCoarsePerpetuals(venue_suite(paper(rules_of(0, 0)), Offer(None, COARSE, features=EVERYTHING, price="1800"))):
     """Five times leverage, ticks of 0.05, no fees."""
+
+
+DEEP = Flow.seeded(1, spread="0%", layers=1, size="100000", takes="0")
+"""Makers who quote the tape's price and the tick above it, in any size: what the price passes through is filled."""
+
+BOOKED = EVERYTHING - {Feature.PARTIAL}
+"""A row's volume limits nothing where there is a book: its own sizes do."""
+
+
+class TestSpotOnABook(venue_suite(paper(Rules(Fees(-123, 457), book=DEEP)), Offer(SPOT, None, -123, 457, BOOKED))):
+    """Coins, in one queue with others' orders."""
+
+
+class TestPerpetualsOnABook(venue_suite(paper(Rules(Fees(211, 503), book=DEEP)), Offer(None, PERP, 211, 503, BOOKED))):
+    """Contracts, in one queue with others' orders."""
 
 
 # -- broken drivers -----------------------------------------------------------------------------------------------------------
@@ -290,6 +319,41 @@ class IgnoresPostOnly(Broken):
         await super().submit(evolve(order, place=evolve(order.place, post_only=False)))
 
 
+class IgnoresFillOrKill(Broken):
+    async def submit(self, order: Order) -> None:
+        kills = order.place.tif is TimeInForce.FOK
+        await super().submit(evolve(order, place=evolve(order.place, tif=TimeInForce.IOC)) if kills else order)
+
+
+class KeepsWaiting(Broken):
+    """What cannot be filled whole waits for it."""
+
+    async def submit(self, order: Order) -> None:
+        kills = order.place.tif is TimeInForce.FOK
+        await super().submit(evolve(order, place=evolve(order.place, tif=TimeInForce.GTC)) if kills else order)
+
+
+class IgnoresTheEnd(Broken):
+    async def submit(self, order: Order) -> None:
+        await super().submit(evolve(order, place=evolve(order.place, good_til=None)))
+
+
+class EndsOrdersEarly(Broken):
+    """A minute early."""
+
+    async def submit(self, order: Order) -> None:
+        end = order.place.good_til
+        await super().submit(order if end is None else evolve(order, place=evolve(order.place, good_til=end - 60 * SECOND)))
+
+
+class EndsOrdersLate(Broken):
+    """A minute late."""
+
+    async def submit(self, order: Order) -> None:
+        end = order.place.good_til
+        await super().submit(order if end is None else evolve(order, place=evolve(order.place, good_til=end + 60 * SECOND)))
+
+
 class IgnoresWorst(Broken):
     async def submit(self, order: Order) -> None:
         await super().submit(evolve(order, worst=None if order.place.limit else order.worst and order.worst * 2))
@@ -441,6 +505,12 @@ BREAKS: list[tuple[str, type[VirtualDriver], Instrument, str]] = [
     ("positions_are_what_the_events_said", altered(Liquidated, lambda event: None), PERP, "base units"),
     ("post_only_never_takes", IgnoresPostOnly, SPOT, "took liquidity"),
     ("reduce_only_never_opens", IgnoresReduceOnly, PERP, "only reduces"),
+    ("fill_or_kill_is_whole_or_nothing", IgnoresFillOrKill, SPOT, "units or none, and"),
+    ("fill_or_kill_is_whole_or_nothing", KeepsWaiting, PERP, "was neither filled nor taken off"),
+    ("an_order_ends_at_its_time", IgnoresTheEnd, SPOT, "had ended"),
+    ("an_order_ends_at_its_time", EndsOrdersEarly, PERP, "60 s before suite-1 was to end"),
+    ("an_order_ends_at_its_time", EndsOrdersLate, SPOT, "after suite-2 had ended"),
+    ("an_order_ends_at_its_time", altered(Canceled, lambda event: None), SPOT, "and was not"),
     (
         "positive_funding_goes_from_long_to_short",
         altered(FundingPaid, lambda fact: evolve(fact, amount=-fact.amount)),

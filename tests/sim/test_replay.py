@@ -65,7 +65,7 @@ class Wish:
         if not qty:
             return None
         tif = TimeInForce.IOC if self.ioc else TimeInForce.GTC
-        post_only = self.post_only and limit is not None and stop is None
+        post_only = self.post_only and limit is not None and stop is None and not self.ioc
         return Place(MARKET, self.side, qty, limit=limit, stop=stop, tif=tif, post_only=post_only)
 
 

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from ..amm import Concentrated, ConstantProduct, Stable
 from .account import Account
+from .book import OrderBook, SelfMatch
+from .book_market import BookMarket
 from .driver import VirtualDriver
 from .exchange import Exchange
+from .flow import Flow, Print
 from .matcher import Matcher
 from .models import FeeIn, Fees, Latency, Maker, Rules, Settles, Slippage, SquareRoot
 from .replay import account_of, replay
@@ -20,17 +23,22 @@ from .tape import SAMPLE_INSTRUMENT, Depth, Repairs, Tape
 __all__ = [
     "SAMPLE_INSTRUMENT",
     "Account",
+    "BookMarket",
     "Concentrated",
     "ConstantProduct",
     "Depth",
     "Exchange",
     "FeeIn",
     "Fees",
+    "Flow",
     "Latency",
     "Maker",
     "Matcher",
+    "OrderBook",
+    "Print",
     "Repairs",
     "Rules",
+    "SelfMatch",
     "Settles",
     "Slippage",
     "SquareRoot",

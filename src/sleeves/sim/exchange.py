@@ -18,6 +18,7 @@ from ..money import Amount
 from ..news import News, PoolState
 from ..orders import CancelOrder, Command, Event, Position, Rejected, SettlePnl, SubmitOrder
 from .account import Account
+from .book_market import BookMarket
 from .matcher import Matcher
 from .models import Rules
 from .tape import Depth, Tape
@@ -33,6 +34,9 @@ class Step(NamedTuple):
     price: int
     volume: int = -1
     """Base units that were traded up to it since the price before; -1: not known."""
+    bid: int = 0
+    ask: int = 0
+    """Best bid and ask, where the market has a book; 0: both are the price."""
 
 
 class Exchange:
@@ -66,7 +70,10 @@ class Exchange:
         if any(one.of_account() != own[0].of_account() for one in own):
             raise VaultError("contracts of one account need one rule for leverage, settlement, liquidation and collateral")
         self.account = Account(balances, own[0] if own else self.rules[symbols[0]], name=name, wallet=wallet)
-        self.markets = [Matcher(tape.instrument, self.account, self.rules[tape.instrument.symbol]) for tape in tapes]
+        self.markets: list[Matcher] = []
+        for tape in tapes:
+            kind: type[Matcher] = Matcher if self.rules[tape.instrument.symbol].book is None else BookMarket
+            self.markets.append(kind(tape.instrument, self.account, self.rules[tape.instrument.symbol]))
         perpetuals = [market.net for market in self.markets if market.net is not None]
         for market in self.markets:
             market.markets = self.markets
@@ -85,8 +92,8 @@ class Exchange:
     @property
     def plain(self) -> bool:
         """Whether there is one market and nothing but its rows: what can be played fastest."""
-        tape = self.tapes[0]
-        return len(self.tapes) == 1 and not (tape.funding or tape.depths or tape.news or self.rules[tape.instrument.symbol].pool)
+        tape, rules = self.tapes[0], self.rules[self.tapes[0].instrument.symbol]
+        return len(self.tapes) == 1 and not (tape.funding or tape.depths or tape.news or rules.pool or rules.book)
 
     def balances(self) -> dict[str, Amount]:
         return self.account.balances()
@@ -159,11 +166,12 @@ class Exchange:
             due += [] if special is None else [special[0]]
             if not due:
                 return
-            now = min(due)
+            now = min(due + self._ends(rows))
             for _ in self._pass_until(now, rows):
                 self._calm = None
                 yield Step(0, now, 0)
             for number, row in enumerate(rows):
+                self.markets[number].end_orders(now)
                 if row.now is not None and row.now.end == now:
                     self.markets[number].finish()
                     if self.outbox:
@@ -176,7 +184,7 @@ class Exchange:
                     market = self.markets[number]
                     traded = -1 if row.now.volume < 0 else row.now.volume * market.instrument.lot_units
                     row.now = None
-                    yield Step(number, now, market.last, traded)
+                    yield Step(number, now, market.last, traded, *market.top())
             while special is not None and special[0] == now:
                 self._rare_at(special[3], special[1], special[4])
                 if self.outbox:
@@ -195,6 +203,11 @@ class Exchange:
             return row.next_at
         legs = self.markets[number].legs
         return legs[0][2] if linear and legs else row.now.end
+
+    def _ends(self, rows: Sequence[_Rows]) -> list[int]:
+        """When orders end by themselves in markets that have no row under way; a row looks after its own."""
+        idle = [market for market, row in zip(self.markets, rows, strict=True) if row.now is None]
+        return [end for market in idle if (end := market.next_end) is not None and end > self._now]
 
     def _linear(self, rows: Sequence[_Rows]) -> bool:
         """Whether prices must be looked at together: where rows under way could break contracts that several markets move.
@@ -302,8 +315,8 @@ class Exchange:
                 market.sync()
 
     def quote(self, step: Step) -> Quote:
-        """The price of a step as an event."""
-        return Quote(self.tapes[step.market].instrument, step.at, step.price, step.price, step.volume)
+        """The price of a step as an event: of a market with a book, its best bid and ask."""
+        return Quote(self.tapes[step.market].instrument, step.at, step.bid or step.price, step.ask or step.price, step.volume)
 
 
 class _Row(NamedTuple):

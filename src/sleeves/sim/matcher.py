@@ -4,7 +4,8 @@ Rule 1. An order acts on the first price after it arrived, never on the one it w
 Rule 2. A limit never fills worse than its limit, and no order beyond the worst price that its hold covers.
 Rule 3. A resting limit fills at its own price, as maker, and only when the price trades through it, unless `Rules.maker`
         says otherwise.
-Rule 4. Contracts are closed by force where the price first reaches the tick that breaks the account, in its turn with
+Rule 4. An order that is good until an instant is off the book before anything else happens at that instant.
+Rule 5. Contracts are closed by force where the price first reaches the tick that breaks the account, in its turn with
         whatever else the price reaches on its way there.
 
 Inside a bar the price is taken to go open, low, high, close when the bar closes at or above its open, and open, high,
@@ -26,6 +27,7 @@ from ..market import FundingRate, Instrument
 from ..money import PPM, Amount, Rounding, divide
 from ..orders import Accepted, Canceled, Event, Fill, Liquidity, Order, Rejected, Side, TimeInForce
 from .account import Account
+from .flow import Leg, price_on
 from .models import FeeIn, Maker, Rules
 from .tape import Depth
 
@@ -86,6 +88,9 @@ class Matcher:
     rows compares two integers and skips the rest.
     """
 
+    has_book = False
+    """Whether orders stand in one book with those of others, and others' orders come in: a `BookMarket`."""
+
     def __init__(
         self, instrument: Instrument, balances: Mapping[str, Amount] | Account, rules: Rules | None = None, *, name: str = "sim"
     ) -> None:
@@ -102,8 +107,8 @@ class Matcher:
         """Bids and asks as displayed last, best first, as [price, base units left]."""
         self.joint = False
         """Whether the account has more that moves its margin than this market: then the exchange looks after it."""
-        self.legs: list[tuple[int, int, int, int]] = []
-        """What is left of the present row: straight lines of the price, (from, price, until, price)."""
+        self.legs: list[Leg] = []
+        """What is left of the present row: straight lines of the price."""
         self._since = 0
         self._room = FAR
         self._single = 0
@@ -116,6 +121,8 @@ class Matcher:
         self.high_trigger = FAR
         self.last = 0
         self.trades = 0
+        if self.rules.book is not None and not self.has_book:
+            raise InvalidMarket(f"rules with a book are for a BookMarket, not for a {type(self).__name__} of {instrument.symbol}")
         self._coins = self.account.coins
         self._held = self.account.held
         self._live: dict[str, _Live] = {}
@@ -140,7 +147,8 @@ class Matcher:
         if self.net is not None:
             for market in self.markets:
                 market.sync()
-        reason = self._refuse(order)
+        good_til = order.place.good_til
+        reason = self._refuse(order) or ("good til a time that is past" if good_til is not None and good_til <= now else "")
         if reason:
             self.outbox.append(Rejected(order.id, now, reason))
             return
@@ -168,18 +176,19 @@ class Matcher:
         worth = market.cost(place.limit or place.stop or self.last, place.qty, Rounding.FLOOR)
         if worth < market.min_notional_units:
             return "cost minimum not met"
-        if place.post_only and place.limit is not None and self.last:
-            if place.side is Side.BUY and place.limit >= self.last:
-                return "post only order would take"
-            if place.side is Side.SELL and place.limit <= self.last:
-                return "post only order would take"
-        if self.rules.pool is not None and (place.stop is not None or (place.limit is not None and place.tif is not TimeInForce.IOC)):
+        if place.post_only and place.limit is not None and self._would_take(place.side, place.limit):
+            return "post only order would take"
+        if self.rules.pool is not None and (place.stop is not None or (place.limit is not None and place.tif is TimeInForce.GTC)):
             return "a pool holds no resting orders"
         if self.net is not None:
             return self.account.refuse_contracts(order, self.last or place.limit or place.stop or order.worst or 1)
         if place.reduce_only and (place.side is Side.BUY or self._coins[market.base.code] <= 0):
             return "reduce only: no position to reduce"
         return ""
+
+    def _would_take(self, side: Side, limit: int) -> bool:
+        """Whether a limit would take as the market is now."""
+        return self.last > 0 and (limit >= self.last if side is Side.BUY else limit <= self.last)
 
     def _refuse_to_spend(self, order: Order, units: int) -> str:
         """Why coins that contracts need may not be spent on others, or nothing."""
@@ -197,10 +206,16 @@ class Matcher:
             return market.quote.code, 0
         if place.side is Side.SELL:
             return market.base.code, place.qty
-        price = place.limit or order.worst or self.rules.slippage.fill_price(market, Side.BUY, place.qty, place.stop or self.last)
+        price = self._dearest(order)
         fee = 0 if self.rules.fees.taken_in is FeeIn.RECEIVED else max(0, self.rules.fees.taker_ppm, self.rules.fees.maker_ppm)
         cost = market.cost(price, place.qty, Rounding.CEIL)
         return market.quote.code, cost + divide(cost * fee, PPM, Rounding.CEIL)
+
+    def _dearest(self, order: Order) -> int:
+        """The highest price that a buy may pay, as far as anybody said; else where one of its size would fill."""
+        place = order.place
+        slips = self.rules.slippage.fill_price
+        return place.limit or order.worst or slips(self.instrument, Side.BUY, place.qty, place.stop or self.last)
 
     def cancel(self, order_id: str, now: int) -> None:
         """Take an order off the book. One that is not there any more is passed over: its fill or cancel was told."""
@@ -237,6 +252,7 @@ class Matcher:
         path = (open_, low, high, close, close) if close >= open_ else (open_, high, low, close, close)
         self.legs = [(at + interval * n // 4, path[n], at + interval * (n + 1) // 4, path[n + 1]) for n in range(4)]
         self._since = at
+        self.end_orders(at)
         self._point(at, open_)
         self._meet(at, open_, every=True)
 
@@ -250,19 +266,22 @@ class Matcher:
             self.legs = []
             return
         while self.legs:
-            begin, start, end, there = self.legs[0]
+            _, _, end, there = self.legs[0]
             stop = min(end, until)
             if self._live or self.net is not None:
                 arrivals = {t for live in self._live.values() for t in (live.arrives, live.cancel_at) if self._since < t <= stop}
-                for when in sorted(arrivals | {stop}):
-                    to = there if when == end else self._between(when, begin, start, end, there)
+                ends = {t for live in self._live.values() if (g := live.order.place.good_til) for t in (g - 1, g)}
+                for when in sorted(arrivals | {t for t in ends if self._since < t <= stop} | {stop}):
+                    if when in ends:
+                        self.end_orders(when)
+                    to = there if when == end else price_on(self.legs[0], when, self.instrument.tick_units)
                     if to != self.last:
                         self._walk(when, self.last, to)
                     self._point(when, to)
                     if when in arrivals:
                         self._meet(when, to)
             else:
-                self._point(stop, there if stop == end else self._between(stop, begin, start, end, there))
+                self._point(stop, there if stop == end else price_on(self.legs[0], stop, self.instrument.tick_units))
             self._since = stop
             if stop < end:
                 return
@@ -279,18 +298,31 @@ class Matcher:
                 live.new = close <= limit if live.order.place.side is Side.BUY else close >= limit
         self._watch()
 
-    def _between(self, when: int, begin: int, start: int, end: int, there: int) -> int:
-        """The price of a leg at an instant, on the tick."""
-        tick = self.instrument.tick_units
-        price = divide(start * (end - when) + there * (when - begin), (end - begin) * tick, Rounding.HALF_EVEN) * tick
-        return min(max(price, min(start, there)), max(start, there))
+    def top(self) -> tuple[int, int]:
+        """Best bid and ask, where there is a book; zero where one price is both."""
+        return 0, 0
 
     def price_at(self, when: int) -> int:
         """Where the present row has the price at an instant that is not past."""
-        for begin, start, end, there in self.legs:
-            if when < end:
-                return self._between(when, begin, start, end, there)
+        for leg in self.legs:
+            if when < leg[2]:
+                return price_on(leg, when, self.instrument.tick_units)
         return self.legs[-1][3] if self.legs else self.last
+
+    @property
+    def next_end(self) -> int | None:
+        """The first instant at which an order ends by itself."""
+        return min((good_til for live in self._live.values() if (good_til := live.order.place.good_til) is not None), default=None)
+
+    def end_orders(self, at: int) -> None:
+        """Orders whose time has come by now go off, each at its own instant; one that is still on its way is found out when it arrives."""
+        for live in list(self._live.values()):
+            good_til = live.order.place.good_til
+            if good_til is not None and max(good_til, live.arrives) <= at and live.order.id in self._live:
+                if live.cancel_at and live.cancel_at < good_til:
+                    self._expire(live, live.cancel_at, "requested")
+                else:
+                    self._expire(live, max(good_til, live.arrives), "expired")
 
     def _meet(self, at: int, price: int, *, every: bool = False) -> None:
         """Orders that have arrived meet the price; at a row's first price, every order does."""
@@ -305,6 +337,9 @@ class Matcher:
             return False
         if live.cancel_at and live.cancel_at <= at:
             self._expire(live, live.cancel_at, "requested")
+            return False
+        if live.order.place.good_til is not None and live.order.place.good_til <= at:
+            self._expire(live, max(live.order.place.good_til, live.arrives), "expired")
             return False
         live.arrives = 0
         return True
@@ -432,8 +467,7 @@ class Matcher:
         assert place.limit is not None
         crossed = price <= place.limit if place.side is Side.BUY else price >= place.limit
         filled = self._take(live, at, price, room) if crossed else 0
-        if place.tif is TimeInForce.IOC and live.left and live.order.id in self._live:
-            self._expire(live, at, "immediate or cancel")
+        self._expire_if_immediate(live, at)
         live.new = crossed and not live.rests
         if not live.new and live.ahead is None:
             live.ahead = self._displayed(live)
@@ -523,14 +557,16 @@ class Matcher:
         qty = min(live.left, room, self._reducible(live)) // market.lot_units * market.lot_units
         if qty <= 0:
             self._expire_if_nothing_to_reduce(live, at)
-            if place.tif is TimeInForce.IOC and live.order.id in self._live:
-                self._expire(live, at, "immediate or cancel")
+            self._expire_if_immediate(live, at)
             return 0
         bound = live.order.worst if place.limit is None else place.limit
         buy = place.side is Side.BUY
         if bound is not None and (price > bound if buy else price < bound):
             if place.limit is None:
                 self._expire(live, at, f"the price {market.price_text(price)} is beyond what the hold covers")
+            return 0
+        if place.tif is TimeInForce.FOK and (qty < live.left or not self._has_all(live, price, qty, bound)):
+            self._expire_if_immediate(live, at)
             return 0
         if self.rules.pool is not None:
             filled = self._swap(live, at, price, qty, bound)
@@ -544,9 +580,24 @@ class Matcher:
             live.rests = fits < qty
             if live.rests and place.limit is None and live.order.id in self._live:
                 self._expire(live, at, "more of it would slip beyond what the hold covers")
-        if place.tif is TimeInForce.IOC and live.left and live.order.id in self._live:
-            self._expire(live, at, "immediate or cancel")
+        self._expire_if_immediate(live, at)
         return filled
+
+    def _has_all(self, live: _Live, price: int, qty: int, bound: int | None) -> bool:
+        """Whether the market has all of this at once: at least so much within the bound, before anything trades."""
+        if self.rules.pool is not None:
+            return True  # a swap is whole or not at all
+        if self._book is None:
+            return self._fitting(live.order.place.side, qty, price, bound) == qty
+        buy = live.order.place.side is Side.BUY
+        levels = self._book[1] if buy else self._book[0]
+        return sum(shown for at, shown in levels if bound is None or (at <= bound if buy else at >= bound)) >= qty
+
+    def _expire_if_immediate(self, live: _Live, at: int) -> None:
+        """What did not fill at once of an order that does not wait is canceled."""
+        tif = live.order.place.tif
+        if tif is not TimeInForce.GTC and live.left and live.order.id in self._live:
+            self._expire(live, at, "immediate or cancel" if tif is TimeInForce.IOC else "fill or kill")
 
     def _fitting(self, side: Side, qty: int, price: int, bound: int | None) -> int:
         """The most of a quantity, in whole lots, that takes at a price within the bound, its own slippage in it."""
@@ -692,7 +743,7 @@ class Matcher:
         for live in self._live.values():
             place = live.order.place
             price = place.stop if live.stopped else place.limit
-            if price is None or live.new or live.arrives or live.cancel_at:
+            if price is None or live.new or live.arrives or live.cancel_at or place.good_til is not None:
                 low = FAR
             elif live.stopped is (place.side is Side.BUY):
                 high = min(high, price)

@@ -17,6 +17,8 @@ from ..margin import Weights
 from ..market import BP, Instrument
 from ..money import PPM, Amount, Asset, Fraction, Rounding, decimal_text, divide, parse_units, ppm
 from ..orders import Liquidity, Side
+from .book import SelfMatch
+from .flow import Flow
 
 __all__ = ["FeeIn", "Fees", "Latency", "Maker", "Rules", "Settles", "Slippage", "SquareRoot"]
 
@@ -227,7 +229,9 @@ class Rules:
     """How the simulated venue works. Every choice is data, and `describe` names each.
 
     `participation_ppm` limits fills to a part of each row's volume; None: no limit. Where the tape has a book, orders
-    at market walk its levels instead of slipping; where there is a `pool`, they swap with it. For contracts: what an
+    at market walk its levels instead of slipping; where there is a `pool`, they swap with it. Where there is a `book`, our
+    orders stand in one price-time priority book with those of that flow: slippage, participation and `maker` do not apply
+    then, and `self_match` says what becomes of orders of ours that would trade with each other. For contracts: what an
     account may be worth at most in times of its equity, the buffer above the requirement that a forced close restores
     (Drift: 2%), how coins besides the quote weigh as collateral, and the health that a withdrawal must leave.
     """
@@ -243,6 +247,8 @@ class Rules:
     liquidation_buffer_bp: int = 200
     collateral: tuple[tuple[Asset, Weights], ...] = field(default=(), converter=_collateral)
     least_health: int = 80
+    book: Flow | None = None
+    self_match: SelfMatch = SelfMatch.CANCEL_NEWEST
 
     @classmethod
     def of(
@@ -257,6 +263,8 @@ class Rules:
         settles: Settles | str = Settles.ASKED,
         most_leverage: str | int = 10,
         collateral: Mapping[Asset, Weights] | None = None,
+        book: Flow | None = None,
+        self_match: SelfMatch | str = SelfMatch.CANCEL_NEWEST,
     ) -> Rules:
         return cls(
             fees or Fees(),
@@ -268,6 +276,8 @@ class Rules:
             Settles(settles),
             parse_units(most_leverage, 4, "most_leverage"),
             collateral=collateral or {},
+            book=book,
+            self_match=SelfMatch(self_match),
         )
 
     def __attrs_post_init__(self) -> None:
@@ -284,6 +294,11 @@ class Rules:
             raise InvalidAmount(f"collateral is Weights by Asset, not {self.collateral!r}")
         if self.pool is not None and not hasattr(self.pool, "at_price"):
             raise InvalidAmount(f"a pool is a ConstantProduct, a Concentrated, a Stable or another Pool, not {self.pool!r}")
+        if self.book is not None and (not isinstance(self.book, Flow) or self.pool is not None or part is not None):
+            given = f"{type(self.book).__name__}, pool {self.pool!r}, participation {part!r}"
+            raise InvalidAmount(f"a book is a Flow of others' orders, with no pool, and its own sizes limit what fills: {given}")
+        if not isinstance(self.self_match, SelfMatch):
+            raise InvalidAmount(f"self match {self.self_match!r} must be one of SelfMatch: {', '.join(SelfMatch)}")
         kinds = isinstance(self.maker, Maker) and isinstance(self.settles, Settles) and isinstance(self.latency, Latency)
         if not kinds or not isinstance(self.slippage, (Slippage, SquareRoot)) or not isinstance(self.fees, Fees):
             raise InvalidAmount(f"{self!r}: fees, slippage, latency, maker and settles are of their own types")
@@ -305,6 +320,8 @@ class Rules:
     def describe(self) -> list[str]:
         """Each choice in a sentence, for reports."""
         fees, late = self.fees, self.latency
+        if self.book is not None:
+            return self._describe_book(self.book)
         lines = [
             f"fees: maker {_percent(fees.maker_ppm)}, taker {_percent(fees.taker_ppm)}, taken in the {fees.taken_in} asset"
             if self.pool is None
@@ -323,6 +340,20 @@ class Rules:
         if self.participation_ppm is not None:
             lines.append(f"fills take at most {_percent(self.participation_ppm)} of a row's volume")
         return lines
+
+    def _describe_book(self, flow: Flow) -> list[str]:
+        fees, late = self.fees, self.latency
+        return [
+            f"fees: maker {_percent(fees.maker_ppm)}, taker {_percent(fees.taker_ppm)}, taken in the {fees.taken_in} asset",
+            "orders stand in a book with others': the better price first, at one price who came first; each trade at the maker's price",
+            *(f"others: {line}" for line in flow.describe()),
+            f"own orders that would trade with each other: {self.self_match}",
+            "an order acts once the others have acted at the begin of the next row"
+            if not late.total
+            else f"an order acts {late.total / 1e6:g} ms after the price it was decided on "
+            f"({late.data_ns / 1e6:g} ms to see it, {late.order_ns / 1e6:g} ms to arrive), after the others of that instant",
+            "stops, margin and liquidation follow the tape's price; a forced close is at that price, beside the book",
+        ]
 
     def describe_contracts(self) -> list[str]:
         """The choices that only contracts meet."""

@@ -152,7 +152,7 @@ def _run_all(desk: Desk, exchange: Exchange, indexes: Sequence[int], advance: Ca
             _drain(desk, exchange, step.at)
         if step.price:
             now = step.at
-            commands = quote(indexes[step.market], now, step.price, step.price, step.volume)
+            commands = quote(indexes[step.market], now, step.bid or step.price, step.ask or step.price, step.volume)
             if commands:
                 _carry(commands, exchange, now)
                 if outbox:

@@ -28,6 +28,8 @@ class Feature(StrEnum):
     """An order fills at most with what trades in a row, and goes on with the next."""
     POST_ONLY = "post-only orders"
     REDUCE_ONLY = "reduce-only orders"
+    FILL_OR_KILL = "fill-or-kill orders"
+    GOOD_TIL = "orders that end at a time"
     TRANSFERS = "transfers"
     FUNDING = "funding"
     LIQUIDATION = "liquidation"

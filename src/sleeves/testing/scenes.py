@@ -21,7 +21,9 @@ __all__ = [
     "canceled",
     "crash",
     "every",
+    "fill_or_kill",
     "funded",
+    "good_til",
     "healthy",
     "parts",
     "play_every",
@@ -201,6 +203,24 @@ def reduce_only(stage: Stage) -> Scene:
     return scene
 
 
+def fill_or_kill(stage: Stage) -> Scene:
+    """One that the market has whole, one that it is too dear for, and one of which a third trades in its row."""
+    third = stage.qty // 3 // stage.market.lot_units * stage.market.lot_units
+    scene = stage.scene("fill-or-kill orders", (0, 1, 2, 1, 3, 2, 1), volumes={4: third})
+    scene.buy(1, stage.qty, limit=stage.level(200), tif=TimeInForce.FOK)
+    scene.buy(2, stage.qty, limit=stage.level(-100), tif=TimeInForce.FOK)
+    scene.buy(3, stage.qty, limit=stage.level(200), tif=TimeInForce.FOK)
+    return scene
+
+
+def good_til(stage: Stage) -> Scene:
+    """Three limits that the market comes to in the sixth row: one ended two rows before, one as that row begins, one goes on."""
+    scene = stage.scene("orders that end", (0, 1, 2, 1, 3, (2, 4, -80, -3), 1, 2))
+    for end in (scene.script.end(2) + 1, scene.script.rows[5].at, scene.script.end(6)):
+        scene.buy(1, stage.qty, limit=stage.level(-40), good_til=end)
+    return scene
+
+
 def transfers(stage: Stage) -> Scene:
     """In and out, twice under one id, and more than there is on either side."""
     scene = stage.scene("transfers", (0, 1, 2, 3, 1, 2, 3, 1))
@@ -287,6 +307,10 @@ def every(stage: Stage) -> Iterator[Scene]:
         yield post_only(stage)
     if stage.has(Feature.REDUCE_ONLY):
         yield reduce_only(stage)
+    if stage.has(Feature.FILL_OR_KILL):
+        yield fill_or_kill(stage)
+    if stage.has(Feature.RESTING, Feature.GOOD_TIL):
+        yield good_til(stage)
     if stage.has(Feature.TRANSFERS):
         yield transfers(stage)
     if not stage.perp:
