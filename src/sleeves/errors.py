@@ -6,6 +6,7 @@ and for a world that did not answer. Each class says which side erred.
 
     SleevesError
       InvalidAmount           (ValueError)   a number that is not an exact amount: NaN, infinity, a float, too many digits
+        quoting.InvalidQuoting               parameters or figures that cannot be quoted by; `.rule` names the rule
       AssetMismatch           (TypeError)    arithmetic or comparison across two assets
       InvalidMarket           (ValueError)   an instrument, a price, a quantity or an order that cannot exist
       BadTape                 (ValueError)   a market data file or column that cannot be trusted; names the row
@@ -17,6 +18,7 @@ and for a world that did not answer. Each class says which side erred.
       VaultError              (ValueError)   a request to a vault that its rules refuse; nothing has changed
         NotEnough                            more was asked for than is free; `.free` says how much is
         WrongStatus                          the status table has no such move from here
+        shares.ShareError                    the terms of a pool refuse it; `.rule` names the rule
       JournalError                           a journal that cannot be trusted
       EngineFault                            an engine raised; `__cause__` holds its own error
       MissingExtra            (ImportError)  an optional package is not installed; says which extra brings it
