@@ -47,6 +47,8 @@ class Pit:
         self.lose_answers, self.lose_transfers, self.refuse_transfers = set(), set(), ""
         self.rehearsals = []
         self.slow = 0.0
+        self.gate = None
+        """What an order waits for on its way, an `anyio.Event`; None for nothing."""
         self._bell = anyio.Event()
 
     # -- the test's hand -----------------------------------------------------------------------------------------------
@@ -91,6 +93,8 @@ class Pit:
 
     async def submit(self, order):
         await anyio.sleep(self.slow)
+        if self.gate is not None:
+            await self.gate.wait()
         if order.id in self.orders:
             return
         self.sent.append(order.id)

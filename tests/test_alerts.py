@@ -114,7 +114,9 @@ async def until(condition: Callable[[], object], within: float = 5.0) -> None:
 
 
 @both
-def test_a_critical_alert_is_handed_on_within_a_second_on_an_idle_loop(backend: str) -> None:
+def test_a_critical_alert_is_handed_on_within_a_second_on_an_idle_loop(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is woken: between its own looks a minute passes here."""
+    monkeypatch.setattr("sleeves.alerts.LOOK", 60.0)
     where, heard, other = books(), Heard(), Heard()
     alerts = Alerts(where, heard, other)
 
@@ -123,10 +125,10 @@ def test_a_critical_alert_is_handed_on_within_a_second_on_an_idle_loop(backend: 
             await anyio.sleep(0.3)  # it is asleep, and has looked around once
             began = time.monotonic()
             alert(where, "engine_fault", CRITICAL)
-            await until(lambda: heard.notices and other.notices, 1.0)
+            await until(lambda: heard.notices and other.notices)
             return time.monotonic() - began
 
-    assert anyio.run(main, backend=backend) < 0.2
+    assert anyio.run(main, backend=backend) < 1.0
     assert heard.said == other.said == [("critical", "engine_fault", 0)]
 
 
@@ -504,7 +506,7 @@ def test_one_that_hangs_keeps_neither_the_others_nor_the_desk_waiting(backend: s
             await until(lambda: len(heard.notices) == 50)
             return took
 
-    assert anyio.run(main, backend=backend) < 0.5
+    assert anyio.run(main, backend=backend) < 5.0, "one that hangs would take an hour"
     assert hanging.notices == []
     assert alerts.tally()["Heard"].waiting == 50
 

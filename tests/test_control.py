@@ -1383,8 +1383,10 @@ async def test_what_fails_behind_the_answer_is_found_later():
 async def test_a_caller_that_goes_away_leaves_a_sound_desk_and_an_answer():
     one = house(within=5)
     one.shop.hangs.add("submit")
-    with anyio.move_on_after(0.05):
-        await one.do(Open, "flash", "BTC/USD", "buy", "0.1")
+    async with anyio.create_task_group() as callers:
+        callers.start_soon(one.do, Open, "flash", "BTC/USD", "buy", "0.1")
+        await until(lambda: any(kind == "submit" for kind, _ in one.shop.calls))
+        callers.cancel_scope.cancel()
     assert [record.code for record in one.kept(Answered)] == ["under_way"]
     assert [order.id for order in one.desk.in_doubt] == ["flash-1"]
     one.shop.hangs.clear()

@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import pytest
 
+import leftovers
 import sleeves
 from sleeves import ledger, limits
 from sleeves import status as statuses
@@ -200,8 +201,16 @@ def test_every_block_says_what_it_is(path):
         assert block.info in ("python", "text", "bash", "console"), f"line {block.start}: a block of {block.info!r}"
 
 
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    """A page sets loggers as an application does, which has them to itself: its end is the end of that."""
+    before = leftovers.loggers()
+    yield
+    leftovers.put_back(before)
+
+
 @pytest.mark.parametrize("path", PAGES, ids=IDS)
-def test_every_python_block_runs_and_prints_what_the_page_says(path, tmp_path, monkeypatch):
+def test_every_python_block_runs_and_prints_what_the_page_says(path, tmp_path, monkeypatch, logging_as_it_was):
     monkeypatch.chdir(tmp_path)
     for ran in run(path):
         where = f"{path.relative_to(ROOT)}, line {ran.block.start}"

@@ -94,16 +94,18 @@ def test_prices_that_come_while_an_order_is_sent_are_conflated_and_fills_never(b
     """The desk is busy with a slow answer; a thousand prices and three fills come meanwhile."""
 
     async def story(desk, pit, puppet, pulse):
-        pit.slow = 0.05
+        pit.gate = anyio.Event()
         puppet.wishes = [buy()]
         pit.quote("10000")
         await until(lambda: len(desk.open_orders()) == 1)
-        await soon()
         for n in range(1_000):
             pit.quote(str(10_000 + n % 7))
             if n % 400 == 0:
                 pit.tell(Fill("b-9", pit.now, MARKET, Side.BUY, 1, 1, 1, USD.zero, pit_liquidity(), f"foreign-{n}", "pit"))
         last = pit.now
+        await until(lambda: pulse.events == 1_004)
+        await anyio.sleep(0.05)
+        pit.gate.set()
         await until(lambda: desk.books.now == last and not len(desk.open_orders()))
         venue = pulse.venue("pit")
         assert venue.conflated > 900 and venue.events >= 1_005 and venue.depth == 0
@@ -123,15 +125,19 @@ def pit_liquidity():
 @both
 def test_a_reader_waits_when_too_many_facts_wait(backend):
     async def story(desk, pit, puppet, pulse):
-        pit.slow = 0.05
+        pit.gate = anyio.Event()
         puppet.wishes = [buy()]
         pit.quote("10000")
         await until(lambda: len(desk.open_orders()) == 1)
         for n in range(50):
             pit.tell(Fill("b-9", pit.now, MARKET, Side.BUY, 1, 1, 1, USD.zero, pit_liquidity(), f"foreign-{n}", "pit"))
-        await until(lambda: len(desk.books.quarantine) == 50 and not desk.open_orders())
         venue = pulse.venue("pit")
-        assert venue.most_depth <= 8 and venue.waits > 0
+        await until(lambda: len(pit.outbox) == 41)  # 8 wait in the inbox, one for room in it
+        await soon()
+        assert (len(pit.outbox), venue.depth) == (41, 8), "it takes no more until there is room"
+        pit.gate.set()
+        await until(lambda: len(desk.books.quarantine) == 50 and not desk.open_orders())
+        assert venue.most_depth == 8 and venue.waits > 0
 
     anyio.run(beside(story, most_waiting=8), backend=backend)
 
@@ -247,7 +253,8 @@ def test_criterion_9_6_what_was_missed_is_booked_before_the_feed_is_heard_again(
         assert ("Reconciled", "") in kinds[fill:back]
         puppet.wishes = [buy()]
         pit.quote()
-        await until(lambda: pit.sent[-1] == "a-3")
+        await until(lambda: puppet.sleeve.position(MARKET) == BTC("0.04"))
+        assert pit.sent[-1] == "a-3"
 
     anyio.run(beside(story, reconnect=0.01), backend=backend)
 

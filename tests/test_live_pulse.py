@@ -7,7 +7,7 @@ from functools import partial
 import anyio
 import pytest
 
-from live_stand import BEGIN, MARKET, SECOND, stand, until
+from live_stand import BEGIN, MARKET, SECOND, looked, stand, until
 from sleeves import BTC, USD, Place, Side
 from sleeves.errors import VaultError, VenueUnavailable, VenueUnknown
 from sleeves.journals import SQLite
@@ -62,6 +62,7 @@ def test_a_run_counts_what_it_did(backend):
         pulse = Pulse()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(partial(trade, desk, pit, pulse=pulse, reconnect=0.01))
+            await looked(desk, pit)  # a look may find a fill before the feed tells it
             puppet.wishes = [buy(), buy("0.02")]
             pit.quote()
             await until(lambda: puppet.sleeve.position(MARKET) == BTC("0.03"))

@@ -120,7 +120,8 @@ def test_a_secret_that_goes_through_the_whole_house_is_never_found_again(tmp_pat
         file.put("main.key", Secret(api_key.value))
         file.put("main.secret", Secret(secret.value))
         key = KeySet.load(file, "main", venue="sim", rights=RIGHTS)
-    ring = KeyRing([key], clock=time.time_ns, nonces=Nonces.open(tmp_path / "main.nonces", time.time_ns))
+    nonces = Nonces.open(tmp_path / "main.nonces", time.time_ns)
+    ring = KeyRing([key], clock=time.time_ns, nonces=nonces)
     told, spans, stderr = [], io.StringIO(), io.StringIO()
     heard = logging.StreamHandler(stderr)
     logging.getLogger().addHandler(heard)
@@ -128,7 +129,8 @@ def test_a_secret_that_goes_through_the_whole_house_is_never_found_again(tmp_pat
     try:
         seen = anyio.run(_run, tmp_path, ring, hook, told, spans, backend=backend)
     finally:
-        for one in undo:
+        nonces.close()
+        for one in reversed(undo):
             one()
         logging.getLogger().removeHandler(heard)
     assert told, "nobody was told anything"
@@ -142,6 +144,7 @@ def test_a_secret_that_goes_through_the_whole_house_is_never_found_again(tmp_pat
 def _ours():
     """What objects of the package that are alive now show of themselves: up to twenty of each kind, as text."""
     kinds = Counter()
+    gc.collect()  # what other tests left halfway is not ours
     for one in gc.get_objects():
         kind = type(one)
         if str(kind.__module__).partition(".")[0] == "sleeves":

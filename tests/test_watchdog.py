@@ -94,8 +94,9 @@ def test_a_decision_that_takes_too_long_is_broken_off(decide):
         begun = time.monotonic()
         with pytest.raises(EngineStuck, match=r"longer than 0.05 s over one decision"):
             dog.guard("a", decide)(None, None)
-        assert time.monotonic() - begun < 2.0
+        assert time.monotonic() - begun < 20.0, "most of these would take a minute, or for ever"
         assert dog.stuck == 1
+        dog.seconds = 60.0
         assert dog.guard("a", lambda memory, view: [A_BUY])(None, None) == [A_BUY], "the next one is not touched"
 
 
@@ -182,7 +183,7 @@ def test_it_strikes_inside_the_engine_and_nowhere_else():
 
         guarded, thread = dog.guard("a", lambda memory, view: sum(range(200))), threading.Thread(target=rain)
         thread.start()
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while struck[0] < 300 and time.monotonic() < until:
             guarded(None, None)
         over.set()
@@ -294,11 +295,18 @@ def test_in_another_thread_it_tells_while_it_hangs_and_refuses_what_came_late(ca
     def work():
         with Watchdog(0.05) as dog:
             assert not dog.breaks_in
-            return dog.guard("quiet", lambda memory, view: time.sleep(0.3))(None, None)
+            return dog.guard("quiet", hangs)(None, None)
+
+    def hangs(memory, view):
+        until = time.monotonic() + 8
+        while not caplog.records and time.monotonic() < until:
+            time.sleep(0.01)
 
     def quick():
-        with Watchdog(0.01) as dog:
+        now = [0.0]
+        with Watchdog(0.01, clock=lambda: now[0]) as dog:
             dog.guard("quiet", lambda memory, view: None)(None, None)
+            now[0] = 60.0
             time.sleep(0.1)  # the desk has other things to do
 
     with caplog.at_level(logging.CRITICAL, "sleeves.watchdog"):

@@ -267,6 +267,7 @@ class Apprise:
             import apprise
         except ImportError as error:
             raise MissingExtra("apprise", "alerts", "telling Telegram, Slack, mail and others") from error
+        self._known = ""  # should it be refused below, a traceback can still show it
         if not urls:
             raise VaultError("apprise needs at least one URL of a service to tell")
         self._within = _seconds(within, "within")

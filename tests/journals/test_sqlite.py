@@ -772,8 +772,8 @@ def test_ctrl_c_in_the_middle_leaves_it_whole(path):
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
         for n in range(40):
-            signal.setitimer(signal.ITIMER_REAL, 0.0005 + 0.0001 * n)
             try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + 0.0001 * n)
                 while True:
                     journal.append(alert(kept), alert(kept + 1))
                     kept += 2

@@ -137,7 +137,7 @@ PUBLIC = {
     "Environment": lambda s, folder: Environment(),
     "Health": lambda s, folder: Health.DEAD,
     "Held": lambda s, folder: held_by(ring_of(s, nonces=Nonces(lambda: NOW)), s),
-    "KeyRing": lambda s, folder: ring_of(s, nonces=Nonces.open(folder / "nonces", lambda: NOW)),
+    "KeyRing": lambda s, folder: ring_of(s, nonces=opened(folder)),
     "KeySet": lambda s, folder: key_set(s),
     "Keyring": lambda s, folder: Keyring("test", InMemory()),
     "Moved": lambda s, folder: moved(s),
@@ -160,8 +160,17 @@ PUBLIC = {
 }
 
 
+OPEN = []
+"""Nonces in files that a test is to close."""
+
+
+def opened(folder):
+    OPEN.append(Nonces.open(folder / "nonces", lambda: NOW))
+    return OPEN[-1]
+
+
 def drawn(sentinel, folder):
-    nonces = Nonces.open(folder / "nonces", lambda: NOW)
+    nonces = opened(folder)
     nonces.draw(key_set(sentinel).fingerprint)
     return nonces
 
@@ -268,8 +277,10 @@ def test_no_public_object_shows_it(name, sentinel, tmp_path, log):
         logging.getLogger("sleeves.test").log(level, "%s %r", thing, thing, extra={"thing": thing})
     for search in (sentinel, Sentinel(7)):
         assert search.found(*texts, tmp_path, log.getvalue()) == []
-    if isinstance(thing, (EncryptedFile, Nonces)):
+    if isinstance(thing, EncryptedFile):
         thing.close()
+    while OPEN:
+        OPEN.pop().close()
 
 
 def test_a_thousand_failures_show_nothing(tmp_path, log):

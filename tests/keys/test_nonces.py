@@ -39,7 +39,8 @@ def clock():
 def test_it_is_the_time_in_the_venues_unit(clock, tmp_path):
     assert Nonces(clock).draw("a") == NOW // MILLISECOND
     assert Nonces(clock, unit_ns=MICROSECOND).draw("a") == NOW // MICROSECOND
-    assert Nonces.open(tmp_path / "n", clock, unit_ns=1).draw("a") == NOW
+    with Nonces.open(tmp_path / "n", clock, unit_ns=1) as nonces:
+        assert nonces.draw("a") == NOW
 
 
 @given(
@@ -182,7 +183,7 @@ def test_a_second_one_is_refused_at_once(tmp_path, clock):
         began = time.monotonic()
         with pytest.raises(KeysError, match="another program has them open"):
             Nonces.open(tmp_path / "n", clock)
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 4, "sqlite3 alone waits for 5 s"
         assert nonces.draw("a")
     Nonces.open(tmp_path / "n", clock).close()
 
