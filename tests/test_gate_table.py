@@ -204,6 +204,14 @@ def _():
     return both(h, order(COARSE, BUY, "0.2"), order(COARSE, BUY, "0.3"))
 
 
+@case("size", "ended")
+def _():
+    h = House(markets=(COARSE,), prices=("100",))
+    now = h.desk.books.now
+    ended, ahead = (Place(COARSE, BUY, COARSE.qty("1"), limit=COARSE.price("90"), good_til=at) for at in (now, now + 1))
+    return both(h, ended, ahead)
+
+
 @case("size", "no_price")
 def _():
     h, wish = House(), order(UNSEEN, BUY, "1")

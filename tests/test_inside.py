@@ -11,7 +11,7 @@ from sleeves.inside import SelfTrade
 from sleeves.journal import Memory
 from sleeves.market import SECOND, Kind
 from sleeves.money import Rounding
-from sleeves.orders import Accepted, Fill, Liquidity, OrderStatus, Position, SubmitOrder
+from sleeves.orders import Accepted, Fill, Liquidity, OrderStatus, Position, SubmitOrder, TimeInForce
 from sleeves.records import Crossed, Refusal
 from sleeves.report import fold
 from standing import reopened
@@ -325,3 +325,12 @@ def test_what_is_left_over_is_no_lost_order():
     h.own(h.b, "10")
     h.wish(a=buy("4"), b=sell("1"))
     assert not fold(h.desk.books.journal).sleeves["a"].lost
+
+
+def test_fill_or_kill_trades_inside_only_where_the_other_side_covers_all_of_it():
+    for theirs, left in (("4", ["a-1", "b-2"]), ("10", []), ("12", ["b-3"])):
+        h = House(self_trade="cross")
+        h.own(h.b, "12")
+        orders = h.wish(a=buy("10", limit=SPOT.price("150.10"), tif=TimeInForce.FOK), b=sell(theirs))
+        assert [order.id for order in orders] == left, theirs
+        assert h.a.position(SPOT) == (SOL("0") if theirs == "4" else SOL("10"))

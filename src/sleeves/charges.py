@@ -56,7 +56,7 @@ class Charges(Register):
 
     def accrue(self, *, by: str = OWNER, at: int | None = None) -> int:
         """Issue the management fee that has fallen due, to the manager; returns the shares. Every deposit and withdrawal does it first."""
-        at = self.books.time(at)
+        at = self._at(at)
         records, _, said = self._accruing(at, by)
         before = self.total
         self._post(records, said)
@@ -67,6 +67,8 @@ class Charges(Register):
         records: list[Record] = []
         said: dict[str, str] = {}
         since, total, terms = int(self._said["accrued"]), self.total, self._terms
+        if since <= 0 and terms.fees.management_ppm:
+            since = at  # it was opened before any time was known: fees begin with the first that is
         steps = [(terms, at)]
         if self.terms_at(at) is not terms:
             steps = [(terms, int(self._said["next_at"])), (self._next(), at)]
@@ -92,15 +94,20 @@ class Charges(Register):
         """(the basis with its hurdle, the fee that is due in shares) of an investor."""
         basis, fees = self.basis(investor).units, self.terms_at(at).fees
         if fees.hurdle_ppm:
-            basis = grown(basis, fees.hurdle_ppm, at - int(self._said.get(f"charged {investor}", str(at))))
+            basis = grown(basis, fees.hurdle_ppm, at - (int(self._said.get(f"charged {investor}", "0")) or at))
         owned = self.shares(investor) - sum(shares for _, shares in self._bound(investor, "notice"))
         if investor == self._terms.manager or not fees.performance_ppm or not owned or equity <= 0:
             return basis, 0
         price = price_of(total, equity, self._terms)
         return basis, int(performance_fee(owned * price, basis, fees.performance_ppm) / price)
 
-    def _charging(self, investor: str, equity: Fraction, total: int, *, at: int, by: str) -> tuple[list[Record], dict[str, str]]:
-        """What books an investor's performance fee, and its basis with its hurdle; and what is to be said."""
+    def _charging(
+        self, investor: str, equity: Fraction, total: int, freed: Iterable[Entry] = (), *, at: int, by: str
+    ) -> tuple[list[Record], dict[str, str]]:
+        """What books an investor's performance fee, and its basis with its hurdle; and what is to be said.
+
+        `freed` books locks that have run out, and is posted before it.
+        """
         fees = self.terms_at(at).fees
         if not fees.performance_ppm or investor == self._terms.manager:
             return [], {}
@@ -112,8 +119,11 @@ class Charges(Register):
             worth = owned * price_of(total, equity, self._terms)
             basis = max(basis, -(-worth.numerator // worth.denominator))
             left = due
-            for of, there in [("", self.free_shares(investor)), *self._bound(investor, "lock")]:
-                part = min(left, there)
+            there = {"": self.free_shares(investor), **dict(self._bound(investor, "lock"))}
+            for account, _, units in (posting for entry in freed for posting in entry.postings):
+                there[account.of] += units
+            for of, shares in there.items():
+                part = min(left, shares)
                 if part:
                     manager = self._terms.manager
                     entry = booking.bind(
@@ -123,7 +133,8 @@ class Charges(Register):
                     left -= part
         if basis != before:
             records.append(booking.bind(self.asset, self.share, investor, "", "", 0, basis=basis - before, at=at, by=by, why="basis"))
-        said = {f"charged {investor}": str(at)} if fees.hurdle_ppm else {}
+        last = int(self._said.get(f"charged {investor}", str(at)))
+        said = {f"charged {investor}": str(max(last, at))} if fees.hurdle_ppm else {}
         changed = [Changed(at, by, self.owner, what, self._said.get(what, ""), after) for what, after in said.items()]
         return [one for one in records if not isinstance(one, Entry) or one.postings] + changed, said
 
@@ -140,10 +151,11 @@ class Charges(Register):
             raise ShareError(f"{', '.join(fixed)} of a pool stay as they are", "terms")
         if terms.notice_ns > now.notice_ns:
             raise ShareError(f"a notice can only become shorter than {now.notice_ns} ns, not {terms.notice_ns}", "terms")
-        at = self.books.time(at)
+        at = self._at(at)
         records, _, said = self._accruing(at, by)
         at_once = now.gentler(terms)
-        told = {"terms": json.dumps(at_once.text(), sort_keys=True), "accrued": str(at), "next": "", "next_at": ""}
+        accrued = max(at, int(self._said["accrued"]))  # a time that is past already is not charged again
+        told = {"terms": json.dumps(at_once.text(), sort_keys=True), "accrued": str(accrued), "next": "", "next_at": ""}
         from_on = at
         if at_once != terms:
             from_on = at + now.change_rest_ns
@@ -162,19 +174,11 @@ class Charges(Register):
 
     # -- writing ---------------------------------------------------------------------------------------------------------
 
-    def _time(self, at: int | None) -> int:
-        """A time to look at: it moves nothing."""
-        if at is None:
-            return self.books.clock() if self.books.clock else self.books.now
-        if type(at) is not int:
-            raise VaultError(f"time {at!r} must be a whole number of nanoseconds since 1970, UTC")
-        return at
-
     def _told(self, what: str, name: str) -> str:
         return self._said.get(f"{what} {name}", "")
 
     def _say(self, what: str, after: str, *, by: str, why: str = "", at: int | None = None) -> None:
-        self._post([Changed(self.books.time(at), by, self.owner, what, self._said.get(what, ""), after, why)], {what: after})
+        self._post([Changed(self._at(at), by, self.owner, what, self._said.get(what, ""), after, why)], {what: after})
 
     def _post(self, records: Iterable[Record], said: Mapping[str, str]) -> None:
         """Write it down, all of it or nothing, and then go by it."""
@@ -185,7 +189,11 @@ class Charges(Register):
             for what, after in said.items()
             if what not in written
         ]
-        self.books.post(*given)
+        for one in given:
+            words = [getattr(one, word, "") for word in ("by", "why", "ref")]
+            if not all(isinstance(word, str) for word in words):
+                raise VaultError(f"by, why and ref are text, not {words}")
+        self._write(given)
         self._said.update(said)
         if "terms" in said:
             self._terms = Terms.from_text(json.loads(said["terms"]))

@@ -41,7 +41,7 @@ from .margin import (
 from .market import BP, Book, Instrument
 from .money import PPM, Amount, Asset, Rounding, decimal_text, divide
 from .orders import Order, Place, Side
-from .vault import CoreVault, Sleeve
+from .vault import CoreVault, Sleeve, of_client
 
 __all__ = ["Exposure", "Footing", "Ground", "Payer", "WhatIf", "check_collateral", "without"]
 
@@ -381,8 +381,14 @@ class Ground:
             if share:
                 paid.append((who, share, False))
                 beyond -= share
-        if beyond:
-            paid.append(("the venue", beyond, False))
+        theirs = sum(
+            units for account, code, units in vault.books.ledger.cells(vault.owner) if code == vault.asset.code and of_client(account)
+        )
+        for who, has in ((f"clients of {vault.owner}", theirs), ("the venue", beyond)):
+            share = min(beyond, max(0, has))
+            if share:
+                paid.append((who, share, False))
+                beyond -= share
         return tuple(Payer(who, Amount(units, vault.asset), own) for who, units, own in paid if units)
 
     # -- for the desk and its gates ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ handed to `Desk.assign(..., gates=...)`.
                mismatch
     quote      quote_asset                                             a vault trades only what is quoted in its asset
     price_age  no_price, stale_price                                   no decision on an old price
-    size       lot, tick, min_qty, min_notional, no_price              what the venue would refuse anyway
+    size       lot, tick, min_qty, min_notional, ended, no_price       what the venue would refuse anyway
     funds      funds, position, no_price                               a sleeve spends and sells only what it owns
     margin     leverage, margin, joint_margin, stale_price             contracts that a sleeve, and the account, can carry
     order_cap  order_cap                                               one order's size
@@ -191,7 +191,7 @@ class PriceAge:
 
 
 def size(place: Place, view: View, vault: EngineVault) -> Refusal | None:
-    """Whole lots, prices on the tick, and at least what the venue takes."""
+    """Whole lots, prices on the tick, at least what the venue takes, and an end that is ahead."""
     market, qty = place.instrument, place.qty
     if qty % market.lot_units:
         return refuse("size", "lot", place, view, vault, qty=market.qty_text(qty), lot=market.lot)
@@ -206,6 +206,8 @@ def size(place: Place, view: View, vault: EngineVault) -> Refusal | None:
             return refuse("size", "no_price", place, view, vault, lacks=market)
         if notional < market.min_notional_units:
             return refuse("size", "min_notional", place, view, vault, notional=_money(notional, vault), least=market.min_notional)
+    if place.good_til is not None and place.good_til <= view.now:
+        return refuse("size", "ended", place, view, vault, good_til_ns=place.good_til, now_ns=view.now)
     return None
 
 

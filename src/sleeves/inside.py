@@ -23,7 +23,7 @@ from .bundles import Judge, Submit
 from .gates import CORE, opens, refuse
 from .market import Book
 from .money import PPM, Rounding, divide
-from .orders import CancelOrder, Command, Fill, Liquidity, Order, OrderStatus, Place, Side, SubmitOrder
+from .orders import CancelOrder, Command, Fill, Liquidity, Order, OrderStatus, Place, Side, SubmitOrder, TimeInForce
 from .records import INSIDE, LEFT_OVER, Crossed, Refusal
 from .seat import Seat
 
@@ -129,7 +129,10 @@ class Inside:
         if len(wallets) > 1 or any(self._tied(order) for order in (first, second)):
             return False
         price, buy, sell = self._price(first), *((one, two) if one.side is Side.BUY else (two, one))
-        return price > 0 and (buy.limit or price) >= price >= (sell.limit or price) and min(one.qty, two.qty) >= market.lot_units
+        least, most = sorted((one.qty, two.qty))
+        if least != most and any(place.tif is TimeInForce.FOK and place.qty == most for place in (one, two)):
+            return False  # whole or not at all, and the other side does not cover it
+        return price > 0 and (buy.limit or price) >= price >= (sell.limit or price) and least >= market.lot_units
 
     def _tied(self, order: Order) -> bool:
         """Whether an order must go to the venue: a stop waits there, a post-only order rests there, a leg belongs to others."""

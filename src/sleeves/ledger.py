@@ -72,7 +72,7 @@ class Role(StrEnum):
     HIGH_WATER = "high_water"
     """Profit above its allocation that a sleeve has already shared and kept."""
     BASIS = "basis"
-    """What an investor's shares must be worth before there is profit to share; of a notice, what its shares were worth when it was given."""
+    """What an investor's shares must be worth before there is profit to share; of a notice, what its shares were worth then."""
     MEMO = "memo"
     """The other side of every permission and mark."""
     SHARES = "shares"

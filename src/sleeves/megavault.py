@@ -107,14 +107,17 @@ class Megavault(SubVaults):
         terms = Terms() if terms is None else terms
         if not isinstance(core, CoreVault) or not isinstance(terms, Terms):
             raise VaultError(f"a megavault stands over a CoreVault on Terms, not over {core!r} on {terms!r}")
+        if marks is not None and not callable(marks):
+            raise VaultError(f"marks is what is asked for the latest prices, such as desk.marks, not {marks!r}")
         if core.pool:
             raise VaultError(f"{core.owner} is the pool {core.pool} already")
         if not isinstance(code, str) or not 0 < len(code) <= 12:
             raise VaultError(f"the code of a pool's shares is 1 to 12 characters, not {code!r}")
         super().__init__(core, Asset(code, 0), marks, terms, {})
-        if code == core.asset.code or self._counted(code):
+        known = core.books.state
+        if code == core.asset.code or self._counted(code) or (known is not None and self.owner in known.pools):
             raise VaultError(f"{code} is counted in these books already: give the shares another code")
-        at = self.books.time(at)
+        at = self._at(at)
         said = {"vault": core.owner, "share": code, "accrued": str(at), **terms.text()}
         self._said.update(said)
         there = self.equity(at=at) if founder or terms.rules is Rules.STRICT else Fraction(0)
@@ -128,13 +131,16 @@ class Megavault(SubVaults):
             shares = int(there)
             records.append(self._minting(founder, 0, shares, basis=shares, at=at, by=by, why="founder"))
         self.books.claim(self.owner, core.wallet, *records)
+        self.books.time(at)
         core.pool = self.owner
 
     @classmethod
     def reopen(cls, core: CoreVault, *, marks: Callable[[], Mapping[str, Mark]] | None = None) -> Megavault:
         """The pool over a core vault of reopened books, as it stood. Raises `VaultError` where there was none, or it is open already."""
-        if core.pool:
-            raise VaultError(f"{core.owner} is the pool {core.pool} already: two would not know what the other said")
+        if not isinstance(core, CoreVault):
+            raise VaultError(f"a megavault is reopened over a CoreVault, not over {core!r}")
+        if core.pool in core.books.wallets:
+            raise VaultError(f"the pool {core.pool} over {core.owner} is open already: two would not know what the other said")
         state = core.books.state or State.fold(core.books.journal)
         for name, said in state.pools.items():
             if said["vault"] == core.owner:
@@ -241,7 +247,7 @@ class Megavault(SubVaults):
             raise ShareError(f"a deposit of {money} must be above zero", "amount")
         if type(at_least) is not int or at_least < 0:
             raise ShareError(f"at least {at_least!r} shares must be a whole number, and not negative", "least")
-        at = self.books.time(at)
+        at = self._at(at)
         records, total, said = self._accruing(at, by)
         equity = self._settled_equity(marks, at)
         charged, told = self._charging(investor, equity, total, at=at, by=by)
@@ -283,7 +289,7 @@ class Megavault(SubVaults):
         _, total, _ = self._accruing(at, "preview")
         equity = self._settled_equity(marks, at)
         _, fee = self._fee(investor, equity, total, at)
-        count = self._countable(investor, shares, total, fee)
+        count = self._countable(investor, shares, total, self._loose(investor, at) - fee)
         return self.quote(count, investor=investor, marks=marks, at=at)
 
     def quote(self, shares: int, *, investor: str = "", marks: Marks | None = None, at: int | None = None) -> Redeemed:
@@ -321,18 +327,26 @@ class Megavault(SubVaults):
         step = int(self._told("step", one.name) or 0)
         return Stake(one.name, worth, one.leverage, margin / worth, payable if bounded else None, one.quoting, step)
 
-    def _countable(self, investor: str, shares: int | str, total: int, fee: int = 0, bound: str = "") -> int:
-        """The shares that are to be redeemed, checked in the order of dYdX's checks."""
-        if shares == "all" and not bound:
-            shares = max(0, self.free_shares(investor) - fee)
+    def _loose(self, investor: str, at: int) -> int:
+        """The shares of an investor that can leave: free ones, and those under locks by time that have run out."""
+        over = [] if self._chain else [one for one in self.locks(investor) if one.over(at, "time")]
+        return self.free_shares(investor) + sum(one.shares for one in over)
+
+    def _countable(self, investor: str, shares: int | str, total: int, free: int) -> int:
+        """The shares that are to be redeemed, of so many free ones, checked in the order of dYdX's checks."""
+        if isinstance(shares, str) and shares == "all" and self.shares(client_named(investor)):
+            shares = max(0, free)
+        elif isinstance(shares, str) and shares == "all":
+            raise ShareError(f"{investor} has no shares of {self.share}", "owner")
         if type(shares) is not int or shares <= 0:
-            raise ShareError(f"{shares!r} shares to redeem must be a whole number above zero", "shares")
+            raise ShareError(
+                f"{shares!r} shares to redeem must be a whole number above zero, or 'all'; of money there is `quote`", "shares"
+            )
         owned = self.shares(client_named(investor))
         if not owned:
             raise ShareError(f"{investor} has no shares of {self.share}", "owner")
-        free = self.books.ledger.units(Account(booking.investor(investor), Role.SHARES, bound), self.share)
-        if shares > free - (0 if bound else fee):
-            raise ShareError(f"{investor} has {owned} shares, {free - (0 if bound else fee)} of them free: {shares} cannot leave", "locked")
+        if shares > free:
+            raise ShareError(f"{investor} has {owned} shares, {max(0, free)} of them free: {shares} cannot leave", "locked")
         if shares > total:
             raise ShareError(f"{shares} shares are more than all {total}", "shares")
         return shares
@@ -352,17 +366,19 @@ class Megavault(SubVaults):
         least = None if at_least is None else self.asset(at_least).units
         if least is not None and least < 0:
             raise ShareError(f"at least {self._amount(least)} must not be negative", "least")
-        at = self.books.time(at)
+        at = self._at(at)
+        loose = self.books.ledger.units(Account(booking.investor(investor), Role.SHARES, bound), self.share)
         if not bound:
-            self._countable(investor, shares, self.total)
+            loose = self._loose(investor, at)
+            self._countable(investor, shares, self.total, loose)
         records, total, said = self._accruing(at, by)
-        freed = [] if bound or self._chain else self._freeing(investor, at, "time", at=at, by=by)
         equity = self._settled_equity(marks, at)
-        fee = 0
         if not bound:
-            charged, told = self._charging(investor, equity, total, at=at, by=by)
-            records, said, fee = records + charged, said | told, self._fee(investor, equity, total, at)[1]
-        count = self._countable(investor, shares, total, fee, bound)
+            freed = [] if self._chain else self._freeing(investor, at, "time", at=at, by=by)
+            charged, told = self._charging(investor, equity, total, freed, at=at, by=by)
+            records, said = [*records, *freed, *charged], said | told
+            loose -= self._fee(investor, equity, total, at)[1]
+        count = self._countable(investor, shares, total, loose)
         plan = self._plan(investor, count, total, marks, at)
         short = [one for one in plan.drawn if one.short]
         if short and least is None and not self._chain:
@@ -372,7 +388,6 @@ class Megavault(SubVaults):
         if units <= 0 or units < (least or 0):
             wish = f", less than {self._amount(least)}" if least else ""
             raise ShareError(f"{count} shares of {investor} bring {self._amount(units)} now{wish}", "least")
-        records += freed
         records += self._paying(plan, investor, bound, count, units, basis=self._basis_part(investor, bound, count, records), at=at, by=by)
         self._post(records, said)
         return evolve(plan, money=self._amount(units))
@@ -396,15 +411,22 @@ class Megavault(SubVaults):
         core, records = self.core, list[Record]()
         for one in plan.drawn:
             if one.name and one.units:
-                records += core.reclaiming(core.sleeves[one.name], one.units, at=at, by=by, why=f"redeemed by {investor}")
+                why = f"redeemed by {investor}"
+                records += core.reclaiming(core.sleeves[one.name], one.units, at=at, by=by, why=why, set_aside=False)
         idle = core.idle_units() + sum(one.units for one in plan.drawn if one.name)
+        for sleeve in core.sleeves.values():  # then what is set aside for sub-vaults: it is in the main account still
+            part = min(max(0, units - idle), sleeve.pending_units())
+            if part > 0:
+                records.append(booking.earmark(core.owner, sleeve.name, self.asset, -part, at=at, by=by, why=f"redeemed by {investor}"))
+                idle += part
         from_idle = min(units, idle)
         if units - from_idle > core.reserve_units():
             there = self._amount(idle + core.reserve_units())
             raise ShareError(
                 f"the main account can pay {there} of {self._amount(units)}: retrieve from sub-vaults, or withdraw less", "short"
             )
-        risk = min(units, core.tradeable_units())
+        swept = sum(p.units for one in records if isinstance(one, Entry) for p in one.postings if p.account.role is Role.TRADEABLE)
+        risk = min(units, core.tradeable_units() + swept)
         records.append(
             booking.redeem(
                 core.owner,
@@ -430,7 +452,7 @@ class Megavault(SubVaults):
         mine, money = self.core.client_money(client_named(investor)), self.asset(amount)
         if not 0 < money.units <= mine.units:
             raise ShareError(f"{money} cannot have been paid to {investor}: {mine} is here of that money", "amount")
-        self.books.post(booking.paid_out(self.core.owner, self.asset, investor, money.units, at=self.books.time(at), by=by, ref=ref))
+        self._post([booking.paid_out(self.core.owner, self.asset, investor, money.units, at=self._at(at), by=by, ref=ref)], {})
 
     # -- notice ----------------------------------------------------------------------------------------------------------
 
@@ -441,18 +463,20 @@ class Megavault(SubVaults):
 
         Raises `ShareError` (shares, owner, locked, price, equity).
         """
-        at = self.books.time(at)
-        self._countable(investor, shares, self.total)
+        at = self._at(at)
+        loose = self._loose(investor, at)
+        self._countable(investor, shares, self.total, loose)
         records, total, said = self._accruing(at, by)
         equity = self._settled_equity(marks, at)
-        charged, told = self._charging(investor, equity, total, at=at, by=by)
-        count = self._countable(investor, shares, total, self._fee(investor, equity, total, at)[1])
+        freed = [] if self._chain else self._freeing(investor, at, "time", at=at, by=by)
+        charged, told = self._charging(investor, equity, total, freed, at=at, by=by)
+        count = self._countable(investor, shares, total, loose - self._fee(investor, equity, total, at)[1])
         if equity <= 0:
             raise ShareError(f"the pool is worth {self._shown(equity)}: its shares have no worth to be noted", "equity")
         worth = int(equity * redeemable(count, total, equity, self._terms))
         due = at + self._terms.notice_ns
         of = f"notice:{due}:{self.share.code}-{self._times(investor, 'notice')}"
-        records += [*self._freeing(investor, at, "time", at=at, by=by), *charged]
+        records += [*freed, *charged]
         gone = self._basis_part(investor, "", count, records)
         records.append(booking.bind(self.asset, self.share, investor, "", of, count, basis=-gone, at=at, by=by, why="notice"))
         records.append(booking.bind(self.asset, self.share, investor, "", of, 0, basis=worth, of=of, at=at, by=by, why="worth at notice"))
@@ -463,7 +487,7 @@ class Megavault(SubVaults):
         self, notice: Notice, *, at_least: AmountLike | None = None, marks: Marks | None = None, by: str = OWNER, at: int | None = None
     ) -> Redeemed:
         """Redeem the shares of a notice that is due. Raises what `withdraw` raises, and `ShareError` (notice) for one that is not."""
-        at = self.books.time(at)
+        at = self._at(at)
         known = self._notice(notice)
         if at < known.due:
             raise ShareError(f"{known.id} of {known.investor} is due in {(known.due - at) / 1_000_000_000:g} s", "notice")
@@ -474,7 +498,7 @@ class Megavault(SubVaults):
 
         What they have won meanwhile is the pool's: nobody can give notice, look, and take the better of the two.
         """
-        at = self.books.time(at)
+        at = self._at(at)
         known = self._notice(notice)
         records, total, said = self._accruing(at, by)
         equity = self._settled_equity(marks, at)
@@ -500,8 +524,7 @@ class Megavault(SubVaults):
         return kept
 
     def _notice(self, notice: Notice) -> Notice:
-        investor = notice.investor if isinstance(notice, Notice) else ""
-        for known in self.notices(client_named(investor)):
+        for known in self.notices(client_named(notice.investor)) if isinstance(notice, Notice) else ():
             if known.id == notice.id:
                 return known
         raise ShareError(f"{notice!r} is no notice that is open", "notice")
@@ -513,7 +536,7 @@ class Megavault(SubVaults):
 
         Each deposit, withdrawal and notice does it first for its own investor. Raises `ShareError` (owner, price).
         """
-        at = self.books.time(at)
+        at = self._at(at)
         if not self.shares(client_named(investor)):
             raise ShareError(f"{investor} has no shares of {self.share}", "owner")
         records, total, said = self._accruing(at, by)

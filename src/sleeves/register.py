@@ -9,15 +9,16 @@ Nothing here knows what a share is worth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
 from . import booking
 from .books import Books
-from .errors import LedgerError
+from .errors import LedgerError, VaultError
 from .ledger import Account, Entry, EntryKind, Role
 from .money import Amount, Asset
+from .records import Record
 from .shares import Lock, ShareError, client_named
 from .sleeve import OWNER
 
@@ -39,7 +40,7 @@ class Holding:
     worth: Amount
     """Their part of the pool, rounded down; slippage and fees that are not charged yet aside."""
     withdrawable: Amount
-    """The same of those that are neither locked nor under notice, rounded down once more."""
+    """The same of those that are neither locked nor under notice, rounded down once more. `preview_withdraw` says what would be paid."""
     client_money: Amount
 
     @property
@@ -84,6 +85,28 @@ class Register:
         self.owner = f"mega:{share.code}"
         self._core = core
         self._issued = Account(self.owner, Role.ISSUED)
+
+    def _at(self, at: int | None) -> int:
+        """The time of a command: the one given, or the latest that the books have seen where that is later.
+
+        So nobody comes, leaves or gives notice at a price, or on a date, that is past. It moves nothing: `_write` does.
+        """
+        return max(self._time(at), self.books.now)
+
+    def _time(self, at: int | None) -> int:
+        """A time to look at: it moves nothing. Raises `VaultError` for one that is not whole nanoseconds."""
+        if at is None:
+            return self.books.clock() if self.books.clock else self.books.now
+        if type(at) is not int or at >= 1 << 63:
+            raise VaultError(f"time {at!r} must be a whole number of nanoseconds since 1970, UTC, of 63 bits")
+        return at
+
+    def _write(self, records: Iterable[Record]) -> None:
+        """Post records, all of them or none; only then is it their time."""
+        given = list(records)
+        self.books.post(*given)
+        for one in given:
+            self.books.time(one.at)
 
     def _amount(self, units: int) -> Amount:
         return Amount(units, self.asset)
@@ -153,7 +176,7 @@ class Register:
 
         Raises `ShareError` (lock) for no shares or an end that is not ahead, (owner), and (locked) for more than are free.
         """
-        at = self.books.time(at)
+        at = self._at(at)
         here = at if now is None and clock == "time" else now
         named = isinstance(investor, str) and investor
         if not named or type(shares) is not int or shares <= 0 or type(til) is not int or type(here) is not int or til <= here:
@@ -166,19 +189,19 @@ class Register:
         if shares > free:
             raise ShareError(f"{investor} has {free} free shares: {shares} cannot be locked", "locked")
         of = f"lock:{clock}:{til}:{self._times(investor, 'lock')}"
-        self.books.post(booking.bind(self.asset, self.share, investor, "", of, shares, at=at, by=by, why="locked"))
+        self._write([booking.bind(self.asset, self.share, investor, "", of, shares, at=at, by=by, why="locked")])
         return Lock(of, shares, til, clock)
 
     def unlock(self, investor: str, *, now: int | None = None, clock: str = "time", by: str = OWNER, at: int | None = None) -> int:
         """Free the shares of an investor whose locks have run out; returns how many. Raises `ShareError` (owner) where there is no lock."""
-        at = self.books.time(at)
+        at = self._at(at)
         here = at if now is None and clock == "time" else now
         if type(here) is not int:
             raise ShareError(f"a lock on the clock {clock!r} needs to know what it shows now, not {here!r}", "lock")
         if not self._bound(client_named(investor), "lock"):
             raise ShareError(f"{investor} has no locks", "owner")
         freed = self._freeing(investor, here, clock, at=at, by=by)
-        self.books.post(*freed)
+        self._write(freed)
         return sum(p.units for entry in freed for p in entry.postings if p.units > 0)
 
     def _freeing(self, investor: str, now: int, clock: str, *, at: int, by: str) -> list[Entry]:

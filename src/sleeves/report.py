@@ -26,7 +26,7 @@ from .orders import Fill, OrderStatus, Position
 from .proof import Proof
 from .records import INSIDE, LEFT_OVER, Alert, Marked, Opened, OrderUpdate, Record, Refusal
 from .risk import drawdown, returns, sharpe, sortino
-from .vault import Sleeve
+from .vault import Sleeve, of_client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -188,11 +188,12 @@ _CORE = frozenset({Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT})
 
 def _entry(story: Story, entry: Entry, fill: Fill | Liquidated | None) -> None:
     touched = None
-    for (owner, role, _), asset, units in entry.postings:
+    for account, asset, units in entry.postings:
+        owner, role, _ = account
         vault = story.vaults.get(owner)
         if vault is not None:
             if asset.code == vault.asset.code:
-                if role in _CORE:
+                if role in _CORE and not of_client(account):
                     vault.coins += units
                     if role is Role.SUSPENSE:
                         vault.suspense += units

@@ -155,7 +155,7 @@ class Terms:
         if not isinstance(self.fees, Fees) or not isinstance(self.rules, Rules):
             raise ShareError(f"terms need Fees and Rules, not {self.fees!r} and {self.rules!r}", "terms")
         client_named(self.manager)
-        if self.first_loss:
+        if self.first_loss != "":
             client_named(self.first_loss)
 
     @classmethod
@@ -196,10 +196,13 @@ class Terms:
             raise ShareError(f"these are no terms: {error}", "terms") from error
 
     def gentler(self, new: Terms) -> Terms:
-        """What of new terms holds at once: what is better for investors, a lower fee, a shorter notice, a higher hurdle."""
+        """What of new terms holds at once: what is better for investors, a lower fee, a shorter notice, a higher hurdle.
+
+        Another age of prices waits, either way: with an old price one comes too cheaply, and with none in time nobody leaves.
+        """
         lower = {one: min(getattr(self.fees, one), getattr(new.fees, one)) for one in ("management_ppm", "performance_ppm")}
         fees = Fees(**lower, hurdle_ppm=max(self.fees.hurdle_ppm, new.fees.hurdle_ppm))
-        return evolve(new, fees=fees, notice_ns=min(self.notice_ns, new.notice_ns))
+        return evolve(new, fees=fees, notice_ns=min(self.notice_ns, new.notice_ns), price_age_ns=self.price_age_ns)
 
     @property
     def change_rest_ns(self) -> int:
@@ -235,6 +238,8 @@ def issue(money: int, total: int, equity: Fraction, terms: Terms) -> int:
     virtual = terms.virtual
     if total <= 0 and money < terms.first_least:
         raise ShareError(f"a first deposit of {money} units is below the least, {terms.first_least}", "first")
+    if equity < 0 and terms.rules is Rules.STRICT:
+        raise ShareError(f"the pool is worth {_shown(equity)}: a deposit would pay its debts", "equity")
     if total <= 0 and not virtual:
         return money
     if total > 0 and equity <= 0:
@@ -307,7 +312,8 @@ def draw(main: Fraction, stakes: Iterable[Stake], part: Fraction, shares: int, t
     """What each pays for `shares` of `total` that are worth `part` of all, main account first. Each is rounded down.
 
     The slippage of each is dYdX's, `quoting.withdrawal_slippage`. STRICT: a sub-vault below zero is charged to the leaver
-    like to all others, and what one cannot pay is said. CHAIN: a sub-vault that is below zero, cannot be read, or cannot pay
+    like to all others, who takes all shares leaves nobody behind to whom slippage could be paid, and what one cannot pay,
+    slippage aside, or slippage takes whole, is short. CHAIN: a sub-vault that is below zero, cannot be read, or cannot pay
     the whole of its part pays nothing. Raises `ShareError` (price) where STRICT cannot read one.
     """
     chain = rules is Rules.CHAIN
@@ -325,15 +331,20 @@ def draw(main: Fraction, stakes: Iterable[Stake], part: Fraction, shares: int, t
             else:
                 first += one.equity * part
             continue
-        slippage = _slippage(one, shares, total)
+        slippage = Fraction(0) if shares == total and not chain else _slippage(one, shares, total)
+        whole = int(one.equity * part)
         due = int(one.equity * part * (1 - slippage))
         if due <= 0:
-            found.append(Drawn(one.name, 0, slippage, why="its slippage takes it all" if slippage >= 1 else "less than a unit"))
+            eaten = slippage >= 1
+            short = whole if eaten and not chain else 0
+            found.append(Drawn(one.name, 0, slippage, short, "its slippage takes it all" if eaten else "less than a unit"))
             continue
         most = due if one.payable is None else max(0, min(due, one.payable))
         paid = 0 if chain and most < due else most
-        why = "" if paid == due else f"{most} of {due} units could be paid"
-        found.append(Drawn(one.name, paid, slippage, due - paid, why))
+        short = due - paid
+        if not chain and one.payable is not None and one.payable < whole:
+            short = whole - paid  # what it lacks is no price of leaving, though slippage may be as much
+        found.append(Drawn(one.name, paid, slippage, short, f"{paid} of {whole if short else due} units could be paid" if short else ""))
     return [Drawn("", first.numerator // first.denominator if not chain or first >= 0 else -int(-first)), *found]
 
 
@@ -348,7 +359,7 @@ def _slippage(one: Stake, shares: int, total: int) -> Fraction:
 
 
 def management_shares(total: int, rate_ppm: int, elapsed_ns: int) -> int:
-    """Shares that pay a yearly rate over a time by diluting all others, rounded down: of f, S x f / (1 - f)."""
+    """Shares that pay a yearly rate over a time by diluting all others, rounded down: of f, S x f / (1 - f); f is a half at most."""
     part = min(Fraction(rate_ppm * max(0, elapsed_ns), PPM * YEAR), Fraction(1, 2))
     return int(total * part / (1 - part))
 

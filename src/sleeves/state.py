@@ -207,7 +207,7 @@ class State:
 
     def _number(self, transfer: str) -> None:
         """The ids of transfers are never used twice."""
-        number = transfer.rpartition("-transfer-")[2].partition(":")[0]
+        number = transfer.partition(":")[0].rpartition("-transfer-")[2]
         if number.isdigit() and transfer != number:
             self.transfers = max(self.transfers, int(number))
 
@@ -336,7 +336,7 @@ class State:
             vault.observed.pop(transfer, None)
 
     def _asked(self, r: Asked) -> None:
-        self.transfers = max(self.transfers, int(r.transfer.id.rpartition("-")[2]))
+        self._number(r.transfer.id)
         self.asked[r.transfer.id] = r.vault
         if r.transfer.amount.units > 0:
             self.vaults[r.vault].expected[r.transfer.id] = r.transfer.amount.units

@@ -21,7 +21,7 @@ from attrs import asdict, frozen
 from . import booking
 from .charges import Charges
 from .errors import VaultError
-from .ledger import Role
+from .ledger import Entry, Role
 from .market import Mark
 from .money import PPM, Amount, AmountLike, Asset, ppm
 from .money import Fraction as Part
@@ -30,7 +30,7 @@ from .quoting import QuotingParams
 from .records import Alert, Changed, Level, Record
 from .shares import ShareError, Terms, given_up
 from .sleeve import OWNER, Sleeve
-from .status import Hold, Move, Status, next_status
+from .status import Hold, Latch, Move, Status, next_status
 from .vault import CoreVault
 
 __all__ = ["Marks", "SubVault", "SubVaults", "Worth"]
@@ -77,7 +77,7 @@ class SubVault:
     worth: Fraction | None
     leverage: Fraction
     counts: bool
-    """Whether it is part of what shares are worth: not when it is deactivated or in a side pocket."""
+    """Whether it is part of what shares are worth: not when it is deactivated or in a side pocket, but for its debts."""
     quoting: QuotingParams
     haircut_ppm: int = 0
     pocket: str = ""
@@ -117,8 +117,12 @@ class SubVaults(Charges):
 
     def _prices(self, marks: Marks | None) -> Mapping[str, Mark]:
         if marks is None:
-            return self._marks() if self._marks is not None else {}
-        return marks if isinstance(marks, Mapping) else {mark.instrument.symbol: mark for mark in marks}
+            marks = {} if self._marks is None else self._marks()
+        given = marks.values() if isinstance(marks, Mapping) else marks
+        known = list(given) if isinstance(given, Iterable) else [given]
+        if not all(isinstance(mark, Mark) for mark in known):
+            raise VaultError(f"prices are Marks, by symbol or in a list, not {marks!r}")
+        return marks if isinstance(marks, Mapping) else {mark.instrument.symbol: mark for mark in known}
 
     def main_units(self) -> int:
         """What is in no sub-vault: idle coins and the reserve, less what is missing of them."""
@@ -136,6 +140,7 @@ class SubVaults(Charges):
         lever = gross / worth if worth is not None and worth > 0 else Fraction(0)
         pocket, haircut = self._told("pocket", sleeve.name), int(self._told("haircut", sleeve.name) or 0)
         counts = sleeve.own_status is not Status.DEACTIVATED and not pocket
+        counts = counts or (not self._chain and worth is not None and worth < 0)  # its debt is paid from the wallet all the same
         return SubVault(sleeve.name, sleeve.status, worth, lever, counts, self.quoting(sleeve.name), haircut, pocket)
 
     def _worth(self, sleeve: Sleeve, prices: Mapping[str, Mark], at: int) -> Worth:
@@ -143,7 +148,7 @@ class SubVaults(Charges):
         equity, gross, margin, required = Fraction(sleeve.balance_units()), Fraction(0), Fraction(0), 0
         for market, amount in sleeve.positions().items():
             mark = prices.get(market.symbol)
-            if mark is None or market.quote != self.asset or not (self._chain or self._fresh(mark, at)):
+            if mark is None or mark.instrument != market or market.quote != self.asset or not (self._chain or self._fresh(mark, at)):
                 return Worth(None, gross, margin, required)
             times, over = market.ratio
             value = Fraction(mark.price * amount.units * times, over)
@@ -162,7 +167,7 @@ class SubVaults(Charges):
         return int(said) if said else PPM if contract_bp is None else contract_bp * 100
 
     def _fresh(self, mark: Mark, at: int) -> bool:
-        return 0 <= at - mark.at <= self._terms.price_age_ns
+        return 0 <= at - mark.at <= self.terms_at(at).price_age_ns
 
     def equity(self, *, marks: Marks | None = None, at: int | None = None) -> Fraction:
         """What the pool is worth, in units, exact: the main account and all sub-vaults that count.
@@ -184,11 +189,21 @@ class SubVaults(Charges):
         if self._chain:
             return
         sleeve = self.core.sleeves[one.name]
-        if Hold.FROZEN in sleeve.latches and not one.haircut_ppm and not self._told("haircut", one.name):
+        if Hold.FROZEN in sleeve.latches and not one.pocket and not self._told("haircut", one.name):
             raise ShareError(f"{one.name} is frozen: write it down, put it in a side pocket, or take it back", "price")
         if one.worth is None:
             age = self._terms.price_age_ns / 1_000_000_000
             raise ShareError(f"what {one.name} is worth is not known: a price of what it has is missing or older than {age:g} s", "price")
+
+    def _check_held(self) -> None:
+        """Raises `ShareError` (price) while a coin or contract of a sub-vault that counts is not what its venue holds."""
+        mismatched = self.books.mismatched.get(self.core.wallet, frozenset())
+        for sleeve in self.core.sleeves.values():
+            if sleeve.own_status is Status.DEACTIVATED or self._told("pocket", sleeve.name):
+                continue
+            for market in sleeve.positions():
+                if market.symbol in mismatched or (market.contract is None and self.core.unexplained(market.base)):
+                    raise ShareError(f"what {sleeve.name} has of {market.symbol} is not what its venue holds", "price")
 
     # -- running them ----------------------------------------------------------------------------------------------------
 
@@ -215,40 +230,56 @@ class SubVaults(Charges):
         change of its oracle's price.
         """
         self._sleeve(name)
-        for what, value in (("margin", initial), ("step", step)):
-            if value is not None:
-                self._say(f"{what} {name}", str(ppm(value, what)), by=by, at=at)
+        said = {what: ppm(value, what) for what, value in (("margin", initial), ("step", step)) if value is not None}
+        for what, part in said.items():
+            if not 0 <= part <= PPM:
+                raise ShareError(f"{what} of {name} is from 0% to 100%, not {part} ppm", "terms")
+        at = self._at(at)
+        changes = {f"{what} {name}": str(part) for what, part in said.items()}
+        self._post([Changed(at, by, self.owner, what, self._said.get(what, ""), after) for what, after in changes.items()], changes)
 
     def allocate(
         self, name: str, amount: AmountLike, *, policy: ProfitPolicy = QUIET, by: str = OWNER, why: str = "", at: int | None = None
     ) -> Sleeve:
-        """Main account to sub-vault; one that is not known is opened, on stand-by. Raises what `CoreVault.allocate` raises."""
+        """Main account to sub-vault; one that is not known is opened, on stand-by. Raises what `CoreVault.allocate` raises.
+
+        And `VaultError` for one that is frozen: what is put there would be written down with it, or be that of its side pocket.
+        """
         units = self.asset(amount).units
         if units <= 0:
             raise VaultError(f"allocate {self.asset(amount)} to {name}: the amount must be positive")
         sleeve = self.core.sleeves.get(name)
         if sleeve is None:
             return self.core.sleeve(name, policy, allocate=amount, by=by, why=why, at=at)
-        self._sleeve(name)
+        self._check_thawed(self._sleeve(name), "allocated to it")
         self.core.allocate(sleeve, amount, by=by, why=why, at=at)
         return sleeve
+
+    def _check_thawed(self, sleeve: Sleeve, what: str) -> None:
+        pocket = self._told("pocket", sleeve.name)
+        if pocket:
+            raise VaultError(f"{sleeve.name} is in the side pocket {pocket}: nothing is {what}; distribute pays what comes back")
+        if Hold.FROZEN in sleeve.latches:
+            raise VaultError(f"{sleeve.name} is frozen: nothing is {what} until it is restored")
 
     def retrieve(
         self, name: str, amount: AmountLike, *, marks: Marks | None = None, by: str = OWNER, why: str = "", at: int | None = None
     ) -> None:
-        """Sub-vault to main account, as far as its positions leave it free. Raises `NotEnough` beyond that.
+        """Sub-vault to main account, as far as its positions leave it free. Raises `NotEnough` beyond that, `VaultError` for one
+        that is frozen.
 
         With `Rules.CHAIN` as far as its equity then still covers the margin that opening its positions takes.
         """
         sleeve = self._sleeve(name)
+        self._check_thawed(sleeve, "retrieved from it")
         if not self._chain:
             self.core.reclaim(sleeve, amount, by=by, why=why, at=at)
             return
-        money, at = self.asset(amount), self.books.time(at)
+        money, at = self.asset(amount), self._at(at)
         one = self._worth(sleeve, self._prices(marks), at)
         if money.units <= 0 or one.equity is None or one.equity - money.units < one.required:
             raise ShareError(f"retrieve {money} from {name}: it must be above zero and leave its initial margin", "short")
-        self.books.post(*self.core.reclaiming(sleeve, money.units, at=at, by=by, why=why))
+        self._write(self.core.reclaiming(sleeve, money.units, at=at, by=by, why=why))
 
     def _sleeve(self, name: str) -> Sleeve:
         sleeve = self.core.sleeves.get(name)
@@ -265,7 +296,7 @@ class SubVaults(Charges):
         """
         if status not in _PATHS:
             raise ShareError(f"a sub-vault is set to {', '.join(_PATHS)}, not {status!r}", "status")
-        sleeve, at = self._sleeve(name), self.books.time(at)
+        sleeve, at = self._sleeve(name), self._at(at)
         if status is sleeve.own_status or (status is Status.STAND_BY and sleeve.own_status is Status.PAUSED):
             return sleeve.own_status
         if status is Status.DEACTIVATED:
@@ -280,7 +311,7 @@ class SubVaults(Charges):
             to = next_status(here, move, f"sub-vault {name}")
             records.append(Changed(at, by, name, "status", here, to, why))
             here = to
-        self.books.post(*records)
+        self._write(records)
         sleeve._status = here
         return here
 
@@ -296,15 +327,15 @@ class SubVaults(Charges):
 
         Their records stay in the journal, and their names are not used again.
         """
-        prices, at = self._prices(marks), self.books.time(at)
+        prices, at = self._prices(marks), self._at(at)
         gone = []
         for one in self.sub_vaults(marks=prices, at=at):
             if one.status is not Status.DEACTIVATED or one.worth is None:
                 continue
             if one.worth == 0 or (self._chain and one.worth < 0):
                 gone.append(one.name)
-        for name in gone:
-            self._say(f"decommissioned {name}", "yes", by=by, at=at)
+        said = {f"decommissioned {name}": "yes" for name in gone}
+        self._post([Changed(at, by, self.owner, what, "", after) for what, after in said.items()], said)
         return gone
 
     def sweep(self, balance: AmountLike, *, by: str = OWNER, why: str = "", at: int | None = None) -> Amount:
@@ -312,13 +343,14 @@ class SubVaults(Charges):
 
         Returns the difference. The guard of `Terms.virtual` is against who does that to raise the price of a share.
         """
-        change = self.core.observe_balance(balance, by=by, why=why or "swept", at=at)
-        if change.units > 0:
-            self.core.set_tradeable(self._amount(min(self.core.tradeable_units() + change.units, self._most_tradeable())), by=by, at=at)
+        core, before, why = self.core, self.main_units(), why or "swept"
+        change = core.observe_balance(balance, by=by, why=why, at=at)
+        grown = self.main_units() - before  # a client's deposit that was seen is not the pool's
+        lacks = core.allocated_units() + core.earmarked_units() + core.idle_units() - core.tradeable_units()
+        if grown > 0 and lacks > 0:
+            more = min(grown, lacks)
+            self.books.post(booking.tradeable(core.owner, self.asset, more, at=self._at(at), by=by, why=why))
         return change
-
-    def _most_tradeable(self) -> int:
-        return self.core.total.units - self.core.reserve_units()
 
     # -- losses ----------------------------------------------------------------------------------------------------------
 
@@ -333,35 +365,40 @@ class SubVaults(Charges):
         """
         if not why:
             raise VaultError(f"impairing {name} needs a reason")
-        sleeve, at = self._sleeve(name), self.books.time(at)
+        sleeve, at = self._sleeve(name), self._at(at)
         cut = None if haircut is None else ppm(haircut, "haircut")
         if cut is not None and not 0 <= cut <= PPM:
             raise ShareError(f"a haircut is from 0% to 100%, not {haircut}", "terms")
         if cut is None:
             sleeve.latch(Hold.FROZEN, by=by, why=why, at=at)
             return 0
-        before, total = self._unfrozen_equity(marks, at), self.total
-        sleeve.latch(Hold.FROZEN, by=by, why=why, at=at)
-        was = int(self._told("haircut", name) or 0)
-        self._say(f"haircut {name}", str(cut), by=by, why=why, at=at)
-        after = self.equity(marks=marks, at=at)
-        if not self._terms.first_loss or cut <= was or after >= before or before <= 0:
-            return 0
-        due, given = given_up(total, before, after, self._terms), 0
-        investor = self._terms.first_loss
-        records: list[Record] = []
-        bound = [("", self.free_shares(investor)), *self._bound(investor, "lock"), *self._bound(investor, "notice")]
-        for of, there in bound:
-            part = min(due - given, there)
+        what, latch = f"haircut {name}", Latch(Hold.FROZEN, at, by, why, at)
+        given = self._first_loss(sleeve, cut, marks, at=at, by=by) if self._terms.first_loss else []
+        records: list[Record] = [Changed(at, by, self.owner, what, self._said.get(what, ""), str(cut), why), *given]
+        if Hold.FROZEN not in sleeve.latches:
+            records.insert(0, Changed(at, by, name, f"latch {Hold.FROZEN}", "", str(latch.until), why))
+        self._post(records, {what: str(cut)})
+        sleeve.latches.setdefault(Hold.FROZEN, latch)
+        return sum(p.units for entry in given for p in entry.postings if p.account.role is Role.ISSUED)
+
+    def _first_loss(self, sleeve: Sleeve, cut: int, marks: Marks | None, *, at: int, by: str) -> list[Entry]:
+        """What gives up the shares of the investor who bears losses first, for a haircut that is deeper than before."""
+        before, total, was = self._unfrozen_equity(marks, at), self.total, int(self._told("haircut", sleeve.name) or 0)
+        one = self._sub_vault(sleeve, self._prices(marks), at)
+        if not one.counts or one.worth is None or one.worth <= 0 or cut <= was or before <= 0 or not total:
+            return []
+        after = before - one.worth * (cut - was) / (PPM - was)
+        investor, left, core = self._terms.first_loss, given_up(total, before, after, self._terms), self.core.owner
+        entries = []
+        for of, there in [("", self.free_shares(investor)), *self._bound(investor, "lock"), *self._bound(investor, "notice")]:
+            part = min(left, there)
             if part:
-                core = self.core.owner
-                gone = booking.redeem(
-                    core, self.asset, self.owner, self.share, investor, of, part, 0, 0, 0, 0, at=at, by=by, why=f"first loss: {name}"
+                why = f"first loss: {sleeve.name}"
+                entries.append(
+                    booking.redeem(core, self.asset, self.owner, self.share, investor, of, part, 0, 0, 0, 0, at=at, by=by, why=why)
                 )
-                records.append(gone)
-                given += part
-        self.books.post(*records)
-        return given
+                left -= part
+        return entries
 
     def _unfrozen_equity(self, marks: Marks | None, at: int) -> Fraction:
         """The equity as it is before a haircut, whether it is frozen already or not."""
@@ -378,9 +415,9 @@ class SubVaults(Charges):
         sleeve = self._sleeve(name)
         if self._told("pocket", name):
             raise VaultError(f"{name} is in a side pocket: what it has belongs to the holders of that")
-        sleeve.lift(Hold.FROZEN, by=by, human=True, why=why, at=at)
-        if self._told("haircut", name):
+        if self._told("haircut", name):  # first, so that it is frozen and of no known worth where the rest fails
             self._say(f"haircut {name}", "", by=by, why=why, at=at)
+        sleeve.lift(Hold.FROZEN, by=by, human=True, why=why, at=at)
 
     def side_pocket(self, name: str, *, by: str, why: str, at: int | None = None) -> Asset:
         """Take a frozen sub-vault out of the pool: who has shares now gets as many claims on it, an asset of their own.
@@ -388,12 +425,16 @@ class SubVaults(Charges):
         The pool goes on without it: who comes later has no part in it, and who leaves keeps the claim. Returns the asset of
         the claims. Raises `VaultError` for a sub-vault that is not impaired, or in a pocket already.
         """
-        sleeve, at = self._sleeve(name), self.books.time(at)
+        sleeve, at = self._sleeve(name), self._at(at)
         if Hold.FROZEN not in sleeve.latches or self._told("pocket", name):
             raise VaultError(f"{name} must be impaired, and in no side pocket yet")
         number = 1 + sum(what.startswith("pocket ") for what in self._said)
+        while self._counted(f"{self.share.code}.{number}"):
+            number += 1
         claim = Asset(f"{self.share.code}.{number}", 0)
-        records: list[Record] = []
+        pending, records = sleeve.pending_units(), list[Record]()
+        if pending:  # set aside for it and not there yet: it is the pool's
+            records.append(booking.earmark(self.core.owner, name, self.asset, -pending, at=at, by=by, why=f"side pocket {name}"))
         for investor in self.investors():
             core, shares = self.core.owner, self.shares(investor)
             records.append(booking.mint(core, self.asset, self.owner, claim, investor, 0, shares, at=at, by=by, why=f"side pocket {name}"))
@@ -418,7 +459,7 @@ class SubVaults(Charges):
         It is client money of each then; what rounding leaves stays in the sub-vault. Raises `VaultError` where there is no
         pocket, `NotEnough` beyond what is free.
         """
-        sleeve, at, holders = self._sleeve(name), self.books.time(at), self.claims(name)
+        sleeve, at, holders = self._sleeve(name), self._at(at), self.claims(name)
         total, core = sum(holders.values()), self.core
         if not total:
             raise VaultError(f"{name} is in no side pocket that anybody has a claim on")
@@ -429,7 +470,8 @@ class SubVaults(Charges):
         parts = {investor: units * claims // total for investor, claims in holders.items()}
         paid = sum(parts.values())
         records = core.reclaiming(sleeve, paid, at=at, by=by, why=why or "side pocket") if paid else []
-        risk = core.tradeable_units()
+        swept = sum(p.units for one in records if isinstance(one, Entry) for p in one.postings if p.account.role is Role.TRADEABLE)
+        risk = core.tradeable_units() + swept
         for investor, part in parts.items():
             if part:
                 less = min(part, risk)
@@ -439,8 +481,13 @@ class SubVaults(Charges):
                         core.owner, self.asset, self.owner, self.share, investor, "", 0, part, 0, less, 0, at=at, by=by, why=f"claim {name}"
                     )
                 )
-        self.books.post(*records)
+        self._write(records)
         return {investor: self._amount(part) for investor, part in parts.items()}
+
+    def _counted(self, code: str) -> bool:
+        """Whether something is counted in these books under a code, or will be."""
+        coins = {one.code for market in self.books.instruments.values() for one in (market.base, market.quote)}
+        return code in coins or any(asset.code == code for asset in self.books.ledger.trial_balance())
 
     def issues(self) -> list[Asset]:
         """All assets whose units are issued to investors here: its shares, and the claims on each side pocket."""

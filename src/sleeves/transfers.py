@@ -39,6 +39,8 @@ class Transfers:
         coins = vault.asset(amount)
         if coins.units <= 0:
             raise VaultError(f"deposit {coins}: the amount must be positive")
+        if vault.pool and not client:
+            raise VaultError(f"{vault.owner} is the pool {vault.pool}: say with client= whose money comes; a gift to all is for its sweep")
         transfer = self._next(vault, coins, self._venue(vault, venue), client)
         vault.books.record(Asked(vault.books.time(at), by, vault.owner, transfer))
         self._ask(vault, transfer)

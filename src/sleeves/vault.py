@@ -13,6 +13,7 @@ those is a record in the journal.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 from attrs import frozen
@@ -28,7 +29,7 @@ from .money import Amount, AmountLike, Asset
 from .policy import ProfitPolicy, Reserve
 from .records import Alert, Cause, Changed, Level, Opened, Record, Residual
 from .sleeve import OWNER, Sleeve, Slice, Stateful, move_together, named
-from .status import Move, Status, worse
+from .status import Hold, Move, Status, worse
 
 __all__ = ["Backing", "CoreVault", "EngineVault", "Sleeve", "Slice", "SubAccount", "Virtual", "move_together", "netted"]
 
@@ -37,9 +38,18 @@ SHORTFALL = "shortfall"
 """The cause under which coins stand in SUSPENSE that have left the wallet and are promised to sleeves."""
 
 
+_CLIENTS = re.compile(r"[^:]*-transfer-[0-9]+:([A-Za-z0-9][A-Za-z0-9_.@-]{0,63})")
+
+
 def client_of(transfer: str) -> str:
-    """The client whose money a transfer moves: what stands behind the last colon of its id, "main-transfer-3:alice"."""
-    return transfer.rpartition(":")[2] if ":" in transfer else ""
+    """The client whose money a transfer moves, "alice" of "main-transfer-3:alice"; nothing for one that a desk did not ask for."""
+    match = _CLIENTS.fullmatch(transfer)
+    return "" if match is None else match.group(1)
+
+
+def of_client(account: Account) -> bool:
+    """Whether coins in an account of a core vault are a client's: at rest, or on their way."""
+    return account.role is Role.CLIENT or (account.role is Role.IN_TRANSIT and bool(client_of(account.of)))
 
 
 def _no_venue(_: Instrument) -> tuple[str, Status]:
@@ -127,6 +137,8 @@ class CoreVault(Stateful):
             vault._begin(known.asset, known.wallet, books, known.reserve, known.cap)
             vault._status, vault.volatility_ppm = known.status, known.volatility_ppm
             vault._expected, vault._observed = dict(known.expected), dict(known.observed)
+        for pool, said in (state.pools if state is not None else {}).items():
+            vaults[said["vault"]].pool = pool
         for name, one in (state.sleeves if state is not None else {}).items():
             sleeve = Sleeve(vaults[one.vault], name, one.policy)
             sleeve._status = one.status
@@ -218,10 +230,8 @@ class CoreVault(Stateful):
 
     @property
     def total(self) -> Amount:
-        """Total Coins: all coins of this asset on this wallet, traded or not, with open positions at cost."""
-        code = self.asset.code
-        own = sum(units for account, asset, units in self.books.ledger.cells(self.owner) if asset == code and account.role in _CORE_COINS)
-        return self._amount(own + sum(sleeve.balance_units() for sleeve in self._sleeves.values()))
+        """Total Coins: all coins of this asset on this wallet, traded or not, with open positions at cost; no clients' money."""
+        return self._amount(self._own_coins(_CORE_COINS) + sum(sleeve.balance_units() for sleeve in self._sleeves.values()))
 
     @property
     def coins(self) -> Amount:
@@ -255,8 +265,13 @@ class CoreVault(Stateful):
 
     @property
     def in_transit(self) -> Amount:
-        """Coins that set out to leave the wallet and have neither left nor come back."""
-        return self._amount(self.books.ledger.total(self.owner, Role.IN_TRANSIT, self.asset))
+        """Coins that set out to leave the wallet and have neither left nor come back; clients' money aside."""
+        return self._amount(self._own_coins(_ON_THE_WAY))
+
+    def _own_coins(self, roles: frozenset[Role]) -> int:
+        """Coins of this asset in these roles, clients' money on its way aside."""
+        cells, code = self.books.ledger.cells(self.owner), self.asset.code
+        return sum(units for account, asset, units in cells if asset == code and account.role in roles and not of_client(account))
 
     @property
     def suspense(self) -> Amount:
@@ -341,9 +356,14 @@ class CoreVault(Stateful):
             raise NotEnough(f"reclaim {self._amount(units)} from {sleeve.name}: only {loose} is free there", loose)
         self.books.post(*self.reclaiming(sleeve, units, at=self.books.time(at), by=by, why=why))
 
-    def reclaiming(self, sleeve: Sleeve, units: int, *, at: int, by: str, why: str = "", ref: str = "") -> list[Record]:
-        """What books units that come back from a sleeve: set aside ones, then of its allocation, then of profit that it kept."""
-        pending = sleeve.pending.units
+    def reclaiming(
+        self, sleeve: Sleeve, units: int, *, at: int, by: str, why: str = "", ref: str = "", set_aside: bool = True
+    ) -> list[Record]:
+        """What books units that come back from a sleeve: those set aside for it, then of its allocation, then of profit that it kept.
+
+        Without `set_aside` those stay where they are.
+        """
+        pending = sleeve.pending.units if set_aside else 0
         entries: list[Record] = []
         from_pending = min(units, pending)
         if from_pending:
@@ -362,10 +382,10 @@ class CoreVault(Stateful):
     def sweep(self, sleeve: Sleeve, *, by: str = "desk", ref: str = "", at: int | None = None) -> Amount:
         """Apply the sleeve's profit policy, if it is flat. Returns what went back to Tradeable.
 
-        The desk calls this on every full close; calling it again changes nothing.
+        The desk calls this on every full close; calling it again changes nothing. One that is frozen sweeps nothing.
         """
         self._own(sleeve)
-        if not sleeve.policy.share_ppm or not sleeve.is_flat():
+        if not sleeve.policy.share_ppm or not sleeve.is_flat() or Hold.FROZEN in sleeve.latches:
             return self.asset.zero
         units, kept = sleeve.next_sweep()
         if units:
@@ -532,16 +552,26 @@ class CoreVault(Stateful):
         """The money of an investor that is on the wallet and not in the pool: paid in and not invested, or redeemed and not paid out."""
         return self._amount(self._units(Account(self.owner, Role.CLIENT, client)))
 
+    def settled_client_money(self, client: str) -> Amount:
+        """Of it, what may be invested or sent: not what was only seen on the wallet and taken for a deposit that is not told yet.
+
+        It may be somebody else's, and is not to be gone when the venue says so.
+        """
+        seen = sum(max(0, self._observed.get(name, 0)) for name in self._expected if client_of(name) == client)
+        return self._amount(max(0, self.client_money(client).units - seen))
+
     def check_sendable(self, amount: AmountLike, client: str = "") -> int:
         """The units of an amount that may be sent, of a client's money where one is named. Raises what `send` raises of it."""
         units, idle = self.asset(amount).units, max(0, self._units(self._idle) - self._reserve_gap() - self.owed_units())
         if units <= 0:
             raise VaultError(f"send {self.asset(amount)}: the amount must be positive")
         if client:
-            mine = self.client_money(client)
+            mine = self.settled_client_money(client)
             if units > mine.units:
                 raise NotEnough(f"send {self._amount(units)} of {client}'s money from {self.owner}: only {mine} of it is here", mine)
             return units
+        if self.pool:
+            raise VaultError(f"the coins of {self.owner} belong to the investors of {self.pool}: redeem shares, and send client money")
         if self.short():
             raise VaultError(f"nothing can be sent from {self.owner} while {-self.suspense} is missing in suspense")
         if units > idle:
@@ -602,8 +632,16 @@ class CoreVault(Stateful):
             if way > sent:
                 why = "less left than set out"
                 records.append(booking.send(self.owner, self.asset, fact.id, sent - way, at=at, by=by, why=why, client=client))
-            if -left > sent:
-                records += self._losing(-left - sent, at=at, by=by, why=fact.key)
+            more = -left - sent
+            theirs = min(more, max(0, self.client_money(client).units)) if client else 0
+            less_came = fact.amount.units > 0
+            if theirs:  # it left this client's money first: also what was told as refused before, or is more than was asked
+                why = "less came than was seen" if less_came else fact.key
+                records.append(booking.paid_out(self.owner, self.asset, client, theirs, at=at, by=by, ref=fact.key, why=why))
+            if theirs and less_came:  # more was taken for this client's deposit than came: the rest was somebody else's, and is idle
+                records += self._finding(theirs, at=at, by=by, why="taken for a client's deposit")
+            if more > theirs:
+                records += self._losing(more - theirs, at=at, by=by, why=fact.key)
         self.books.post(*records)
         self.books.booked(fact)
         self.forget(fact.id)
@@ -691,6 +729,7 @@ class CoreVault(Stateful):
         )
 
 
+_ON_THE_WAY = frozenset({Role.IN_TRANSIT})
 _CORE_COINS = frozenset({Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT})
 
 

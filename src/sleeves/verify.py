@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from .errors import JournalError
 from .journal import Journal
@@ -17,6 +17,7 @@ from .ledger import Entry, Role
 from .money import Amount
 from .records import key_of
 from .state import State
+from .vault import of_client
 
 __all__ = ["Verdict", "verify"]
 
@@ -29,14 +30,17 @@ class Verdict:
     digest: str
     kinds: dict[str, int]
     totals: dict[str, Amount]
-    """By core vault: all coins of its asset, those of its sleeves with open positions at cost."""
+    """By core vault: all coins of its asset, those of its sleeves with open positions at cost; no clients' money."""
     snapshot: int | None
     """The record that the latest snapshot stands at, which was held against the fold of all."""
+    clients: dict[str, Amount] = Factory(dict)
+    """By core vault that has some: the money of investors that lies on its wallet, or is on its way from there."""
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{times:,} {kind}" for kind, times in sorted(self.kinds.items()))
         lines = [f"{self.records:,} records hold: {kinds or 'nothing'}", f"digest {self.digest}"]
         lines += [f"{owner}: total {total}" for owner, total in self.totals.items()]
+        lines += [f"{owner}: client money {total}" for owner, total in self.clients.items()]
         at = "none" if self.snapshot is None else f"at record {self.snapshot:,}, and what follows it is the fold of all records"
         return "\n".join([*lines, f"snapshot: {at}"])
 
@@ -70,7 +74,8 @@ def verify(journal: Journal) -> Verdict:
     unbalanced = {asset.code: units for asset, units in state.ledger.trial_balance().items() if units}
     if unbalanced:
         raise JournalError(f"all accounts do not sum to zero: {unbalanced}")
-    return Verdict(len(journal), journal.digest(), dict(kinds), _totals(state), None if loaded is None else loaded[0])
+    totals, clients = _totals(state), _clients(state)
+    return Verdict(len(journal), journal.digest(), dict(kinds), totals, None if loaded is None else loaded[0], clients)
 
 
 def _figures(state: State) -> object:
@@ -84,9 +89,17 @@ def _totals(state: State) -> dict[str, Amount]:
     homes = {owner: owner for owner in state.vaults} | {name: one.vault for name, one in state.sleeves.items()}
     for account, amount in state.ledger.accounts():
         home = homes.get(account.owner)
-        if home is not None and amount.asset == state.vaults[home].asset and account.role in _OWN:
+        if home is not None and amount.asset == state.vaults[home].asset and account.role in _OWN and not of_client(account):
             sums[home] += amount.units
     return {owner: Amount(units, state.vaults[owner].asset) for owner, units in sums.items()}
+
+
+def _clients(state: State) -> dict[str, Amount]:
+    found: dict[str, Amount] = {}
+    for account, amount in state.ledger.accounts():
+        if account.owner in state.vaults and amount.units and of_client(account):
+            found[account.owner] = found.get(account.owner, amount.asset.zero) + amount
+    return found
 
 
 _OWN = frozenset(

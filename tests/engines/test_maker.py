@@ -6,27 +6,32 @@ For the rules it sits at a `Stand`: a real desk over a real vault, and a venue t
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sleeves import QUIET, SOL, USD, USDC, Books, CoreVault, Desk, Instrument, Treasury
 from sleeves.engines import Maker
+from sleeves.engines.maker import FIRST_WAIT, FORGOTTEN, LONGEST_WAIT, STOOD, TRACE, UNTRACED
 from sleeves.errors import InvalidAmount, InvalidMarket
+from sleeves.gates import OrderCap
 from sleeves.journal import Memory
+from sleeves.live import trade
 from sleeves.market import HOUR, MINUTE, SECOND, Kind
 from sleeves.money import PPM, Rounding
 from sleeves.news import FairValue, Reading
-from sleeves.orders import Accepted, Canceled, CancelOrder, Command, Fill, Liquidity, Order, OrderStatus, Place, Side, SubmitOrder
+from sleeves.orders import Accepted, Canceled, CancelOrder, Command, Fill, Liquidity, Order, OrderStatus, Place, Rejected, Side, SubmitOrder
 from sleeves.quoting import LayerOrder, QuotingParams, Stance, client_ids, flipped, leverage, quotes
 from sleeves.records import OrderUpdate, Placed, Refusal
-from sleeves.sim import Fees, Flow, Latency, Rules, Tape, replay
+from sleeves.sim import Fees, Flow, Latency, Rules, Tape, VirtualDriver, replay
 from sleeves.status import Move, Status
 from strategies import heavy, law
 
@@ -898,6 +903,384 @@ def check(stand: Stand) -> None:
     asks = [one.place.limit or 0 for one in orders if one.place.side is Side.SELL]
     bids = [one.place.limit or 0 for one in orders if one.place.side is Side.BUY]
     assert not asks or not bids or min(asks) > max(bids)
+
+
+# -- a venue that refuses -----------------------------------------------------------------------------------------------------------
+
+
+class Refusing(Stand):
+    """A venue that refuses what it is told to refuse, at once or late."""
+
+    def __init__(self, engine: Maker, money: str = "10000", late: int = 0, **desk: Any) -> None:
+        self.refuses: Callable[[Order], bool] = lambda _: True
+        self.late = late
+        self.due: list[tuple[int, str]] = []
+        self.times: list[tuple[int, int]] = []
+        """When an order was sent, from the begin, and its place."""
+        super().__init__(engine, money, **desk)
+
+    def carry(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            if isinstance(command, SubmitOrder) and command.order.place.tag:
+                self.times.append((self.now - START, int(command.order.place.tag) & ~1))
+            if isinstance(command, SubmitOrder) and self.refuses(command.order):
+                self.sent.append(command.order)
+                self.due.append((self.now + self.late, command.order.id))
+                if not self.late:
+                    self.refuse()
+            else:
+                super().carry([command])
+
+    def refuse(self) -> None:
+        """Refusals that are due arrive."""
+        while self.due and self.due[0][0] <= self.now:
+            _, order_id = self.due.pop(0)
+            self.carry(self.desk.step(Rejected(order_id, self.now, "post only order would take")))
+
+    def at(self, bid: int, ask: int, after: int = SECOND) -> list[Order]:
+        self.now += after
+        self.refuse()
+        self.now -= after
+        return super().at(bid, ask, after)
+
+    def of(self, place: int) -> list[int]:
+        """When orders of a place were sent, in seconds from the begin."""
+        return [at // SECOND for at, one in self.times if one == place]
+
+
+def plain(**options: Any) -> Maker:
+    """One layer, whose quotes do not move with what it holds and stand for an hour."""
+    return Maker(PERP, QuotingParams(layers=1, skew_factor_ppm=0, expiry_s=3_600), size_tolerance="100%", **options)
+
+
+DOUBLED = [0, 1, 3, 7, 15, 31, 63]
+"""When a place is tried in the first minute, in seconds from the first."""
+
+
+@both
+def test_a_venue_that_refuses_all_gets_few_orders_an_hour(market: Instrument) -> None:
+    """65 of a place: after 1 s, 2 s, 4 s and so on, and then one a minute. It was 3,600."""
+    stand = Refusing(Maker(market))
+    for _ in range(3_600):
+        stand.price("99.99", "100.01")
+    for place in (BID0, BID1) if market is SPOT else (ASK0, BID0, ASK1, BID1):
+        sent = stand.of(place)
+        assert [at - sent[0] for at in sent] == DOUBLED + list(range(123, 3_600, 60))
+    assert len(stand.times) == (130 if market is SPOT else 260)
+    assert stand.desk.check().holds
+
+
+@pytest.mark.parametrize(("market", "most", "why"), [(SPOT, 130, "insufficient funds"), (PERP, 260, "leverage would exceed 10")])
+def test_an_account_without_money_gets_few_orders_an_hour(market: Instrument, most: int, why: str) -> None:
+    """The sleeve has its money, and the simulated account has none."""
+    vault = CoreVault(USD, total="1000000", tradeable="1000000", at=START - SECOND)
+    desk = Desk(vault)
+    desk.assign(Maker(market), to=vault.sleeve("maker", QUIET, allocate="10000"))
+    prices = dict.fromkeys(("open", "high", "low", "close"), ["100"] * 3_600)
+    tape = Tape.from_columns(market, ts=[START + n * SECOND for n in range(3_600)], **prices)
+    asyncio.run(trade(desk, VirtualDriver(tape, {"USD": USD.zero}), reconcile_every=None))
+    ends = Counter((one.status, one.reason) for one in desk.books.journal if isinstance(one, OrderUpdate))
+    assert ends == {(OrderStatus.REJECTED, why): most}
+
+
+def test_a_gate_that_refuses_all_is_not_asked_each_second() -> None:
+    stand = Stand(Maker(PERP))
+    stand.desk._seats["maker"].gates = (*stand.desk._seats["maker"].gates, OrderCap("500"))
+    asked = 0
+    for _ in range(3_600):
+        stand.price("100")
+        at, wanted = stand.seat.wanted
+        asked += len(wanted) if at == stand.now else 0
+    assert stand.open == {}
+    assert asked == 260
+    assert "waits: the venue or a gate refused it" in stand.saw()
+
+
+@pytest.mark.parametrize(("refused", "wait"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 60), (8, 60), (40, 60)])
+def test_a_place_waits_twice_as_long_after_each_refusal(refused: int, wait: int) -> None:
+    stand = Refusing(plain(every=0))
+    for n in range(refused):
+        stand.price("100", after=LONGEST_WAIT if n else 0)
+        assert len(stand.sent) == 2
+    assert stand.price("100", after=wait * SECOND - 1) == []
+    assert stand.saw() == f"ask 0: waits: the venue or a gate refused it, {refused} in a row; again in 1e-09 s"
+    assert len(stand.price("100", after=1)) == 2
+    assert FIRST_WAIT == SECOND
+    assert LONGEST_WAIT == MINUTE
+
+
+def test_only_the_place_that_was_refused_waits() -> None:
+    stand = Refusing(plain())
+    stand.refuses = lambda order: order.place.side is Side.SELL
+    for n in range(600):
+        stand.price("101" if n % 2 else "100")
+    assert stand.of(ASK0) == [one + 1 for one in [*DOUBLED, *range(123, 600, 60)]]
+    assert len(stand.of(BID0)) > 290
+
+
+def test_when_the_venue_takes_orders_again_it_quotes_as_before() -> None:
+    """Within a minute, whatever the price does; and once it quotes, each change is followed at once."""
+    stand = Refusing(Maker(PERP))
+    draw = iter(noise(1))
+    for _ in range(1_800):
+        stand.at(price := 10_000 + next(draw) // 20, price)
+    stand.refuses = lambda _: False
+    for _ in range(60):
+        stand.at(price := 10_000 + next(draw) // 20, price)
+    for _ in range(300):
+        stand.at(price := 10_000 + next(draw) // 20, price)
+        assert sorted(one.place.limit or 0 for one in stand.open.values()) == sorted(one.price for one in stand.quoted())
+        assert stand.saw() == ""
+
+
+@pytest.mark.parametrize(("stood", "wait"), [(STOOD - 1, 8), (STOOD, 1)])
+def test_refusals_are_forgotten_once_a_quote_stood(stood: int, wait: int) -> None:
+    """Three were refused, the fourth stood and is gone without a reason."""
+    stand = Refusing(plain(every=0))
+    for n in range(3):
+        stand.price("100", after=SECOND << n)
+    stand.refuses = lambda _: False
+    quotes = stand.price("100", after=4 * SECOND)
+    sent_at = stand.now
+    assert stand.price("100", after=stood) == []
+    for order in quotes:
+        stand.off(order.id, "maintenance")
+    stand.price("100", after=0)
+    past = stand.seat.memory.places[ASK0]
+    assert past.refused == (4 if wait == 8 else 1)
+    assert past.at == (sent_at if past.wish is None else stand.now)  # a wait of 8 s is over after it stood for 10 s less 1 ns
+
+
+@pytest.mark.parametrize(("since", "left"), [(FORGOTTEN - 1, 3), (FORGOTTEN, 0)])
+def test_refusals_are_forgotten_after_a_time_of_quotes_that_are_renewed(since: int, left: int) -> None:
+    """None stands for 10 s, and each is seen once."""
+    stand = Refusing(plain(every=0))
+    for n in range(3):
+        stand.price("100", after=SECOND << n)
+    stand.price("100", after=0)  # here the third is seen to be gone
+    begin = stand.now
+    stand.refuses = lambda _: False
+    stand.price("100", after=4 * SECOND)
+    while stand.now + 5 * SECOND < begin + since:
+        stand.price("100" if len(stand.times) % 4 else "101", after=2 * SECOND)
+        assert stand.seat.memory.places[ASK0].refused == 3
+    stand.price("100.50", after=begin + since - stand.now - TRACE)
+    assert len(stand.sent) == 2
+    stand.price("100.50", after=TRACE)
+    assert stand.seat.memory.places[ASK0].refused == left
+
+
+@pytest.mark.parametrize("late", [SECOND, 2 * SECOND + SECOND // 2, 9 * SECOND])
+def test_a_venue_that_refuses_late_gets_few_orders_too(late: int) -> None:
+    """A quote is seen to stand and then turns out not to: what was refused before is remembered."""
+    stand = Refusing(plain(), late=late)
+    for _ in range(3_600):
+        stand.price("100")
+    assert len(stand.of(ASK0)) == len(stand.of(BID0)) < 70
+
+
+def test_fast_prices_and_refusals_that_come_later_than_the_next_price() -> None:
+    """Each quote is cancelled 50 ms after it was sent and refused 200 ms after: until one is left alone for a second."""
+    stand = Refusing(plain(every=0), late=200 * SECOND // 1_000)
+    stand.slow = True
+    for n in range(20 * 600):
+        stand.at(10_000 + n % 7, 10_000 + n % 7, after=SECOND // 20)
+    stand.leaving.clear()
+    first, rest = stand.of(ASK0)[: UNTRACED + 1], stand.of(ASK0)[UNTRACED + 1 :]
+    assert first[-1] <= 10
+    assert 10 <= len(rest) <= 20
+
+
+def test_with_fast_prices_a_quote_is_left_alone_for_a_second_at_most() -> None:
+    """At a venue that takes all, each 31st quote of a place shows that it stands; the others follow the price at once."""
+    stand = Stand(plain(every=0))
+    ages, sent = [], {}
+    for n in range(20 * 60):
+        for order in stand.at(10_000 + n % 7, 10_000 + n % 7, after=SECOND // 20):
+            if order.place.side is Side.SELL:
+                ages.append(stand.now - sent.get(ASK0, stand.now))
+                sent[ASK0] = stand.now
+    assert Counter(ages[1:]).keys() == {SECOND // 20, TRACE}
+    assert [n for n, age in enumerate(ages) if age == TRACE][:3] == [UNTRACED + 1, 2 * UNTRACED + 2, 3 * UNTRACED + 3]
+    assert not any(one.refused for one in stand.seat.memory.places.values())
+
+
+@pytest.mark.parametrize("how", ["killed", "close only", "stale"])
+def test_a_quote_that_has_to_show_that_it_stands_is_cancelled_all_the_same_where_it_may_not(how: str) -> None:
+    stand = Refusing(plain(every=0, age_ns=SECOND // 2, fair_value=True))
+    stand.fair("100")
+    stand.price("100", after=0)
+    assert len(stand.sent) == 2
+    stand.refuses = lambda _: False
+    stand.fair("100", after=SECOND)
+    stand.price("100", after=0)
+    stand.fair("101", after=SECOND // 4)
+    stand.price("100", after=0)
+    assert (len(stand.open), stand.canceled) == (2, [])  # it is not renewed
+    if how == "killed":
+        stand.carry(stand.desk.kill(stand.sleeve, flatten=False, by="test", at=stand.now))
+    elif how == "close only":
+        closing(stand, how)
+    stand.price("100", after=1 if how != "stale" else SECOND // 2 + 1)
+    assert stand.open == {}
+
+
+@pytest.mark.parametrize(("wait", "placed"), [(4 * SECOND - 1, 0), (4 * SECOND, 2)])
+def test_a_quote_that_is_cancelled_before_it_left_a_trace_leaves_the_wait_as_it_was(wait: int, placed: int) -> None:
+    """Three were refused, and the fourth had to go as its price was stale: the place waits for 4 s from when it was placed."""
+    stand = Refusing(plain(every=0, age_ns=SECOND // 2, fair_value=True))
+    for n in range(4):
+        if n == 3:
+            stand.refuses = lambda _: False
+        stand.fair("100", after=SECOND << n >> 1)
+        stand.price("100", after=0)
+    assert len(stand.open) == 2
+    stand.price("100", after=SECOND // 2 + 1)
+    assert stand.open == {}
+    stand.fair("100", after=wait - SECOND // 2 - 1)
+    assert len(stand.price("100", after=0)) == placed
+    assert {one.refused for one in stand.seat.memory.places.values()} == {3}
+
+
+# -- what is no refusal -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_fill_that_takes_an_order_whole_between_two_decisions_is_no_refusal(side: Side) -> None:
+    """However often: the position moves by all that is gone. It is placed again at the very next decision."""
+    stand = Stand(plain(every=0))
+    stand.price("100")
+    for n in range(2 * UNTRACED):
+        stand.fill(next(one for one in stand.open.values() if one.place.side is side))
+        orders = stand.price("100", after=1)
+        if len(orders) == 0:  # so large a position allows no more
+            break
+        assert [one.place.side for one in orders] == [side], n
+    assert n >= 5
+    assert not any(one.refused or one.untraced for one in stand.seat.memory.places.values())
+
+
+@both
+def test_fills_of_both_sides_that_leave_the_position_as_it_was_are_no_refusal(market: Instrument) -> None:
+    stand = Stand(Maker(market, QuotingParams(layers=1, skew_factor_ppm=0), size_tolerance="100%", every=0))
+    stand.price("100")
+    if market is SPOT:
+        stand.trade("50")
+        stand.price("100", after=1)
+    assert len(stand.open) == 2
+    for n in range(UNTRACED):
+        before = stand.sleeve.position_units(market)
+        stand.now += 1
+        for order in list(stand.open.values()):
+            stand.fill(order, "5")
+            stand.off(order.id, "maintenance")
+        assert stand.sleeve.position_units(market) == before
+        assert len(stand.price("100", after=1)) == 2, n
+
+
+@pytest.mark.parametrize(("before", "waits"), [(UNTRACED - 1, False), (UNTRACED, True)])
+def test_so_many_quotes_in_a_row_may_be_gone_while_the_sleeve_trades(before: int, waits: bool) -> None:
+    """Bids are filled, asks are refused: after 30 asks without a trace the trades are no reason any more."""
+    stand = Refusing(plain(every=0))
+    stand.refuses = lambda order: order.place.side is Side.SELL
+    stand.price("100")
+    for n in range(before):
+        stand.fill(stand.by_tag(BID0, flipped(BID0))[0], "0.001")
+        assert len(stand.price("100", after=1)) == 1, n
+    stand.fill(stand.by_tag(BID0, flipped(BID0))[0], "0.001")
+    assert len(stand.price("100", after=1)) == (0 if waits else 1)
+    assert stand.seat.memory.places[ASK0].refused == waits
+    assert ("refused" in stand.saw()) is waits
+
+
+def test_while_others_trade_a_place_that_is_refused_is_bounded_too() -> None:
+    """An hour of refused asks while bids are filled each second: 30, and then ever longer waits."""
+    stand = Refusing(plain())
+    stand.refuses = lambda order: order.place.side is Side.SELL
+    stand.price("100")
+    for _ in range(3_600):
+        stand.fill(stand.by_tag(BID0, flipped(BID0))[0], "0.001")
+        stand.price("100")
+    assert UNTRACED < len(stand.of(ASK0)) <= UNTRACED + 66
+
+
+def test_a_fill_of_one_layer_does_not_hide_that_the_other_is_refused() -> None:
+    """Only a move by all that is gone is taken for their fills."""
+    stand = Refusing(Maker(PERP, NO_SKEW, size_tolerance="100%"))
+    stand.refuses = lambda order: int(order.place.tag) & ~1 == ASK1
+    stand.price("100")
+    for _ in range(600):
+        for order in stand.by_tag(ASK0, flipped(ASK0), BID0, flipped(BID0)):
+            stand.fill(order)
+        stand.price("100")
+    assert len(stand.of(ASK1)) <= UNTRACED + 20
+
+
+def test_a_fill_of_all_that_is_gone_ends_the_waits() -> None:
+    stand = Refusing(plain(every=0))
+    for n in range(3):
+        stand.price("100", after=SECOND << n)
+    stand.refuses = lambda _: False
+    ask, _ = stand.price("100", after=4 * SECOND)
+    assert stand.seat.memory.places[ASK0].refused == 3
+    stand.fill(ask)
+    assert len(stand.price("100", after=1)) == 1
+    assert stand.seat.memory.places[ASK0].refused == 0
+    assert stand.seat.memory.places[BID0].refused == 3
+
+
+def test_a_part_of_a_fill_says_nothing_about_a_quote_that_waits() -> None:
+    """It was refused three times, and the fourth was gone while less than it was traded: it waits for as long as before."""
+    stand = Refusing(plain(every=0))
+    for n in range(3):
+        stand.price("100", after=SECOND << n)
+    stand.refuses = lambda _: False
+    ask, _ = stand.price("100", after=4 * SECOND)
+    stand.fill(ask, "4")
+    stand.off(ask.id, "maintenance")
+    assert stand.price("100", after=4 * SECOND - 1) == []
+    assert stand.seat.memory.places[ASK0].refused == 3
+    assert tags(stand.price("100", after=1)) == [int(ask.place.tag) ^ 1]
+
+
+def test_what_the_engine_cancels_is_no_refusal() -> None:
+    stand = Stand(plain())
+    for n in range(100):
+        assert len(stand.price("100" if n % 2 else "101")) == 2
+    assert not any(one.refused or one.untraced for one in stand.seat.memory.places.values())
+
+
+@pytest.mark.parametrize(("early", "seen", "refused"), [(0, True, 0), (TRACE, True, 0), (TRACE + 1, True, 1), (0, False, 0), (1, False, 1)])
+def test_what_ran_out_is_no_refusal(early: int, seen: bool, refused: int) -> None:
+    """What was seen to stand may run out a second early, by the venue's clock."""
+    stand = Stand(Maker(PERP, QuotingParams(layers=1), every=0))
+    ask, bid = stand.price("100")
+    ends = ask.place.good_til or 0
+    if seen:
+        stand.price("100", after=TRACE)
+    for order in (ask, bid):
+        stand.off(order.id, "expired")
+    stand.price("100", after=ends - early - stand.now)
+    assert [one.refused for one in stand.seat.memory.places.values()] == [refused, refused]
+
+
+@pytest.mark.parametrize(("age", "traced"), [(TRACE - 1, False), (TRACE, True)])
+def test_a_quote_leaves_a_trace_when_it_is_there_after_a_second(age: int, traced: bool) -> None:
+    stand = Refusing(plain(every=0))
+    stand.price("100")
+    stand.refuses = lambda _: False
+    stand.price("100")
+    assert stand.seat.memory.places[ASK0].again_at
+    assert len(stand.price("101", after=age)) == len(stand.canceled) == (2 if traced else 0)
+    assert (stand.seat.memory.places[ASK0].again_at == 0) is traced
+
+
+def test_after_a_restart_nothing_is_held_against_a_place() -> None:
+    stand = Refusing(plain())
+    for _ in range(100):
+        stand.price("100")
+    stand.restart()
+    assert len(stand.price("100")) == 2
 
 
 # -- what it is made of -------------------------------------------------------------------------------------------------------------

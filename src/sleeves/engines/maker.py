@@ -11,6 +11,9 @@ meet an account that has to pay, and a venue that needs time.
   once the old one is gone. While the old one's cancel is under way nothing else is placed there: never more than one quote of
   a side and layer stands that is not being cancelled, however slow the venue is.
 - A quote that would meet an order of the sleeve's own, or a post-only one that would be refused, waits.
+- A quote that is gone, and was not cancelled here, did not end and was not filled, is taken for refused, by the venue or a
+  gate. Its place waits until `FIRST_WAIT` after it was placed, and twice as long after each further one, up to `LONGEST_WAIT`,
+  until a quote is seen to stand there again. See `PlaceMemory`.
 - A sleeve that only closes, or is paused, quotes the closing side, reduce-only, for what it has. In any other state, and
   without a price, with one that is stale, or without equity, nothing is quoted and what stands is cancelled.
 
@@ -43,6 +46,18 @@ __all__ = ["Maker", "MakerMemory"]
 
 AGAIN = 5 * SECOND
 """How long after a cancel that brought nothing another one is sent."""
+FIRST_WAIT = SECOND
+"""How long after a quote that was refused was placed the next one is, at the least."""
+LONGEST_WAIT = MINUTE
+"""What that grows to."""
+TRACE = SECOND
+"""A quote that is still there so long after it was placed was taken by the venue, until it turns out otherwise."""
+STOOD = 10 * SECOND
+"""And after so long it was for certain: earlier refusals are forgotten."""
+FORGOTTEN = 2 * LONGEST_WAIT
+"""So long after the last refusal they are as well, once a quote leaves a trace."""
+UNTRACED = 30
+"""So many quotes of a place in a row may be gone without a trace for a reason that could be a good one; the next is taken for refused."""
 _STANCE = {Status.ACTIVE: Stance.QUOTING, Status.CLOSE_ONLY: Stance.CLOSE_ONLY, Status.PAUSED: Stance.CLOSE_ONLY}
 _FREE_BITS = (1 << 23) - 2
 """What no client id has set: between the layer and the bit that flips."""
@@ -53,6 +68,72 @@ def _part_or_none(value: Rate | None) -> int | None:
 
 
 @define
+class PlaceMemory:
+    """What became of the quotes of one place: a side and layer.
+
+    An engine is not told of a refusal: it sees that an order is gone. Where its sleeve traded meanwhile that may have been
+    the reason, and a quote that was cancelled before it could leave a trace may have been refused as well. Neither is taken
+    for a refusal, up to `UNTRACED` times in a row. A venue that takes longer to refuse than the maker takes to renew is not
+    found out: there no more is sent than to one that takes everything.
+    """
+
+    wish: Place | None = None
+    """The last quote, until it is gone."""
+    at: int = 0
+    """When it was placed."""
+    asked: bool = False
+    """Whether its cancel was asked for."""
+    traced: bool = False
+    """Whether it was seen to stand."""
+    untraced: int = 0
+    """How many before it, in a row, were gone without a trace and without being taken for refused."""
+    refused: int = 0
+    """How many were refused since one stood."""
+    refused_at: int = 0
+    again_at: int = 0
+    """When the place may be tried again; 0 where nothing was refused since a quote left a trace there."""
+
+    @property
+    def doubted(self) -> bool:
+        """Whether a quote has to show that it stands."""
+        return self.again_at > 0 or self.untraced >= UNTRACED
+
+    def sent(self, wish: Place, now: int) -> None:
+        """A quote was wished for; the one before it is cancelled, if it was still there."""
+        if self.wish is not None:
+            self.gone(now, explained=True)
+        self.wish, self.at, self.asked, self.traced = wish, now, False, False
+
+    def seen(self, now: int) -> None:
+        """The last quote is still there."""
+        if now - self.at >= TRACE:
+            self.traced, self.untraced, self.again_at = True, 0, 0
+            if now - self.at >= STOOD or now - self.refused_at >= FORGOTTEN:
+                self.refused = 0
+
+    def filled(self) -> None:
+        """The last quote was taken whole."""
+        self.wish, self.untraced, self.refused, self.again_at = None, 0, 0, 0
+
+    def gone(self, now: int, *, explained: bool) -> None:
+        """The last quote is gone, for a reason that may be a good one or without any."""
+        wish, self.wish = self.wish, None
+        if wish is None or self._ended(wish, now) or (explained and self.traced):
+            return
+        refused = not explained or self.untraced >= UNTRACED
+        if refused:
+            self.refused, self.refused_at = self.refused + 1, now
+        else:
+            self.untraced += 1
+        if refused or self.again_at:
+            self.again_at = self.at + min(FIRST_WAIT << min(self.refused - 1, 32), LONGEST_WAIT)
+
+    def _ended(self, wish: Place, now: int) -> bool:
+        """Whether its time was over. One that was seen to stand may end a little earlier, by the venue's clock."""
+        return wish.good_til is not None and now >= wish.good_til - (TRACE if self.traced else 0)
+
+
+@define
 class MakerMemory:
     """The numbers of the quotes that were placed last, the cancels that are under way, and what the last decision was made on."""
 
@@ -60,6 +141,12 @@ class MakerMemory:
     """By place, which is a client id that was never flipped, the number that was used last."""
     asked: dict[str, int] = field(factory=dict)
     """When the cancel of an order was asked for last, by its id."""
+    places: dict[int, PlaceMemory] = field(factory=dict)
+    """What became of the quotes, by place."""
+    position: int = 0
+    """Base units, at the last decision."""
+    exit_at: int | None = None
+    """When the sleeve had last sold or closed, then."""
     next_at: int = 0
     price: Fraction | None = None
     equity: int | None = None
@@ -179,6 +266,7 @@ class Maker:
         memory.next_at = view.now + self.every
         memory.wanted = memory.standing = 0
         memory.why = ""
+        self._notice(memory, view)
         here = self._look(memory, view)
         if here is None:
             return self._renew(memory, view, {}, Stance.STAND_BY) or None
@@ -304,6 +392,32 @@ class Maker:
             fit.append(bid)
         return fit
 
+    # -- what became of the quotes -----------------------------------------------------------------------------------------
+
+    def _notice(self, memory: MakerMemory, view: View) -> None:
+        """Which quotes stand, and why those may be gone that do not."""
+        now, position, exit_at = view.now, view.position(self.instrument), view.last_exit()
+        moved, traded = position - memory.position, (position, exit_at) != (memory.position, memory.exit_at)
+        memory.position, memory.exit_at = position, exit_at
+        there = {order.place.tag for order in view.orders() if order.place.instrument == self.instrument}
+        missing: dict[Side, list[PlaceMemory]] = {Side.BUY: [], Side.SELL: []}
+        for one in memory.places.values():
+            if one.wish is None:
+                continue
+            if one.wish.tag in there:
+                one.seen(now)
+            elif one.asked:
+                one.gone(now, explained=True)
+            else:
+                missing[one.wish.side].append(one)
+        for side, ones in missing.items():
+            whole = sum(one.wish.qty for one in ones if one.wish is not None) <= moved * side.sign
+            for one in ones:
+                if whole:
+                    one.filled()
+                else:
+                    one.gone(now, explained=traded)
+
     # -- what has to be done about it --------------------------------------------------------------------------------------
 
     def _renew(self, memory: MakerMemory, view: View, wanted: Mapping[int, LayerOrder], stance: Stance) -> list[Intent]:
@@ -329,16 +443,27 @@ class Maker:
         changes = refresh([memory.numbers.get(place) for place in places], live, [wanted.get(place) for place in places], same)
         placed: list[Place] = []
         for place, change in zip(places, changes, strict=True):
+            past = memory.places.setdefault(place, PlaceMemory())
+            shows = stance is Stance.QUOTING and past.wish is not None and past.doubted and now - past.at < TRACE
+            if shows and change.cancel is not None and change.place is not None:
+                memory.standing += 1
+                continue
             if change.cancel is not None:
                 cancels += self._cancel(memory, current[change.cancel], now)
             if change.place is None:
                 memory.standing += place in wanted
                 continue
             wish = self._place(change.place, stance)
-            why = self._waits(view, wish, placed) if place not in leaving else "a cancel is under way"
+            if place in leaving:
+                why = "a cancel is under way"
+            elif now < past.again_at:
+                why = f"waits: the venue or a gate refused it, {past.refused} in a row; again in {lasting(past.again_at - now)}"
+            else:
+                why = self._waits(view, wish, placed)
             memory.why = memory.why or (why and f"{wish.why}: {why}")
             if not why and change.id is not None:
                 memory.numbers[place] = change.id
+                past.sent(wish, now)
                 placed.append(wish)
         return [*cancels, *placed]
 
@@ -360,6 +485,9 @@ class Maker:
         if asked is not None and now - asked < AGAIN:
             return []
         memory.asked[order.id] = now
+        past = memory.places.get((_number(order) or 0) & ~1)
+        if past is not None and past.wish is not None and past.wish.tag == order.place.tag:
+            past.asked = True
         return [Cancel(order.id)]
 
     def _near(self, stands: Resting, wanted: Resting) -> bool:
