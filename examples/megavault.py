@@ -127,9 +127,9 @@ def main() -> None:
         print(f"{name}: realized {sleeve.realized}, fees {sleeve.fees} (below zero: rebates), position {sleeve.position(MARKETS[name])}")
     print(f"{pool.total:,} shares are out; what was minted less what was redeemed is what investors have, and the books equal the venue.")
     try:
-        from sleeves import plots
+        from sleeves.plots import pool as picture
 
-        plots.pool(samples).write_html(args.out, include_plotlyjs=True)
+        picture(samples).write_html(args.out, include_plotlyjs=True)
         print(f"The picture is in {args.out}.")
     except (MissingExtra, ImportError) as error:
         print(f"no picture: {error}")

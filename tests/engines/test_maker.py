@@ -14,7 +14,6 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
