@@ -1116,6 +1116,7 @@ def test_a_quote_that_has_to_show_that_it_stands_is_cancelled_all_the_same_where
     stand.fair("101", after=SECOND // 4)
     stand.price("100", after=0)
     assert (len(stand.open), stand.canceled) == (2, [])  # it is not renewed
+    assert stand.saw("quotes") == "2 of 2 stood"
     if how == "killed":
         stand.carry(stand.desk.kill(stand.sleeve, flatten=False, by="test", at=stand.now))
     elif how == "close only":
@@ -1224,8 +1225,20 @@ def test_a_fill_of_all_that_is_gone_ends_the_waits() -> None:
     assert stand.seat.memory.places[ASK0].refused == 3
     stand.fill(ask)
     assert len(stand.price("100", after=1)) == 1
-    assert stand.seat.memory.places[ASK0].refused == 0
-    assert stand.seat.memory.places[BID0].refused == 3
+    past = stand.seat.memory.places
+    assert (past[ASK0].refused, past[ASK0].again_at, past[ASK0].doubted) == (0, 0, False)
+    assert (past[BID0].refused, past[BID0].doubted) == (3, True)
+
+
+def test_a_fill_of_all_that_is_gone_counts_as_a_trace() -> None:
+    """After quotes that were cancelled too soon to leave one."""
+    stand = Stand(plain(every=0))
+    for n in range(9):
+        stand.price("100" if n % 2 else "101", after=1)
+    assert stand.seat.memory.places[ASK0].untraced == stand.seat.memory.places[BID0].untraced == 8
+    stand.fill(stand.by_tag(ASK0, flipped(ASK0))[0])
+    stand.price("101", after=1)
+    assert (stand.seat.memory.places[ASK0].untraced, stand.seat.memory.places[BID0].untraced) == (0, 8)
 
 
 def test_a_part_of_a_fill_says_nothing_about_a_quote_that_waits() -> None:
@@ -1272,6 +1285,123 @@ def test_a_quote_leaves_a_trace_when_it_is_there_after_a_second(age: int, traced
     assert stand.seat.memory.places[ASK0].again_at
     assert len(stand.price("101", after=age)) == len(stand.canceled) == (2 if traced else 0)
     assert (stand.seat.memory.places[ASK0].again_at == 0) is traced
+
+
+def test_a_position_that_does_not_move_is_no_reason() -> None:
+    stand = Refusing(plain())
+    stand.refuses = lambda order: bool(order.place.tag)
+    stand.price("100")
+    stand.trade("14")
+    stand.trade("-4")
+    begin = stand.now // SECOND - START // SECOND
+    for _ in range(300):
+        stand.price("100")
+    assert [at - begin for at in stand.of(ASK0)][:6] == [0, 1, 2, 4, 8, 16]  # the first went as the position moved
+    assert len(stand.of(ASK0)) < 13
+
+
+def test_after_one_that_was_cancelled_the_next_may_be_refused() -> None:
+    stand = Stand(plain())
+    stand.price("100")
+    orders = stand.price("101")
+    assert len(orders) == 2
+    for order in orders:
+        stand.off(order.id, "maintenance")
+    stand.price("101")
+    assert [one.refused for one in stand.seat.memory.places.values()] == [1, 1]
+
+
+def test_a_cancel_of_the_quote_before_is_none_of_this_one() -> None:
+    """It is asked for again while the next one stands, which then is gone without a reason."""
+    stand = Stand(plain())
+    stand.price("100")
+    stand.slow = True
+    orders = stand.price("101")
+    for _ in range(6):
+        stand.price("101")
+    assert len(stand.leaving) == 4
+    for order in orders:
+        stand.off(order.id, "maintenance")
+    stand.price("101")
+    assert [one.refused for one in stand.seat.memory.places.values()] == [1, 1]
+
+
+def test_an_order_in_another_market_with_the_same_tag_is_none_of_ours() -> None:
+    stand = Refusing(plain())
+    stand.refuses = lambda order: order.place.instrument == PERP
+    stand.price("100")
+    spot = stand.desk.index(SPOT)
+    stand.carry(stand.desk.quote(spot, stand.now, 10_000, 10_000))
+    for number in (ASK0, flipped(ASK0)):
+        place = Place(SPOT, Side.BUY, SPOT.qty("1"), SPOT.price("50"), tag=str(number))
+        commands = stand.desk.order(stand.sleeve, place, by="hand", at=stand.now)
+        assert not isinstance(commands, Refusal)
+        stand.carry(commands)
+    stand.times.clear()
+    for _ in range(300):
+        stand.price("100")
+    assert len(stand.of(ASK0)) == len(stand.of(BID0)) < 13
+
+
+def test_a_quote_that_is_too_large_to_close_with_need_not_show_that_it_stands() -> None:
+    stand = Refusing(plain(every=0))
+    stand.refuses = lambda order: bool(order.place.tag)
+    stand.price("100")
+    stand.trade("3")
+    for n in range(2):
+        stand.price("100", after=SECOND << n)
+    stand.refuses = lambda _: False
+    stand.price("100", after=8 * SECOND)
+    assert stand.stands == ["sell 10 at 101", "buy 10 at 99+"]
+    closing(stand, "close only")
+    stand.price("100", after=1)
+    assert stand.stands == []
+
+
+def test_a_quote_that_is_wanted_no_more_need_not_show_that_it_stands() -> None:
+    """Equity became too small for a lot."""
+    market = Instrument("SOL-PERP", base=SOL, quote=USD, tick="0.01", lot="1", kind=Kind.PERP)
+    stand = Refusing(Maker(market, QuotingParams(activation=0, layers=1), every=0), money="1000")
+    stand.price("100")
+    stand.refuses = lambda _: False
+    stand.price("100")
+    assert (len(stand.open), stand.seat.memory.places[ASK0].doubted) == (2, True)
+    stand.vault.reclaim(stand.sleeve, "500", at=stand.now)
+    stand.price("100", after=1)
+    assert stand.open == {}
+
+
+def test_a_quote_by_hand_is_renewed_though_those_of_the_engine_were_refused() -> None:
+    """As one that a human confirmed: it bears the tag of the quote."""
+    stand = Refusing(plain())
+    stand.refuses = lambda order: order.id not in hand
+    hand: set[str] = set()
+    for _ in range(5):
+        stand.price("100")
+    place = Place(PERP, Side.SELL, PERP.qty("10"), PERP.price("101"), tag=str(ASK0))
+    commands = stand.desk.order(stand.sleeve, place, by="hand", at=stand.now)
+    assert not isinstance(commands, Refusal)
+    hand |= {one.order.id for one in commands if isinstance(one, SubmitOrder)}
+    stand.carry(commands)
+    assert stand.stands == ["sell 10 at 101"]
+    stand.price("100")
+    assert stand.stands == ["sell 10 at 101"]
+    stand.price("102")
+    assert stand.stands == []
+
+
+def test_a_quote_whose_cancel_is_under_way_does_not_show_that_it_stands() -> None:
+    stand = Refusing(plain(every=0, age_ns=SECOND // 2, fair_value=True))
+    stand.fair("100")
+    stand.price("100", after=0)
+    stand.refuses, stand.slow = lambda _: False, True
+    stand.fair("100", after=SECOND)
+    stand.price("100", after=0)
+    stand.price("100", after=SECOND // 2 + 1)
+    assert len(stand.leaving) == 2
+    stand.fair("100", after=1)
+    stand.price("100", after=0)
+    assert (stand.saw(), stand.saw("quotes")) == ("ask 0: a cancel is under way", "0 of 2 stood")
 
 
 def test_after_a_restart_nothing_is_held_against_a_place() -> None:

@@ -95,7 +95,7 @@ class PlaceMemory:
 
     @property
     def doubted(self) -> bool:
-        """Whether a quote has to show that it stands."""
+        """Whether a quote has to show that it stands: it is not renewed before it left a trace."""
         return self.again_at > 0 or self.untraced >= UNTRACED
 
     def sent(self, wish: Place, now: int) -> None:
@@ -444,7 +444,7 @@ class Maker:
         placed: list[Place] = []
         for place, change in zip(places, changes, strict=True):
             past = memory.places.setdefault(place, PlaceMemory())
-            shows = stance is Stance.QUOTING and past.wish is not None and past.doubted and now - past.at < TRACE
+            shows = stance is Stance.QUOTING and past.wish is not None and past.doubted
             if shows and change.cancel is not None and change.place is not None:
                 memory.standing += 1
                 continue
