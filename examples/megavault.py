@@ -17,7 +17,6 @@ import anyio
 
 from sleeves import QUIET, SOL, USDC, Asset, CoreVault, Desk, Instrument, Megavault
 from sleeves.engines import Maker
-from sleeves.errors import MissingExtra
 from sleeves.live import carry
 from sleeves.market import HOUR, MINUTE, Kind
 from sleeves.megavault import PoolSample
@@ -131,8 +130,8 @@ def main() -> None:
 
         picture(samples).write_html(args.out, include_plotlyjs=True)
         print(f"The picture is in {args.out}.")
-    except (MissingExtra, ImportError) as error:
-        print(f"no picture: {error}")
+    except ImportError:
+        print('No picture: python -m pip install ".[plots]" brings plotly.')
 
 
 if __name__ == "__main__":

@@ -457,7 +457,7 @@ class SubVaults(Charges):
         """Pay what came back of a side pocket to who has claims on it, each part rounded down; all that is free, or an amount.
 
         It is client money of each then; what rounding leaves stays in the sub-vault. Raises `VaultError` where there is no
-        pocket, `NotEnough` beyond what is free.
+        pocket, `ShareError` (short) beyond what is free.
         """
         sleeve, at, holders = self._sleeve(name), self._at(at), self.claims(name)
         total, core = sum(holders.values()), self.core
