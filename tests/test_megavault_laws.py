@@ -417,7 +417,7 @@ class Pool(RuleBasedStateMachine):
                     kept = self.pool.cancel_notice(notice, at=self.now)
                     assert kept <= notice.shares and kept * price <= max(notice.worth.units, notice.shares * price)
                     assert kept == notice.shares or kept * price <= notice.worth.units < (kept + 1) * price
-                    if self.pool.total:
+                    if self.pool.shares(who):
                         assert self.pool.holding(who, at=self.now).worth <= worth or kept < notice.shares
                 else:
                     paid = self.pool.redeem(notice, at_least="0", at=self.now)
