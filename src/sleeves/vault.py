@@ -382,10 +382,10 @@ class CoreVault(Stateful):
     def sweep(self, sleeve: Sleeve, *, by: str = "desk", ref: str = "", at: int | None = None) -> Amount:
         """Apply the sleeve's profit policy, if it is flat. Returns what went back to Tradeable.
 
-        The desk calls this on every full close; calling it again changes nothing. One that is frozen sweeps nothing.
+        The desk calls this on every full close; calling it again changes nothing. One of a pool that is frozen sweeps nothing.
         """
         self._own(sleeve)
-        if not sleeve.policy.share_ppm or not sleeve.is_flat() or Hold.FROZEN in sleeve.latches:
+        if not sleeve.policy.share_ppm or not sleeve.is_flat() or (self.pool and Hold.FROZEN in sleeve.latches):
             return self.asset.zero
         units, kept = sleeve.next_sweep()
         if units:
