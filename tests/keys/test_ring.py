@@ -563,7 +563,7 @@ def test_an_exit_takes_the_last_key_that_works_at_all_and_says_so(clock, caplog)
         caplog.clear()
         async with ring.use("a", "kraken", exit=True) as held:
             assert (held.name, held.health, held.last_resort, held.exit) == ("two", H.COOLING, True, True)
-        assert "an exit of a at kraken takes key two, which is cooling for 1 s" in caplog.text
+        assert "an exit of a at kraken takes key two, which is cooling for 1 s: none of its own is healthy" in caplog.text
         ring.told("two", S.INVALID)
         async with ring.use("a", "kraken", exit=True) as held:
             assert (held.name, held.health) == ("one", H.SUSPECT)
@@ -572,6 +572,54 @@ def test_an_exit_takes_the_last_key_that_works_at_all_and_says_so(clock, caplog)
             await name_of(ring, exit=True)
 
     anyio.run(main)
+
+
+def test_an_exit_with_no_healthy_key_is_lent_another_vaults_of_its_account(clock, caplog):
+    ring = KeyRing([key("one", vault="a"), key("two", vault="b"), key("far", account="other", vault="c")], clock=clock)
+
+    async def main():
+        ring.told("one", S.RATE_LIMITED)
+        with pytest.raises(NoKey):
+            await name_of(ring)  # new risk is not lent anything
+        async with ring.use("a", "kraken", exit=True) as held:
+            assert (held.name, held.vault, held.lent, held.last_resort) == ("two", "a", True, False)
+        assert "takes key two of b, which is healthy: none of its own is healthy" in caplog.text
+        assert ring.vault_of("two") == "b"
+        ring.told("two", S.RATE_LIMITED)
+        async with ring.use("a", "kraken", exit=True) as held:
+            assert (held.name, held.lent) == ("one", False)  # of two that are as bad its own
+        ring.told("one", S.INVALID)
+        async with ring.use("a", "kraken", exit=True) as held:
+            assert (held.name, held.health, held.lent) == ("two", H.COOLING, True)
+        ring.told("two", S.INVALID)
+        with pytest.raises(NoKey):  # never one of another account
+            await name_of(ring, exit=True)
+        async with ring.use("b", "kraken", exit=True):
+            raise AssertionError("b has no key left either")
+
+    with pytest.raises(NoKey):
+        anyio.run(main)
+
+
+def test_a_key_that_was_lent_goes_back(clock):
+    ring = KeyRing([key("one", vault="a"), key("two", vault="b")], clock=clock)
+
+    async def main():
+        ring.told("one", S.INVALID)
+        async with ring.use("a", "kraken", exit=True) as held:
+            assert held.lent
+        async with ring.use("b", "kraken") as held:
+            assert (held.name, held.lent) == ("two", False)
+        with pytest.raises(NoKey):
+            await name_of(ring)
+
+    anyio.run(main)
+
+
+def test_a_vault_that_has_no_account_is_lent_nothing(clock):
+    ring = KeyRing([key("two", vault="b")], clock=clock)
+    with pytest.raises(NoKey):
+        used(ring, exit=True)
 
 
 def test_no_key_is_a_venue_that_was_not_reached(clock):
@@ -894,6 +942,10 @@ class Rings(RuleBasedStateMachine):
         stays = before is not None and self.ring.health(before, right) is H.HEALTHY
         fares = {name: self.ring.health(name, right) for name in NAMES}
 
+        def own(vault):
+            mine = [n for n in NAMES if self.users[n] <= {vault} and PLACES[n][1] in ("", vault)]
+            return [n for n in mine if self.accounts.get(vault, PLACES[n][0]) == PLACES[n][0]]
+
         async def main():
             async with self.ring.use(vault, "kraken", right=right, exit=leaves) as held:
                 nonce = held.nonce()
@@ -901,17 +953,23 @@ class Rings(RuleBasedStateMachine):
                 self.last[held.name] = nonce
                 if sign is not None:
                     held.told(sign)
-                return held.name, held.health
+                return held.name, held.health, held.lent
 
         try:
-            name, health = anyio.run(main)
+            name, health, lent = anyio.run(main)
         except NoKey:
             assert not stays
-            mine = [n for n in NAMES if self.users[n] <= {vault} and PLACES[n][1] in ("", vault)]
-            mine = [n for n in mine if self.accounts.get(vault, PLACES[n][0]) == PLACES[n][0]]
+            mine = own(vault)
             assert not [n for n in mine if fares[n].may_open or (leaves and fares[n].may_exit)]
+            if leaves and vault in self.accounts:
+                assert not [n for n in NAMES if PLACES[n][0] == self.accounts[vault] and fares[n].may_exit]
             return
         assert health is fares[name] and (health.may_open or (leaves and health.may_exit))
+        if lent:
+            assert leaves and not [n for n in own(vault) if fares[n].may_open]
+            assert self.accounts.get(vault, "x" if vault == "b" else None) == PLACES[name][0]
+            assert self.users[name] or PLACES[name][1]  # it is somebody's
+            return
         assert name == before or not stays
         self.users[name].add(vault)
         assert self.accounts.setdefault(vault, PLACES[name][0]) == PLACES[name][0]

@@ -1,7 +1,8 @@
 """Key sets, what they may do, how they fare, and which one an operation gets.
 
 A Core Vault keeps its key while the key is healthy, and no two vaults ever share one, so that one vault's calls neither use up
-another's allowance nor get in the way of its nonces. What the venue says about a key moves its health, by one table:
+another's allowance nor get in the way of its nonces; only an exit of a vault with no healthy key left is lent another's of the
+same account. What the venue says about a key moves its health, by one table:
 
     health     new risk   exits   meaning
     HEALTHY    yes        yes
@@ -136,6 +137,11 @@ class Held:
     def passphrase(self) -> Secret | None:
         """What some venues ask for beside; None for others."""
         return self._open().passphrase
+
+    @property
+    def lent(self) -> bool:
+        """Whether it is another vault's, and was given out for an exit all the same."""
+        return bool(self.vault) and self._kept.vault != self.vault
 
     @property
     def last_resort(self) -> bool:
@@ -335,8 +341,9 @@ class KeyRing:
         """A key for one operation of a vault, held until the block ends: `async with ring.use(vault, "kraken") as held`.
 
         The vault's present key while it is healthy, else another healthy one of the same account that is no other vault's,
-        which then is the vault's. With `exit`, when none is healthy, the vault's cooling or suspect one, since a position
-        that cannot be closed is worse than a refused call; `held.last_resort` says so, and the log.
+        which then is the vault's. With `exit`, when none is healthy, another vault's healthy one of the same account, lent for
+        this operation, else a cooling or suspect one, its own first: a position that cannot be closed is worse than a refused
+        call. `held.lent` and `held.last_resort` say so, and the log.
 
         A block that ends with no error and no bad word counts as answered. Raises `NoKey` when there is none, with how each one fares.
         """
@@ -410,7 +417,18 @@ class KeyRing:
         present = self._current.get(place)
         mine.sort(key=lambda kept: (kept.key.name != present, kept.vault != vault))  # stable: else in the ring's order
         healthy = [kept for kept in mine if kept.conditions[right].health.may_open]
-        if healthy:
+        if not healthy:
+            chosen = self._last_resort(vault, venue, right, mine) if leaves else None
+            if chosen is None:
+                raise self._none(vault, venue, right, mine)
+            log.warning(
+                "an exit of %s at %s takes key %s%s, which is %s: none of its own is healthy",
+                *(vault, venue, chosen.key.name, f" of {chosen.vault}" if chosen not in mine else "", self._state(chosen, right)),
+                extra={"vault": vault, "venue": venue, "key": chosen.key.name, "health": chosen.conditions[right].health.value},
+            )
+            if chosen not in mine:
+                return chosen  # lent for this operation: it stays the other vault's
+        else:
             chosen = healthy[0]
             if present is not None and present != chosen.key.name:
                 old = self._kept[present]
@@ -420,20 +438,23 @@ class KeyRing:
                     extra={"vault": vault, "venue": venue, "key": chosen.key.name, "health": chosen.conditions[right].health.value},
                 )
             self._current[place] = chosen.key.name
-        else:
-            rank = {Health.COOLING: 0, Health.SUSPECT: 1}
-            last = [kept for kept in mine if leaves and kept.conditions[right].health.may_exit]
-            if not last:
-                raise self._none(vault, venue, right, mine)
-            chosen = min(last, key=lambda kept: rank[kept.conditions[right].health])
-            log.warning(
-                "an exit of %s at %s takes key %s, which is %s: none is healthy",
-                *(vault, venue, chosen.key.name, self._state(chosen, right)),
-                extra={"vault": vault, "venue": venue, "key": chosen.key.name, "health": chosen.conditions[right].health.value},
-            )
         chosen.vault = vault
         self._account[place] = chosen.key.account
         return chosen
+
+    def _last_resort(self, vault: str, venue: str, right: Right, mine: list[_Kept]) -> _Kept | None:
+        """For an exit, with no healthy key of its own: a healthy one of another vault in the same account, lent, else the least bad."""
+        account = self._account.get((vault, venue))
+        if account is None:  # it never had a key: one that is meant for it says which account is its own
+            account = next((kept.key.account for kept in self._kept.values() if kept.key.venue == venue and kept.vault == vault), None)
+        others = [
+            self._settled(kept)
+            for kept in tuple(self._kept.values())
+            if kept.key.venue == venue and kept.key.account == account and kept not in mine and not kept.leaving
+        ]
+        last = [kept for kept in (*mine, *others) if right in kept.rights.granted and kept.conditions[right].health.may_exit]
+        rank = {Health.HEALTHY: 0, Health.COOLING: 1, Health.SUSPECT: 2}
+        return min(last, key=lambda kept: rank[kept.conditions[right].health], default=None)
 
     def _none(self, vault: str, venue: str, right: Right, mine: list[_Kept]) -> NoKey:
         states = "; ".join(f"{kept.key.name} is {self._state(kept, right)}" for kept in mine)
