@@ -57,6 +57,7 @@ ORDER = [
     "keys.ring",
     "keys",
     "venues.ids",
+    "venues.checkup",
     "venues.wire",
     "venues.rate",
     "venues.retry",
@@ -297,7 +298,7 @@ def test_engines_see_a_view_and_nothing_that_they_could_move():
 
 def test_venues_know_neither_engines_nor_books_nor_each_other():
     allowed = {"errors", "money", "market", "news", "facts", "orders", "amm", "margin", "protocols", "keys"}
-    shared = {"venues.ids", "venues.wire", "venues.rate", "venues.retry", "venues.solana", "venues.jito"}
+    shared = {"venues.ids", "venues.checkup", "venues.wire", "venues.rate", "venues.retry", "venues.solana", "venues.jito"}
     for name, path in modules():
         if name.startswith("venues.") and name != "venues.doctor":
             for target in ours(name, path):

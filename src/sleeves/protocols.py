@@ -196,7 +196,9 @@ class Feed(Protocol):
     def events(self) -> AsyncIterator[Event]:
         """Prices and what became of our orders, in order. Prices may be skipped for newer ones; fills never are.
 
-        Raises `VenueUnavailable` when the connection is lost for good. Ends when there will be no more.
+        Raises `VenueUnavailable` when the connection is lost; asked again, it connects anew, and whoever asks holds the books
+        against the venue first. Ends when there will be no more. It is read by one task, in cancel scopes of that task: nothing
+        of its own (a task group, a cancel scope) may be open across a yield.
         """
 
 
@@ -206,8 +208,10 @@ class Broker(Protocol):
     async def submit(self, order: Order) -> None:
         """Send an order. What becomes of it comes as events. Sending the same id again does nothing.
 
-        Raises `VenueUnavailable` when nothing was sent, `VenueUnknown` when the answer was lost after sending.
-        A refusal by the venue is a `Rejected` event, not an exception.
+        Raises `VenueUnavailable` when nothing was done: it was not reached, or said that it did not look at the request;
+        `VenueUnknown` when something may have been done: it was sent, and the answer is lost, or is that the venue itself does
+        not know. A refusal by the venue is a `Rejected` event, not an exception. A driver never sends an order a second time,
+        under this id or another; where an answer is lost it may look for the order by its own id, and go on if it is found.
         """
 
     async def cancel(self, order: Order) -> None:
@@ -257,7 +261,8 @@ class Custody(Protocol):
     async def cash_flows(self, since: int) -> Sequence[CashFlow]:
         """The venue's own ledger of the account's coins from an instant on, that instant included, oldest first.
 
-        Their sum is what `balances` has changed by. The `ref` of a line is the `key` of the fact that it follows from,
+        The books are made from what the venue says that it moved, never from a model of its fees: so the cost and the fee of a
+        fill are those of its lines here, to the last digit. Their sum is what `balances` has changed by. The `ref` of a line is the `key` of the fact that it follows from,
         where `history` has that fact. Never a part, like `history`. Raises `VenueUnavailable`.
         """
 
@@ -271,9 +276,9 @@ class Custody(Protocol):
 
 
 class Venue(Feed, Broker, Custody, Protocol):
-    """A driver: all three, under a name.
+    """A driver: all three, under a name. One that has a connection is opened before its use and closed after: `async with venue:`.
 
-    Two attributes are optional. `real_money = False`: it moves none, so nothing has to be armed; without it, it is taken to.
+    Until then each method raises `VenueUnavailable`. Two attributes are optional. `real_money = False`: it moves none, so nothing has to be armed; without it, it is taken to.
     `lockstep = True`: its time stands still while the desk works, so its events are taken one by one, not through an inbox.
     """
 

@@ -54,6 +54,13 @@ class VirtualDriver:
         self._past = Past()
         self._waiting: deque[Event] = deque()
 
+    async def __aenter__(self) -> VirtualDriver:
+        """Nothing has to be opened here: so that paper is written as live is, `async with venue:`."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
     @property
     def name(self) -> str:
         return self.exchange.name

@@ -1,0 +1,105 @@
+"""What a look at a venue and its keys found, before money is trusted to them: findings, and what keeps one strategy's money apart there.
+
+Each driver has a `checkup` of its own that fills this in; `sleeves doctor` prints it. Nothing here asks anybody, and nothing
+that was looked at is ever changed by looking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from attrs import field, frozen
+
+__all__ = ["Checkup", "Finding", "Grade", "Isolation"]
+
+
+class Grade(StrEnum):
+    """How a finding is to be taken."""
+
+    GOOD = "good"
+    NOTE = "note"
+    """Worth knowing; nothing is wrong."""
+    WARNING = "warning"
+    """It works, and a human should see to it."""
+    BAD = "bad"
+    """Do not trade like this."""
+
+
+@frozen(order=False)
+class Finding:
+    """One thing that was looked at. `subject` is what, in a word or two; `text` what was found, without any secret."""
+
+    grade: Grade
+    subject: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.grade:8} {self.subject}: {self.text}"
+
+
+@frozen(order=False)
+class Isolation:
+    """One way to keep a strategy's money apart: what it is, whether this venue and this account have it, and how it fails."""
+
+    kind: str
+    """ "virtual", "sub-account" or "on-chain"."""
+    offered: bool | None
+    """None where it cannot be found out with this key."""
+    how: str
+    fails: tuple[str, ...] = field(default=(), converter=tuple)
+
+    def __str__(self) -> str:
+        has = {True: "yes", False: "no", None: "not known"}[self.offered]
+        return "\n".join([f"{self.kind}: {has}. {self.how}", *(f"    fails when {one}" for one in self.fails)])
+
+
+VIRTUAL_FAILS = (
+    "another program or a human trades with the same coins: the books find it at the next look, and block new risk in that asset",
+    "the venue seizes, freezes or loses the account: all sleeves of it lose together",
+    "one sleeve's contracts are liquidated on a netted account: the desk closes it before, by its own marks",
+)
+"""How a virtual slice fails, at any venue."""
+
+
+def virtual(how: str = "each sleeve is a slice of this account in the books of sleeves; the venue knows of none") -> Isolation:
+    """What every venue offers: the books alone keep the money apart."""
+    return Isolation("virtual", True, how, VIRTUAL_FAILS)
+
+
+@frozen(order=False, repr=False)
+class Checkup:
+    """All that was found at one venue. Printed, it is a page of text; `fit` says whether nothing speaks against trading there."""
+
+    venue: str
+    findings: tuple[Finding, ...] = field(converter=tuple)
+    isolation: tuple[Isolation, ...] = field(default=(), converter=tuple)
+
+    @property
+    def fit(self) -> bool:
+        """Whether nothing was found bad."""
+        return not self.bad
+
+    @property
+    def bad(self) -> tuple[Finding, ...]:
+        return tuple(one for one in self.findings if one.grade is Grade.BAD)
+
+    def of(self, subject: str) -> tuple[Finding, ...]:
+        """The findings about one subject."""
+        return tuple(one for one in self.findings if one.subject == subject)
+
+    def __str__(self) -> str:
+        verdict = "nothing speaks against trading here" if self.fit else f"do not trade: {len(self.bad)} of the findings are bad"
+        return "\n".join(_lines(self.venue, self.findings, self.isolation, verdict))
+
+    __repr__ = __str__
+
+
+def _lines(venue: str, findings: Iterable[Finding], isolation: Iterable[Isolation], verdict: str) -> Iterable[str]:
+    yield venue
+    yield from (f"  {one}" for one in findings)
+    ways = list(isolation)
+    if ways:
+        yield "what keeps one strategy's money apart here"
+        yield from ("  " + str(one).replace("\n", "\n  ") for one in ways)
+    yield verdict
