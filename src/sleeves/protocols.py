@@ -262,8 +262,9 @@ class Custody(Protocol):
         """The venue's own ledger of the account's coins from an instant on, that instant included, oldest first.
 
         The books are made from what the venue says that it moved, never from a model of its fees: so the cost and the fee of a
-        fill are those of its lines here, to the last digit. Their sum is what `balances` has changed by. The `ref` of a line is the `key` of the fact that it follows from,
-        where `history` has that fact. Never a part, like `history`. Raises `VenueUnavailable`.
+        fill are those of its lines here, to the last digit. Their sum is what `balances` has changed by. The `ref` of a line is
+        the `key` of the fact that it follows from, where `history` has that fact. Never a part, like `history`. Raises
+        `VenueUnavailable`.
         """
 
     async def transfer(self, transfer: Transfer) -> None:
@@ -278,8 +279,9 @@ class Custody(Protocol):
 class Venue(Feed, Broker, Custody, Protocol):
     """A driver: all three, under a name. One that has a connection is opened before its use and closed after: `async with venue:`.
 
-    Until then each method raises `VenueUnavailable`. Two attributes are optional. `real_money = False`: it moves none, so nothing has to be armed; without it, it is taken to.
-    `lockstep = True`: its time stands still while the desk works, so its events are taken one by one, not through an inbox.
+    Until then each method raises `VenueUnavailable`. Two attributes are optional. `real_money = False`: it moves none, so
+    nothing has to be armed; without it, it is taken to. `lockstep = True`: its time stands still while the desk works, so its
+    events are taken one by one, not through an inbox.
     """
 
     @property
