@@ -400,3 +400,22 @@ def test_a_run_that_is_canceled_between_two_prices_leaves_sound_books(backend: s
     anyio.run(main, backend=backend)
     assert fills(desk) == ["one-1"]
     assert desk.check(deep=True).holds
+
+
+@both
+def test_paper_is_opened_as_live_is(backend):
+    """The one line that differs between paper and live is the one that makes the venue."""
+    from sleeves.engines import Idle
+    from sleeves.sim import Tape, VirtualDriver
+
+    tape = Tape.from_columns(BITCOIN, ts=[SECOND], open=["100"], high=["100"], low=["100"], close=["100"], interval=SECOND)
+
+    async def main():
+        vault = CoreVault(USD, total="100", tradeable="100")
+        desk = Desk(vault)
+        desk.assign(Idle(BITCOIN), to=vault.sleeve("quiet", QUIET, allocate="100"))
+        async with VirtualDriver(tape, {"USD": USD("100")}) as venue:
+            await trade(desk, venue)
+            return desk.check(await venue.balances())
+
+    assert anyio.run(main, backend=backend).holds
