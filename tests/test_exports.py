@@ -19,7 +19,8 @@ MODULES = [
 def literal_all(module):
     tree = ast.parse(Path(module.__file__).read_text())
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets):
             return ast.literal_eval(node.value)
     return None
 
@@ -54,7 +55,8 @@ def test_every_public_thing_has_a_docstring():
         tree = ast.parse(Path(importlib.util.find_spec(name).origin).read_text())
         public = set()
         for node in tree.body:
-            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets):
                 public = set(ast.literal_eval(node.value))
         for node in tree.body:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name in public:

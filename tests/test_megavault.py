@@ -5,6 +5,7 @@ Attackers have their own: they give money away, come and leave in loops, look be
 
 from __future__ import annotations
 
+import inspect
 from fractions import Fraction
 
 import anyio
@@ -17,16 +18,18 @@ from sleeves.errors import JournalError, NotEnough, SleevesError, VaultError
 from sleeves.facts import Transferred, TransferRefused
 from sleeves.journal import Memory
 from sleeves.journals import SQLite
-from sleeves.ledger import Role
+from sleeves.ledger import Entry, Role
 from sleeves.live import carry as carry_out
 from sleeves.live import trade
 from sleeves.market import DAY, HOUR, MINUTE, SECOND, Kind, Mark
 from sleeves.money import Amount
 from sleeves.orders import Transfer
 from sleeves.proof import prove
-from sleeves.records import Cause, Residual
+from sleeves.quoting import QuotingParams
+from sleeves.records import Alert, Cause, Changed, Opened, Residual
 from sleeves.shares import Fees, Rules, ShareError, Terms
 from sleeves.sim import Tape, VirtualDriver
+from sleeves.state import State
 from sleeves.status import Hold, Status
 from sleeves.verify import verify
 from standing import ledger_of
@@ -583,6 +586,18 @@ def test_who_stays_after_all_keeps_no_more_than_his_shares_were_worth():
     pool.check()
 
 
+def test_what_moves_nothing_is_not_written():
+    """A share that is worth half a unit has no worth at notice: no entry says so, neither then nor when it is taken back."""
+    _, pool = pool_of(NOTICE)
+    pool.deposit("ann", "1000", at=T0)
+    pool.core.observe_balance("500", at=T0)
+    notice = pool.give_notice("ann", 1, at=T0)
+    assert notice.worth == USD("0") and pool.cancel_notice(notice, at=T0) == 0
+    assert pool.total == 1_000 * UNIT - 1
+    entries = [one for one in pool.books.journal if isinstance(one, Entry)]
+    assert [one.why for one in entries][-3:] == ["notice"] + 2 * ["notice canceled"] and all(one.postings for one in entries)
+
+
 def test_another_s_notice_cannot_be_used():
     _, pool = pool_of(NOTICE)
     pool.deposit("ann", "1000", at=T0)
@@ -673,6 +688,19 @@ def test_a_management_fee_over_a_year():
         assert pool.accrue(at=T0 + YEAR) == pool.accrue(at=T0) == 0, "neither twice, nor back in time"
 
 
+def test_who_comes_pays_no_management_fee_for_the_time_before():
+    """A single share stood there for a year, on which a fee of 2% comes to nothing: a million that comes then owes nothing for it."""
+    vault, pool = pool_of(Terms(virtual=0, fees=Fees(management_ppm=20_000), manager="mia"))
+    pool.deposit("eve", USD.units(1), at=T0)
+    pool.deposit("ann", "1000000", at=T0 + YEAR)
+    assert pool.accrue(at=T0 + YEAR) == 0 and pool.holding("ann", at=T0 + YEAR).worth == USD("1000000")
+    pool.withdraw("ann", 10**12 - 1, at=T0 + YEAR)
+    assert pool.accrue(at=T0 + YEAR) == 0, "nor does who leaves"
+    pool.accrue(at=T0 + 2 * YEAR)
+    assert pool.deposit("bob", "1000000", at=T0 + 2 * YEAR).shares == 10**12
+    assert pool.accrue(at=T0 + 2 * YEAR + YEAR // 2) == (10**12 + 2) // 99, "and half a year is half a year: 1% of 100%"
+
+
 def test_time_before_the_last_fee_costs_nothing_and_gives_nothing_back():
     terms = Terms(virtual=0, fees=Fees(management_ppm=20_000), manager="mia")
     _, pool = pool_of(terms)
@@ -733,6 +761,126 @@ def test_what_is_worse_for_investors_waits_and_what_is_better_does_not():
     assert pool.change_terms(new, by="mia", at=begins) == begins
     for bad in (Terms(virtual=1, manager="mia"), Terms(virtual=0), Terms(virtual=0, manager="mia", notice_ns=DAY + 1), "free", None):
         unchanged(pool, pool.change_terms, bad, by="mia", at=begins, error=ShareError)
+
+
+def test_new_terms_are_held_against_those_that_have_fallen_due_though_nobody_accrued_since():
+    """From 2% to 10%, due after a week, and then to 5%: until then that is worse than what holds, and from then on better."""
+    told = [Terms(virtual=0, fees=Fees(ppm), manager="mia", price_age_ns=age) for ppm, age in ((20_000, MINUTE), (100_000, 0), (50_000, 0))]
+    begins = T0 + told[0].change_rest_ns
+    for now, holds in ((begins - 1, Terms(virtual=0, fees=Fees(20_000), manager="mia")), (begins, told[2])):
+        _, pool = pool_of(told[0])
+        pool.deposit("ann", "1000", at=T0)
+        assert pool.change_terms(told[1], by="mia", at=T0) == begins
+        late = pool.change_terms(told[2], by="mia", at=now)
+        assert late == (now if holds == told[2] else now + told[0].change_rest_ns)
+        assert (pool.terms_at(now), pool.terms_at(late)) == (holds, told[2])
+
+
+def test_who_did_it_is_in_every_record():
+    """Each command is given by somebody else: all that it writes bears that name, and what is kept of the pool is what is written."""
+    terms = Terms(fees=Fees(20_000, 200_000, 50_000), manager="mia", first_loss="cyd")
+    vault = CoreVault(USD, total="0", at=T0)
+    books, now = vault.books, T0
+    pool = Megavault(vault, terms=terms, at=T0, by="by-0")
+    given = {}
+    story = [
+        ("deposit", lambda **by: pool.deposit("ann", "100", **by)),
+        ("deposit", lambda **by: pool.deposit("bob", "100", ref="r", **by)),
+        ("deposit", lambda **by: pool.deposit("cyd", "100", **by)),
+        ("set_quoting", lambda **by: pool.set_quoting(QuotingParams(layers=1), why="so", **by)),
+        ("allocate", lambda **by: pool.allocate("x", "150", **by)),
+        ("allocate", lambda **by: pool.allocate("x", "10", **by)),
+        ("set_market", lambda **by: pool.set_market("x", initial="5%", step="0.01%", **by)),
+        ("set_status", lambda **by: pool.set_status("x", Status.ACTIVE, **by)),
+        ("retrieve", lambda **by: pool.retrieve("x", "10", **by)),
+        ("allocate", lambda **by: pool.allocate("y", "20", **by)),
+        ("lock", lambda **by: pool.lock("ann", UNIT, now + DAY, **by)),
+        ("accrue", lambda **by: pool.accrue(**by)),
+        ("unlock", lambda **by: pool.unlock("ann", **by)),
+        ("sweep", lambda **by: pool.sweep("400", **by)),
+        ("charge", lambda **by: pool.charge("bob", **by)),
+        ("deposit", lambda **by: pool.deposit("ann", "100", **by)),
+        ("give_notice", lambda **by: given.update(one=pool.give_notice("ann", 9 * UNIT, **by))),
+        ("cancel_notice", lambda **by: pool.cancel_notice(given["one"], **by)),
+        ("give_notice", lambda **by: given.update(one=pool.give_notice("bob", 9 * UNIT, **by))),
+        ("redeem", lambda **by: pool.redeem(given["one"], **by)),
+        ("withdraw", lambda **by: pool.withdraw("ann", 5 * UNIT, **by)),
+        ("paid_out", lambda **by: pool.paid_out("ann", "1", ref="p", **by)),
+        ("invest", lambda **by: pool.invest("ann", "1", **by)),
+        ("change_terms", lambda **by: pool.change_terms(evolve(terms, fees=Fees(30_000, 200_000, 60_000)), why="dearer", **by)),
+        ("impair", lambda **by: pool.impair("x", "10%", why="gone", **by)),
+        ("restore", lambda **by: pool.restore("x", why="back", **by)),
+        ("impair", lambda **by: pool.impair("x", why="gone", **by)),
+        ("side_pocket", lambda **by: pool.side_pocket("x", why="gone", **by)),
+        ("accrue", lambda **by: pool.accrue(**by)),
+        ("distribute", lambda **by: pool.distribute("x", "5", **by)),
+        ("retrieve", lambda **by: pool.retrieve("y", vault.sleeves["y"].free, **by)),
+        ("set_status", lambda **by: pool.set_status("y", Status.DEACTIVATED, **by)),
+        ("decommission", lambda **by: pool.decommission(**by)),
+    ]
+    charging, said = {"deposit", "charge", "give_notice", "withdraw", "invest"}, set()
+    for number, (name, call) in enumerate([("Megavault", None), *story]):
+        written, now = 0 if call is None else len(books.journal), now + 3 * DAY
+        if call is not None:
+            call(by=f"by-{number}", at=now)
+        records = list(books.journal)[written:]
+        if call is None:
+            records = [one for one in records if isinstance(one, Opened) and one.what == "megavault"]
+        assert records, name
+        assert {one.by for one in records if not isinstance(one, Alert)} == {f"by-{number}"}, (name, records)
+        here = [one.what for one in records if isinstance(one, Changed) and one.subject == pool.owner]
+        assert len(here) == len(set(here)), "each is said once"
+        assert name not in charging or any(what.startswith("charged ") for what in here), (name, here)
+        said |= {what.split()[0] for what in here}
+        assert State.fold(books.journal).pools[pool.owner] == pool._said
+    assert said == {
+        "accrued",
+        "charged",
+        "quoting",
+        "margin",
+        "step",
+        "basis",
+        "terms",
+        "next",
+        "next_at",
+        "haircut",
+        "pocket",
+        "decommissioned",
+    }
+    for name in commands():
+        assert name in dict(story), f"{name} is a command of a pool: who gives it belongs into this story"
+
+
+def commands():
+    """All that a pool can be told by somebody."""
+    public = [(name, call) for name, call in inspect.getmembers(Megavault, inspect.isfunction) if not name.startswith("_")]
+    return [name for name, call in public if "by" in inspect.signature(call).parameters]
+
+
+@pytest.mark.parametrize("by", ["", " ", None, 7, True, b"ann", float("nan")])
+def test_nothing_is_done_by_nobody(by):
+    house = sample_house(Terms(virtual=0, fees=Fees(20_000)))
+    pool = house.pool
+    for call in (
+        lambda: pool.deposit("ann", "5", by=by),
+        lambda: pool.withdraw("ann", UNIT, by=by),
+        lambda: pool.give_notice("ann", UNIT, by=by),
+        lambda: pool.accrue(by=by, at=T0 + DAY),
+        lambda: pool.charge("ann", by=by),
+        lambda: pool.set_quoting(None, by=by),
+        lambda: pool.set_market("spot", step="1%", by=by),
+        lambda: pool.change_terms(Terms(virtual=0), by=by),
+    ):
+        assert "who does it" in str(unchanged(pool, call, error=VaultError))
+
+
+def test_the_alert_of_a_side_pocket_comes_after_what_it_tells():
+    """What a human changes answers the alerts that were told before it: this one is told of the change."""
+    house = sample_house()
+    house.pool.impair("spot", by="own", why="frozen")
+    house.pool.side_pocket("spot", by="own", why="frozen")
+    last = list(house.pool.books.journal)[-1]
+    assert isinstance(last, Alert) and last.code == "side_pocket"
 
 
 def test_a_fee_rises_only_from_when_it_was_said_to():

@@ -1066,6 +1066,48 @@ def test_what_if_says_what_an_order_does_to_its_sleeve_to_all_and_who_would_pay(
     assert "liquidated at 92.31" in str(seen)
 
 
+@pytest.mark.parametrize(
+    ("client", "leaves", "found", "rest"),
+    [
+        # 170 p - 17,000 + 5,000 = 8.5 p  ->  74.30, and what others pay is within what the house has
+        ("0", "0", "0", []),
+        # + 2,000 of a client  ->  61.91, a loss of 6,475.30 where the house has 5,000
+        ("2000", "0", "0", [("clients of core:main:USDC", "1475.3")]),
+        # + 1,000 that nobody can explain  ->  55.72, a loss of 7,527.60
+        ("2000", "0", "1000", [("clients of core:main:USDC", "2000"), ("the venue", "527.6")]),
+        # of which the client takes 500 out  ->  58.82, a loss of 7,000.60: what is on its way pays nothing
+        ("2000", "500", "1000", [("clients of core:main:USDC", "1500"), ("the venue", "500.6")]),
+        # without a client  ->  68.11, a loss of 5,421.30
+        ("0", "0", "1000", [("the venue", "421.3")]),
+    ],
+)
+def test_clients_pay_after_all_of_the_house_and_before_the_venue(client, leaves, found, rest):
+    h = House(total="5000", allocate="2000")
+    h.vault.set_reserve("10%", by="ann")
+    if client != "0":
+        (asked,) = h.desk.deposit(h.vault, client, client="ann")
+        h.desk.step(Transferred(h.desk.books.now, asked.amount, asked.id, "v"))
+    for qty in ("100", "70"):
+        h.trade(h.a, Side.BUY, qty)
+    if found != "0":
+        position = Position(PERP, SOL("170").units, -USDC("17000").units)
+        h.desk.reconcile({"USDC": h.vault.coins + USDC(found)}, positions={"SOL-PERP": position})
+        assert h.vault.suspense == USDC(found)
+    if leaves != "0":
+        h.desk.withdraw(h.vault, leaves, by="ann", client="ann")
+    seen = h.desk.exposure(h.vault)
+    price = seen.joint.liquidation["SOL-PERP"]
+    own, *others = [(payer.who, payer.amount) for payer in seen.payers]
+    assert own == ("a", USDC("2000")) and seen.payers[0].own and not any(payer.own for payer in seen.payers[1:])
+    house = [("core:main:USDC idle", USDC("500")), ("core:main:USDC reserve", USDC("500"))]
+    assert others[:2] == house and others[2][0] == "b"
+    assert others[3:] == [(who, USDC(amount)) for who, amount in rest]
+    if rest:
+        assert others[2][1] == USDC("2000"), "all of the house is gone"
+        assert f"would pay: {rest[0][0]} {USDC(rest[0][1]):,.2f} USDC, of a loss that is not its own" in str(seen)
+    assert sum(payer.amount.units for payer in seen.payers) == USDC.units(170 * (10_000 - int(price * 100)) * 10**4).units
+
+
 def test_what_if_of_a_hedge_lowers_what_the_account_needs():
     h = House()
     h.trade(h.a, Side.BUY, "40")

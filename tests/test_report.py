@@ -6,6 +6,7 @@ import pytest
 
 from helpers import BTCUSD, Puppet, carry, fill, new_desk
 from sleeves import FLASH, QUIET, USD, Books, CoreVault, Desk, Place, Side
+from sleeves.facts import Transferred
 from sleeves.market import DAY, HOUR
 from sleeves.report import Report, fold
 from sleeves.sim import Tape
@@ -32,6 +33,30 @@ def test_the_rows_say_what_the_books_say():
     assert vault_row["total"] == vault.total.text
     assert vault_row["tradeable"] == vault.tradeable.text
     assert vault_row["returned"] == flash.returned.text
+
+
+@pytest.mark.parametrize("client", ["", "ann"])
+def test_a_vault_has_its_own_coins_on_their_way_and_never_a_clients(client):
+    """A client's 300 come, and 200 of the client's, or of the vault's own, go out: at each step the report has what the vault has."""
+    desk, vault, sleeve, puppet = new_desk(QUIET)
+
+    def told(total):
+        desk.mark(puppet.now)
+        (row,) = Report(desk).vault_rows()
+        assert row["total"] == vault.total.text == total
+
+    told("20000")
+    (comes,) = desk.deposit(vault, "300", client="ann")
+    told("20000")
+    desk.step(Transferred(puppet.now, comes.amount, comes.id, "v"))
+    told("20000")
+    (goes,) = desk.withdraw(vault, "200", by="own", client=client)
+    assert vault.coins == USD("20300"), "it has not left yet"
+    told("20000")
+    desk.step(Transferred(puppet.now, goes.amount, goes.id, "v"))
+    left = "20000" if client else "19800"
+    told(left)
+    assert vault.client_money("ann") == USD("100" if client else "300")
 
 
 def test_a_report_can_be_made_of_a_journal_that_was_written_out_and_read_back():

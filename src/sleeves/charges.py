@@ -59,11 +59,15 @@ class Charges(Register):
         at = self._at(at)
         records, _, said = self._accruing(at, by)
         before = self.total
-        self._post(records, said)
+        self._post(records, said, by=by, at=at)
         return self.total - before
 
-    def _accruing(self, at: int, by: str) -> tuple[list[Record], int, dict[str, str]]:
-        """What books the management fee until now, all shares after it, and what is to be said; terms that fall due come in."""
+    def _accruing(self, at: int, by: str, *, moves: bool = False) -> tuple[list[Record], int, dict[str, str]]:
+        """What books the management fee until now, all shares after it, and what is to be said; terms that fall due come in.
+
+        A fee of less than a share waits until it is one; where somebody comes or leaves (`moves`), it is forgone, for it is not
+        to be charged on the shares that there are then.
+        """
         records: list[Record] = []
         said: dict[str, str] = {}
         since, total, terms = int(self._said["accrued"]), self.total, self._terms
@@ -77,14 +81,13 @@ class Charges(Register):
             if shares:
                 records.append(self._minting(one.manager, 0, shares, at=at, by=by, why="management fee"))
                 total += shares
-            if shares or len(steps) == 2 or (not total and one.fees.management_ppm):
+            if shares or len(steps) == 2 or (one.fees.management_ppm and (moves or not total)):
                 since = max(since, until)
         if len(steps) == 2:
             said |= {"terms": json.dumps(self._next().text(), sort_keys=True), "next_at": "", "next": ""}
         if since != int(self._said["accrued"]):
             said["accrued"] = str(since)
-        changed = [Changed(at, by, self.owner, what, self._said.get(what, ""), after) for what, after in said.items()]
-        return [*records, *changed], total, said
+        return records, total, said
 
     def basis(self, investor: str) -> Amount:
         """What an investor's shares must be worth before a performance fee is due, the hurdle since the last change aside."""
@@ -135,15 +138,15 @@ class Charges(Register):
             records.append(booking.bind(self.asset, self.share, investor, "", "", 0, basis=basis - before, at=at, by=by, why="basis"))
         last = int(self._said.get(f"charged {investor}", str(at)))
         said = {f"charged {investor}": str(max(last, at))} if fees.hurdle_ppm else {}
-        changed = [Changed(at, by, self.owner, what, self._said.get(what, ""), after) for what, after in said.items()]
-        return [one for one in records if not isinstance(one, Entry) or one.postings] + changed, said
+        return records, said
 
     def change_terms(self, terms: Terms, *, by: str, why: str = "", at: int | None = None) -> int:
         """New terms: what is better for investors holds at once, what is worse after `Terms.change_rest_ns`. Returns from when on.
 
         Raises `ShareError` (terms) for a longer notice, and for another guard, manager or rules: those are for a new pool.
         """
-        now = self._terms
+        at = self._at(at)
+        now = self.terms_at(at)
         if not isinstance(terms, Terms):
             raise ShareError(f"terms are Terms, not {terms!r}", "terms")
         fixed = ("virtual", "rules", "manager", "first_least", "first_loss")
@@ -151,7 +154,6 @@ class Charges(Register):
             raise ShareError(f"{', '.join(fixed)} of a pool stay as they are", "terms")
         if terms.notice_ns > now.notice_ns:
             raise ShareError(f"a notice can only become shorter than {now.notice_ns} ns, not {terms.notice_ns}", "terms")
-        at = self._at(at)
         records, _, said = self._accruing(at, by)
         at_once = now.gentler(terms)
         accrued = max(at, int(self._said["accrued"]))  # a time that is past already is not charged again
@@ -160,8 +162,7 @@ class Charges(Register):
         if at_once != terms:
             from_on = at + now.change_rest_ns
             told |= {"next": json.dumps(terms.text(), sort_keys=True), "next_at": str(from_on)}
-        records += [Changed(at, by, self.owner, what, self._said.get(what, ""), after, why) for what, after in told.items()]
-        self._post(records, said | told)
+        self._post(records, said | told, by=by, at=at, why=why)
         return from_on
 
     def _minting(
@@ -178,22 +179,21 @@ class Charges(Register):
         return self._said.get(f"{what} {name}", "")
 
     def _say(self, what: str, after: str, *, by: str, why: str = "", at: int | None = None) -> None:
-        self._post([Changed(self._at(at), by, self.owner, what, self._said.get(what, ""), after, why)], {what: after})
+        self._post([], {what: after}, by=by, at=self._at(at), why=why)
 
-    def _post(self, records: Iterable[Record], said: Mapping[str, str]) -> None:
-        """Write it down, all of it or nothing, and then go by it."""
-        given = list(records)
-        written = {one.what for one in given if isinstance(one, Changed) and one.subject == self.owner}
-        given += [
-            Changed(self.books.now, OWNER, self.owner, what, self._said.get(what, ""), after)
-            for what, after in said.items()
-            if what not in written
-        ]
-        for one in given:
-            words = [getattr(one, word, "") for word in ("by", "why", "ref")]
-            if not all(isinstance(word, str) for word in words):
-                raise VaultError(f"by, why and ref are text, not {words}")
-        self._write(given)
+    def _post(self, records: Iterable[Record], said: Mapping[str, str], *, by: str, at: int, why: str = "") -> None:
+        """Write it down, all of it or nothing, and then go by it: what is said of the pool, by whom, when and why, then the records.
+
+        Entries that move nothing are left out. Raises `VaultError` for a by that names nobody, and a why or ref that is no text.
+        """
+        if not isinstance(by, str) or not by.strip():
+            raise VaultError(f"by names who does it, not {by!r}")
+        given = [one for one in records if not isinstance(one, Entry) or one.postings]
+        for word in (why, *(getattr(one, name, "") for one in given for name in ("why", "ref"))):
+            if not isinstance(word, str):
+                raise VaultError(f"why and ref are text, not {word!r}")
+        changed = [Changed(at, by, self.owner, what, self._said.get(what, ""), after, why) for what, after in said.items()]
+        self._write([*changed, *given])
         self._said.update(said)
         if "terms" in said:
             self._terms = Terms.from_text(json.loads(said["terms"]))

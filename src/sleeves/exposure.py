@@ -41,7 +41,7 @@ from .margin import (
 from .market import BP, Book, Instrument
 from .money import PPM, Amount, Asset, Rounding, decimal_text, divide
 from .orders import Order, Place, Side
-from .vault import CoreVault, Sleeve, of_client
+from .vault import CoreVault, Sleeve
 
 __all__ = ["Exposure", "Footing", "Ground", "Payer", "WhatIf", "check_collateral", "without"]
 
@@ -381,9 +381,7 @@ class Ground:
             if share:
                 paid.append((who, share, False))
                 beyond -= share
-        theirs = sum(
-            units for account, code, units in vault.books.ledger.cells(vault.owner) if code == vault.asset.code and of_client(account)
-        )
+        theirs = vault.books.ledger.total(vault.owner, Role.CLIENT, vault.asset)  # what is on its way out is gone already, as in `joint`
         for who, has in ((f"clients of {vault.owner}", theirs), ("the venue", beyond)):
             share = min(beyond, max(0, has))
             if share:

@@ -248,7 +248,7 @@ class Megavault(SubVaults):
         if type(at_least) is not int or at_least < 0:
             raise ShareError(f"at least {at_least!r} shares must be a whole number, and not negative", "least")
         at = self._at(at)
-        records, total, said = self._accruing(at, by)
+        records, total, said = self._accruing(at, by, moves=True)
         equity = self._settled_equity(marks, at)
         charged, told = self._charging(investor, equity, total, at=at, by=by)
         shares = issue(money.units, total, equity, self._terms)
@@ -256,7 +256,7 @@ class Megavault(SubVaults):
             raise ShareError(f"{money} is worth {shares} shares now, less than {at_least}", "least")
         records += charged
         records.append(self._minting(investor, money.units, shares, basis=money.units, fresh=fresh, at=at, by=by, ref=ref, why="deposit"))
-        self._post(records, said | told)
+        self._post(records, said | told, by=by, at=at)
         return Issued(investor, money, shares, total + shares, equity)
 
     # -- leaving ---------------------------------------------------------------------------------------------------------
@@ -371,7 +371,7 @@ class Megavault(SubVaults):
         if not bound:
             loose = self._loose(investor, at)
             self._countable(investor, shares, self.total, loose)
-        records, total, said = self._accruing(at, by)
+        records, total, said = self._accruing(at, by, moves=True)
         equity = self._settled_equity(marks, at)
         if not bound:
             freed = [] if self._chain else self._freeing(investor, at, "time", at=at, by=by)
@@ -389,7 +389,7 @@ class Megavault(SubVaults):
             wish = f", less than {self._amount(least)}" if least else ""
             raise ShareError(f"{count} shares of {investor} bring {self._amount(units)} now{wish}", "least")
         records += self._paying(plan, investor, bound, count, units, basis=self._basis_part(investor, bound, count, records), at=at, by=by)
-        self._post(records, said)
+        self._post(records, said, by=by, at=at)
         return evolve(plan, money=self._amount(units))
 
     def _basis_part(self, investor: str, bound: str, count: int, before: Iterable[Record]) -> int:
@@ -452,7 +452,8 @@ class Megavault(SubVaults):
         mine, money = self.core.client_money(client_named(investor)), self.asset(amount)
         if not 0 < money.units <= mine.units:
             raise ShareError(f"{money} cannot have been paid to {investor}: {mine} is here of that money", "amount")
-        self._post([booking.paid_out(self.core.owner, self.asset, investor, money.units, at=self._at(at), by=by, ref=ref)], {})
+        at = self._at(at)
+        self._post([booking.paid_out(self.core.owner, self.asset, investor, money.units, at=at, by=by, ref=ref)], {}, by=by, at=at)
 
     # -- notice ----------------------------------------------------------------------------------------------------------
 
@@ -480,7 +481,7 @@ class Megavault(SubVaults):
         gone = self._basis_part(investor, "", count, records)
         records.append(booking.bind(self.asset, self.share, investor, "", of, count, basis=-gone, at=at, by=by, why="notice"))
         records.append(booking.bind(self.asset, self.share, investor, "", of, 0, basis=worth, of=of, at=at, by=by, why="worth at notice"))
-        self._post([one for one in records if not isinstance(one, Entry) or one.postings], said | told | {f"basis {of}": str(gone)})
+        self._post(records, said | told | {f"basis {of}": str(gone)}, by=by, at=at)
         return Notice(of, investor, count, due, self._amount(worth))
 
     def redeem(
@@ -500,7 +501,7 @@ class Megavault(SubVaults):
         """
         at = self._at(at)
         known = self._notice(notice)
-        records, total, said = self._accruing(at, by)
+        records, total, said = self._accruing(at, by, moves=True)
         equity = self._settled_equity(marks, at)
         price = price_of(total, equity, self._terms)
         kept = known.shares if price * known.shares <= known.worth.units else int(known.worth.units / price)
@@ -520,7 +521,7 @@ class Megavault(SubVaults):
                 self.asset, self.share, owner, known.id, "", 0, basis=-worth_then, of=known.id, at=at, by=by, why="notice canceled"
             )
         )
-        self._post([one for one in records if not isinstance(one, Entry) or one.postings], said)
+        self._post(records, said, by=by, at=at)
         return kept
 
     def _notice(self, notice: Notice) -> Notice:
@@ -543,7 +544,7 @@ class Megavault(SubVaults):
         equity = self._settled_equity(marks, at)
         fee = self._fee(investor, equity, total, at)[1]
         charged, told = self._charging(investor, equity, total, at=at, by=by)
-        self._post(records + charged, said | told)
+        self._post(records + charged, said | told, by=by, at=at)
         return fee
 
     def __repr__(self) -> str:

@@ -129,10 +129,9 @@ class Register:
         """Shares of an investor that nothing binds."""
         return self.books.ledger.units(Account(booking.investor(investor), Role.SHARES), self.share)
 
-    def _bound(self, investor: str, how: str, share: Asset | None = None) -> list[tuple[str, int]]:
+    def _bound(self, investor: str, how: str) -> list[tuple[str, int]]:
         """(what binds them, shares) of an investor's bound shares, by how: "lock" or "notice"."""
-        code = (share or self.share).code
-        cells = self.books.ledger.cells(booking.investor(investor))
+        code, cells = self.share.code, self.books.ledger.cells(booking.investor(investor))
         return [(a.of, u) for a, asset, u in cells if a.role is Role.SHARES and asset == code and u and a.of.startswith(f"{how}:")]
 
     def locks(self, investor: str) -> list[Lock]:

@@ -234,9 +234,7 @@ class SubVaults(Charges):
         for what, part in said.items():
             if not 0 <= part <= PPM:
                 raise ShareError(f"{what} of {name} is from 0% to 100%, not {part} ppm", "terms")
-        at = self._at(at)
-        changes = {f"{what} {name}": str(part) for what, part in said.items()}
-        self._post([Changed(at, by, self.owner, what, self._said.get(what, ""), after) for what, after in changes.items()], changes)
+        self._post([], {f"{what} {name}": str(part) for what, part in said.items()}, by=by, at=self._at(at))
 
     def allocate(
         self, name: str, amount: AmountLike, *, policy: ProfitPolicy = QUIET, by: str = OWNER, why: str = "", at: int | None = None
@@ -334,8 +332,7 @@ class SubVaults(Charges):
                 continue
             if one.worth == 0 or (self._chain and one.worth < 0):
                 gone.append(one.name)
-        said = {f"decommissioned {name}": "yes" for name in gone}
-        self._post([Changed(at, by, self.owner, what, "", after) for what, after in said.items()], said)
+        self._post([], {f"decommissioned {name}": "yes" for name in gone}, by=by, at=at)
         return gone
 
     def sweep(self, balance: AmountLike, *, by: str = OWNER, why: str = "", at: int | None = None) -> Amount:
@@ -372,12 +369,12 @@ class SubVaults(Charges):
         if cut is None:
             sleeve.latch(Hold.FROZEN, by=by, why=why, at=at)
             return 0
-        what, latch = f"haircut {name}", Latch(Hold.FROZEN, at, by, why, at)
+        latch = Latch(Hold.FROZEN, at, by, why, at)
         given = self._first_loss(sleeve, cut, marks, at=at, by=by) if self._terms.first_loss else []
-        records: list[Record] = [Changed(at, by, self.owner, what, self._said.get(what, ""), str(cut), why), *given]
+        records: list[Record] = [*given]
         if Hold.FROZEN not in sleeve.latches:
             records.insert(0, Changed(at, by, name, f"latch {Hold.FROZEN}", "", str(latch.until), why))
-        self._post(records, {what: str(cut)})
+        self._post(records, {f"haircut {name}": str(cut)}, by=by, at=at, why=why)
         sleeve.latches.setdefault(Hold.FROZEN, latch)
         return sum(p.units for entry in given for p in entry.postings if p.account.role is Role.ISSUED)
 
@@ -438,10 +435,8 @@ class SubVaults(Charges):
         for investor in self.investors():
             core, shares = self.core.owner, self.shares(investor)
             records.append(booking.mint(core, self.asset, self.owner, claim, investor, 0, shares, at=at, by=by, why=f"side pocket {name}"))
-        what = f"pocket {name}"
-        records.append(Changed(at, by, self.owner, what, "", claim.code, why))
-        text = f"{name} is in the side pocket {claim}: {why}"
-        self._post([*records, Alert(at, Level.WARNING, self.owner, "side_pocket", text)], {what: claim.code})
+        alert = Alert(at, Level.WARNING, self.owner, "side_pocket", f"{name} is in the side pocket {claim}: {why}")
+        self._post([*records, alert], {f"pocket {name}": claim.code}, by=by, at=at, why=why)
         return claim
 
     def claims(self, name: str) -> dict[str, int]:

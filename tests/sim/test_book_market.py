@@ -677,11 +677,14 @@ def wishes(*markets: Instrument) -> st.SearchStrategy[Wish]:
 
 
 def engines(*markets: Instrument) -> st.SearchStrategy[Scripted]:
+    """Some go all in at market before anything else: where the price then turns, the venue closes them by force."""
     plans = st.lists(st.lists(wishes(*markets), max_size=3).map(tuple), max_size=14).map(tuple)
-    return st.builds(Scripted, plans, st.just(markets))
+    all_in = st.sampled_from(Side).map(lambda side: ((Wish(markets[-1], side, 95),),) * 2)
+    return st.builds(lambda first, plan: Scripted(first + plan, markets), st.just(()) | all_in, plans)
 
 
-moves = st.tuples(*[st.integers(-600, 600)] * 2, *[st.integers(0, 500)] * 2)
+steps = st.integers(-600, 600) | st.sampled_from([-2_500, 2_500])
+moves = st.tuples(steps, steps, *[st.integers(0, 500)] * 2)
 BEGIN = 1_700_000_000
 
 
@@ -799,7 +802,7 @@ def test_fill_or_kill_and_ends_in_rows_write_one_journal(backend: str, tape: Tap
 
 
 def test_these_runs_are_worth_running() -> None:
-    """What the laws above are drawn from does happen: fills of both kinds, kills, ends, self-trade prevention."""
+    """What the laws above are drawn from does happen: fills of both kinds, kills, ends, self-trade prevention, forced closes."""
     seen: dict[str, int] = {}
 
     @settings(max_examples=400, deadline=None, database=None, derandomize=True)
@@ -819,5 +822,6 @@ def test_these_runs_are_worth_running() -> None:
         "self-trade prevention",
         "post only order would take",
         "immediate or cancel",
+        "Liquidated",
     ):
         assert seen.get(kind), (kind, seen)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
+from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
 import pytest
+from attrs import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +17,8 @@ from sleeves.errors import InvalidAmount
 from sleeves.market import Instrument
 from sleeves.money import BTC, PPM, USD, Amount, Asset
 from sleeves.orders import Liquidity, Side
-from sleeves.sim.models import FeeIn, Fees, Rules, Slippage
+from sleeves.sim.book import SelfMatch
+from sleeves.sim.models import FeeIn, Fees, Maker, Rules, Settles, Slippage
 
 MARKET = Instrument("BTC/USD", base=BTC, quote=USD, tick="0.01", lot="0.00001")
 COARSE = Instrument("BTC/USD", base=BTC, quote=USD, tick="0.5", lot="0.001")
@@ -232,8 +236,31 @@ def test_terms_that_cannot_be_are_refused(make: Any) -> None:
 
 
 def test_a_fee_is_taken_in_an_asset_that_exists() -> None:
-    with pytest.raises(ValueError, match="third"):
-        Fees.of("0.25%", "0.40%", taken_in="third")
+    for make in (lambda: Fees.of("0.25%", "0.40%", taken_in="third"), lambda: Fees(taken_in="third"), lambda: Fees(taken_in="received")):
+        with pytest.raises(InvalidAmount, match="must be one of FeeIn: quote, received"):
+            make()
+
+
+KINDS = {"maker": Maker, "settles": Settles, "self_match": SelfMatch}
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("bad", ["x", "", "THROUGH", None, True, 1, math.nan, b"through", [], Side.BUY], ids=repr)
+def test_a_choice_of_the_venue_is_one_of_its_kind(name: str, bad: Any) -> None:
+    """As text in `Rules.of`, and as itself everywhere; a rule that is neither is refused by name, with all that there are."""
+    kind = KINDS[name]
+    for good in kind:
+        assert getattr(Rules.of(**{name: good.value}), name) is getattr(Rules(**{name: good}), name) is good
+    shown = re.escape(f"{name.replace('_', ' ')} {bad!r} must be one of {kind.__name__}: {', '.join(kind)}")
+    with pytest.raises(InvalidAmount, match=f"^{shown}$"):
+        Rules.of(**{name: bad})
+    with pytest.raises(InvalidAmount):
+        Rules(**{name: bad})
+
+
+def test_every_choice_that_rules_of_takes_as_text_is_held_against_its_kind() -> None:
+    kinds = {one.name for one in fields(Rules) if isinstance(one.default, StrEnum)}
+    assert kinds == set(KINDS)
 
 
 @pytest.mark.parametrize(

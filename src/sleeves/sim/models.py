@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from math import isqrt
+from typing import TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -21,6 +22,8 @@ from .book import SelfMatch
 from .flow import Flow
 
 __all__ = ["FeeIn", "Fees", "Latency", "Maker", "Rules", "Settles", "Slippage", "SquareRoot"]
+
+_Kind = TypeVar("_Kind", bound=StrEnum)
 
 
 class FeeIn(StrEnum):
@@ -44,13 +47,15 @@ class Fees:
 
     @classmethod
     def of(cls, maker: Fraction, taker: Fraction, *, taken_in: FeeIn | str = FeeIn.QUOTE) -> Fees:
-        return cls(ppm(maker, "maker fee"), ppm(taker, "taker fee"), FeeIn(taken_in))
+        return cls(ppm(maker, "maker fee"), ppm(taker, "taker fee"), _one(FeeIn, taken_in, "taken in"))
 
     def __attrs_post_init__(self) -> None:
         for name, value in (("maker", self.maker_ppm), ("taker", self.taker_ppm)):
             if type(value) is not int or not -PPM < value < PPM:
                 rule = "whole parts per million between -1,000,000 and 1,000,000"
                 raise InvalidAmount(f"{name} fee {value!r} must be {rule}; write rates as text with Fees.of('0.25%', '0.4%')")
+        if not isinstance(self.taken_in, FeeIn):
+            raise InvalidAmount(f"taken in {self.taken_in!r} must be one of FeeIn: {', '.join(FeeIn)}")
 
     def due(self, market: Instrument, side: Side, qty: int, cost: int, liquidity: Liquidity) -> tuple[Asset, int]:
         """The asset of a trade's fee, and the fee in millionths of its smallest unit: exact, not rounded yet."""
@@ -216,6 +221,14 @@ class Settles(StrEnum):
     """With every fill and funding payment, as most exchanges do."""
 
 
+def _one(kind: type[_Kind], given: str, what: str) -> _Kind:
+    """The one of its kind that is given, itself or as text."""
+    try:
+        return kind(given)
+    except ValueError as error:
+        raise InvalidAmount(f"{what} {given!r} must be one of {kind.__name__}: {', '.join(kind)}") from error
+
+
 def _percent(rate: int) -> str:
     return decimal_text(rate, 4) + "%"
 
@@ -266,18 +279,19 @@ class Rules:
         book: Flow | None = None,
         self_match: SelfMatch | str = SelfMatch.CANCEL_NEWEST,
     ) -> Rules:
+        """With rates and choices as text: `Rules.of(participation="10%", maker="queue")`. Raises `InvalidAmount` for what cannot be."""
         return cls(
             fees or Fees(),
             slippage or Slippage(),
             None if participation is None else ppm(participation, "participation"),
             latency or Latency(),
-            Maker(maker),
+            _one(Maker, maker, "maker"),
             pool,
-            Settles(settles),
+            _one(Settles, settles, "settles"),
             parse_units(most_leverage, 4, "most_leverage"),
             collateral=collateral or {},
             book=book,
-            self_match=SelfMatch(self_match),
+            self_match=_one(SelfMatch, self_match, "self match"),
         )
 
     def __attrs_post_init__(self) -> None:

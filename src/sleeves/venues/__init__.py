@@ -9,3 +9,7 @@ asked), `retry` (what may be asked again), `solana` (the chain itself), `jito` (
 
 A driver knows markets, orders, facts and keys, and neither engines nor books; no driver knows another one.
 """
+
+from __future__ import annotations
+
+__all__: list[str] = []
