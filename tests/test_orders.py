@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleeves.errors import InvalidMarket, SleevesError
-from sleeves.market import Instrument
+from sleeves.market import Instrument, Kind
 from sleeves.money import BTC, ETH, SOL, USD
 from sleeves.orders import ORDER_TRANSITIONS, Fill, Liquidity, OrderStatus, Place, Side, TimeInForce
 from strategies import hostile_text, law
@@ -44,6 +44,22 @@ def fill(**changes):
 
 
 # -- wishes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "side", "reduce_only", "exits"),
+    [
+        ("spot", Side.BUY, False, False),
+        ("spot", Side.SELL, False, True),
+        ("perp", Side.BUY, False, False),
+        ("perp", Side.SELL, False, False),
+        ("perp", Side.BUY, True, True),
+        ("perp", Side.SELL, True, True),
+    ],
+)
+def test_a_sale_of_coins_and_what_only_reduces_exits(kind, side, reduce_only, exits):
+    market = Instrument("BTC/USD", base=BTC, quote=USD, kind=Kind(kind))
+    assert place(instrument=market, side=side, reduce_only=reduce_only).exits is exits
 
 
 def test_a_wish_says_at_market_for_as_long_as_it_takes_unless_told_otherwise():

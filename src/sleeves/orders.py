@@ -141,6 +141,11 @@ class Place:
         if not isinstance(self.tag, str) or len(self.tag) > 64:
             raise InvalidMarket(f"order tag {self.tag!r} of {self.instrument} must be text of at most 64 characters")
 
+    @property
+    def exits(self) -> bool:
+        """Whether it takes no new risk by its own terms: a sale of coins, and what only reduces."""
+        return self.reduce_only or (self.side is Side.SELL and self.instrument.contract is None)
+
 
 @frozen(order=False)
 class Cancel:
