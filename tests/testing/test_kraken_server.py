@@ -5,8 +5,11 @@ Field shapes, error texts and figures are those of Kraken's documentation as kep
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import httpx
 import pytest
@@ -146,7 +149,9 @@ class TestShapes:
         told = caller.call("TradeVolume", pair="ETHUSD", **{"fee-info": "True"})
         assert told["currency"] == "ZUSD" and told["volume"] == "0.0000"
         assert told["fees"]["XETHZUSD"]["fee"] == "0.4000" and told["fees_maker"]["XETHZUSD"]["fee"] == "0.2500"
-        assert set(told["fees"]["XETHZUSD"]) == {"fee", "minfee", "maxfee", "nextfee", "tiervolume", "nextvolume"}
+        rest = {"tiervolume": "0.0000", "nextvolume": "10000.0000"}
+        assert told["fees"]["XETHZUSD"] == {"fee": "0.4000", "minfee": "0.1000", "maxfee": "0.4000", "nextfee": "0.3500", **rest}
+        assert told["fees_maker"]["XETHZUSD"] == {"fee": "0.2500", "minfee": "0.0000", "maxfee": "0.2500", "nextfee": "0.2000", **rest}
         caller.buy("0.1")
         assert caller.call("TradeVolume")["volume"] == "250.0000"
 
@@ -203,6 +208,32 @@ class TestShapes:
         assert (by_asset["XETH"]["amount"], by_asset["XETH"]["balance"]) == ("0.1000000000", "2.1000000000")
         line_id = next(iter(ledger))
         assert caller.call("QueryLedgers", id=line_id) == {line_id: ledger[line_id]}
+
+    def test_a_trade_names_its_lines_as_they_are_asked_for(self, exchange, caller):
+        """The reference's example has them; Kraken's documents have them for `ledgers=true` alone. A client must get on with both."""
+
+        def lines(**args):
+            (trade,) = caller.call("TradesHistory", **args)["trades"].values()
+            return len(trade["ledgers"]) if "ledgers" in trade else None
+
+        caller.buy("0.1")
+        assert (lines(), lines(ledgers="true"), lines(ledgers="True"), lines(ledgers="False")) == (2, 2, 2, None)
+        exchange.names_lines = False
+        assert (lines(), lines(ledgers="true"), lines(ledgers="false")) == (None, 2, None)
+
+    @pytest.mark.parametrize(
+        ("info", "fields"),
+        [
+            ("leverage", {"leverage_buy", "leverage_sell"}),
+            ("fees", {"fees", "fees_maker", "fee_volume_currency"}),
+            ("margin", {"margin_call", "margin_stop"}),
+        ],
+    )
+    def test_a_part_of_a_pair(self, caller, info, fields):
+        assert set(caller.public("AssetPairs", pair="ETHUSD", info=info)["XETHZUSD"]) == fields
+        whole = caller.public("AssetPairs", pair="ETHUSD", info="info")
+        assert whole == caller.public("AssetPairs", pair="ETHUSD") and fields < set(whole["XETHZUSD"])
+        assert caller.public_error("AssetPairs", info="all") == "EGeneral:Invalid arguments:info"
 
     def test_the_key_tells_what_it_may(self, exchange, caller):
         told = caller.call("GetApiKeyInfo")
@@ -412,6 +443,20 @@ class TestSignatures:
         told = httpx.post(exchange.url + "/0/private/Balance", content=b"nonce=1", headers=headers).json()
         assert told == {"error": ["EAPI:Invalid signature"]}
 
+    def test_get_and_post_are_the_same_to_a_public_endpoint(self, exchange, caller):
+        there = exchange.url + "/0/public/Ticker"
+        for told in (
+            caller.http.get(there, params={"pair": "ETHUSD"}),
+            caller.http.post(there, params={"pair": "ETHUSD"}),
+            caller.http.post(there, data={"pair": "ETHUSD"}),
+            caller.http.post(there, json={"pair": "ETHUSD"}),
+        ):
+            assert list(told.json()["result"]) == ["XETHZUSD"]
+        assert [call.args for call in exchange.calls] == [{"pair": "ETHUSD"}] * 4
+        assert caller.http.post(there, content=b"{", headers={"Content-Type": "application/json"}).json() == {
+            "error": ["EGeneral:Invalid arguments"]
+        }
+
     def test_a_key_that_nobody_knows(self, caller):
         assert caller.send("Balance", api_key="nobody").json() == {"error": ["EAPI:Invalid key"]}
         told = httpx.post(caller.exchange.url + "/0/private/Balance", content=b"nonce=1").json()
@@ -500,6 +545,18 @@ class TestLockout:
             assert other.error("Balance") == "EGeneral:Temporary lockout"
             clock.forward(0.002)
             assert other.error("Balance") == caller.error("Balance") == ""
+
+    def test_a_key_that_nobody_knows_is_locked_out_alone(self):
+        clock = Clock()
+        with kraken_server(clock=clock) as exchange, Caller(exchange) as caller:
+            for _ in range(2):
+                told = [caller.send("Balance", api_key="nobody").json()["error"] for _ in range(7)]
+                assert told == [["EAPI:Invalid key"]] * 5 + [["EGeneral:Temporary lockout"]] * 2
+                assert caller.send("Balance", api_key="another").json()["error"] == ["EAPI:Invalid key"]
+                assert caller.error("Balance") == ""
+                clock.forward(899.999_999_999)
+                assert caller.send("Balance", api_key="nobody").json()["error"] == ["EGeneral:Temporary lockout"]
+                clock.forward(0.000_000_001)
 
     def test_a_good_call_in_between_forgives(self, exchange, caller):
         for _ in range(3):
@@ -798,3 +855,81 @@ def test_a_key_does_not_show_its_secret(exchange, caller):
     caller.call("Balance")
     shown = repr(exchange.key) + repr(exchange.keys) + repr(exchange.calls)
     assert exchange.key.name in shown and exchange.key.secret not in shown
+
+
+KNOWN = (
+    "EAPI:Invalid key",
+    "EAPI:Invalid signature",
+    "EAPI:Invalid nonce",
+    "EAPI:Rate limit exceeded",
+    "EGeneral:Temporary lockout",
+    "EGeneral:Permission denied",
+    "EGeneral:Invalid arguments",
+    "EGeneral:Unknown method",
+    "EQuery:Unknown asset",
+    "EQuery:Unknown asset pair",
+    "EService:Unavailable",
+    "EService:Deadline elapsed",
+    "EService:Market in ",
+    "EOrder:Insufficient funds",
+    "EOrder:Order minimum not met",
+    "EOrder:Cost minimum not met",
+    "EOrder:Tick size check failed",
+    "EOrder:Invalid price",
+    "EOrder:Invalid order",
+    "EOrder:Post only order",
+    "EOrder:Rate limit exceeded",
+    "EOrder:Orders limit exceeded",
+    "EOrder:Unknown order",
+    "EOrder:Reduce only:No position exists",
+    "EOrder:Cannot open position",
+    "ESession:Invalid session",
+)
+"""Kraken's spelling of what the server can say by itself (reference, 1.5); field names and words of detail come after a colon."""
+
+
+def test_no_error_is_spelled_otherwise_than_kraken_does():
+    folder = Path(inspect.getfile(KrakenExchange)).parent
+    said = {text for file in folder.glob("*.py") if file.name != "faults.py" for text in _texts(ast.parse(file.read_text("utf-8")))}
+    errors = {text for text in said if re.match(r"E[A-Z]?[A-Za-z]+:", text)}
+    for text in errors:
+        assert text in KNOWN or text.startswith(tuple(f"{known}:" for known in KNOWN)) or text.startswith("EService:Market in "), text
+    assert {known for known in KNOWN if not any(text.startswith(known) for text in errors)} == set()
+
+
+def _texts(tree):
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose]
+
+
+@pytest.mark.parametrize(
+    ("method", "fault", "times", "words"),
+    [
+        ("AddOrdr", "EService:Busy", 1, "AddOrdr"),
+        ("addOrder", "EService:Busy", 1, "addOrder"),
+        ("", "EService:Busy", 1, "never strike"),
+        ("AddOrder", "EService:Busy", 0, "at least once"),
+        ("AddOrder", "EService:Busy", True, "at least once"),
+        ("AddOrder", "out of order", 1, "no error of Kraken's"),
+        ("AddOrder", "", 1, "no error of Kraken's"),
+    ],
+)
+def test_a_fault_that_would_never_strike_is_refused(exchange, method, fault, times, words):
+    with pytest.raises(VaultError, match=re.escape(words)):
+        exchange.fault(method, fault, times=times)
+    assert len(exchange.faults) == 0
+
+
+def test_an_endpoint_that_is_not_here_can_fail_otherwise(exchange, caller):
+    exchange.fault("Withdraw", "EFunding:Unknown withdraw key")
+    assert caller.error("Withdraw", asset="XETH", key="home", amount="1") == "EFunding:Unknown withdraw key"
+    assert caller.error("Withdraw", asset="XETH", key="home", amount="1") == "EGeneral:Unknown method"
+
+
+def test_a_port_of_one_s_own(exchange):
+    with kraken_server(port=0, tier=None) as other:
+        port = int(other.url.rpartition(":")[2])
+    with kraken_server(port=port) as again, Caller(again) as caller:
+        assert again.url.endswith(f":{port}") and caller.public("SystemStatus")["status"] == "online"
+        with pytest.raises(OSError, match=f"port {port} .* is in use"):
+            kraken_server(port=port).start()

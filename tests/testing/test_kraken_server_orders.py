@@ -61,6 +61,19 @@ REFUSED = [
     ({"volume": "NaN"}, "EGeneral:Invalid arguments:volume"),
     ({"volume": "1e30"}, "EGeneral:Invalid arguments:volume"),
     ({"volume": "0.100000001"}, "EGeneral:Invalid arguments:volume"),
+    ({"volume": "1e-01"}, "EGeneral:Invalid arguments:volume"),  # as a float is written when it is small
+    ({"volume": "0_1"}, "EGeneral:Invalid arguments:volume"),
+    ({"volume": "\u0661"}, "EGeneral:Invalid arguments:volume"),  # a digit, and not of ours
+    ({"volume": "."}, "EGeneral:Invalid arguments:volume"),
+    ({"volume": ".1"}, ""),
+    ({"volume": "1."}, ""),
+    ({**LIMIT, "price": "+5"}, "EGeneral:Invalid arguments:price"),  # from where the market is: not here, and never as 5
+    ({**LIMIT, "price": "-5"}, "EOrder:Invalid price"),
+    ({**LIMIT, "price": "#5"}, "EGeneral:Invalid arguments:price"),
+    ({**LIMIT, "price": "5%"}, "EGeneral:Invalid arguments:price"),
+    ({"ordertype": "stop-loss", "price": "2600", "trigger": "index"}, "EGeneral:Invalid arguments:Index unavailable"),
+    ({"ordertype": "stop-loss", "price": "2600", "trigger": "mark"}, "EGeneral:Invalid arguments:trigger"),
+    ({"ordertype": "stop-loss", "price": "2600", "trigger": "last"}, ""),
     ({"volume": "0.00199999"}, "EOrder:Order minimum not met"),
     ({"volume": "0.002"}, ""),
     ({"ordertype": "limit"}, "EGeneral:Invalid arguments:price"),

@@ -47,7 +47,7 @@ class Isolation:
     offered: bool | None
     """None where it cannot be found out with this key."""
     how: str
-    fails: tuple[str, ...] = field(default=(), converter=tuple)
+    fails: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         has = {True: "yes", False: "no", None: "not known"}[self.offered]
