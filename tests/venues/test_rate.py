@@ -102,6 +102,26 @@ def test_who_waits_is_let_through_in_the_order_of_coming(backend):
 
 
 @both
+def test_a_small_one_that_would_fit_does_not_overtake_a_large_one_that_waits(backend):
+    async def main():
+        bucket, order = Bucket(3, 20), []
+        bucket.spend(2)
+
+        async def one(cost):
+            await bucket.take(cost)
+            order.append(cost)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one, 3)
+            await anyio.sleep(0.01)
+            assert bucket.wait(1) == 0, "it would fit"
+            tasks.start_soon(one, 1)
+        return order
+
+    assert anyio.run(main, backend=backend) == [3, 1]
+
+
+@both
 def test_who_cannot_wait_so_long_is_told_and_nothing_is_counted(backend):
     async def main():
         bucket = Bucket(2, 1, name="quiet")

@@ -182,14 +182,14 @@ def test_a_reply_that_is_too_long_is_not_kept_in_memory(packed):
         await wire.get("/")  # what the library needs for its first call is not counted
         tracemalloc.start()
         try:
-            with pytest.raises(VenueUnknown, match="more than 100000 bytes"):
+            with pytest.raises(VenueUnknown, match="more than 1000000 bytes"):
                 await wire.get("/long")
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
 
     async def main(url):
-        async with Wire(url, timeout=10, most_bytes=100_000) as wire:
+        async with Wire(url, timeout=10, most_bytes=1_000_000) as wire:
             return await story(wire)
 
     with raw(lambda request: answer if b"/long" in request else reply(200, "")) as (url, _):

@@ -81,6 +81,18 @@ def rule_of(instructions, spent=PLAIN, guard=GUARD, **terms):
     return caught.value.rule
 
 
+def close_other():
+    return token(9, (MINE, False, True), (ME, False, True), (THIEF, False, False))
+
+
+def created(*, payer=ME, wallet=ME, program=TOKEN, rent=True, cut=0):
+    """The creation of an associated account, with the sysvar that it once took."""
+    accounts = [AccountMeta(payer, payer == ME, True), AccountMeta(ata(wallet, USDC, program), False, True)]
+    accounts += [AccountMeta(one, False, False) for one in (wallet, USDC, SYSTEM, program)]
+    accounts += [AccountMeta(address("rent"), False, False)] if rent else []
+    return Instruction(ATA, b"", accounts[: len(accounts) - cut])
+
+
 # -- instructions: what is refused, and its twin that is not ------------------------------------------------------------------
 
 PAYS = spending(most_out={WSOL: SOL, USDC: 100})
@@ -109,6 +121,25 @@ ATTACKS = {
         memo("nothing", ME),
         PLAIN,
     ),
+    "room in our wallet, which no transfer reaches any more": (
+        "system",
+        Instruction(SYSTEM, struct.pack("<IQ", 8, 1), [AccountMeta(ME, True, True), AccountMeta(ME, True, True)]),
+        Instruction(SYSTEM, struct.pack("<IQ", 2, 1), [AccountMeta(ME, True, True), AccountMeta(ME, True, True)]),
+        PLAIN,
+    ),
+    "a transfer with a byte too many": (
+        "system",
+        Instruction(SYSTEM, struct.pack("<IQ", 2, 1) + b"\0", transfer_sol(ME, ME, 1).accounts),
+        transfer_sol(ME, ME, 1),
+        PLAIN,
+    ),
+    "a transfer with an account too many": (
+        "system",
+        Instruction(SYSTEM, struct.pack("<IQ", 2, 1), [*transfer_sol(ME, ME, 1).accounts, AccountMeta(THIEF, False, True)]),
+        transfer_sol(ME, ME, 1),
+        PLAIN,
+    ),
+    "a System instruction cut short": ("system", Instruction(SYSTEM, b"\2", []), transfer_sol(ME, ME, 1), PLAIN),
     "an account of a program at our cost": (
         "system",
         create_account_with_seed(
@@ -160,6 +191,37 @@ ATTACKS = {
         token(3, (MINE, False, True), (ata(FRIEND, USDC), False, True), (ME, True, False), data=u64(1)),
         transfer_tokens(MINE, USDC, ata(FRIEND, USDC), ME, 1, 6),
         PAYS,
+    ),
+    "tokens by the signature of another": (
+        "token",
+        token(12, (MINE, False, True), (USDC, False, False), (MINE, False, True), (THIEF, False, False), data=u64(1) + b"\6"),
+        transfer_tokens(MINE, USDC, MINE, ME, 1, 6),
+        PLAIN,
+    ),
+    "tokens with a byte too many": (
+        "token",
+        token(12, (MINE, False, True), (USDC, False, False), (MINE, False, True), (ME, True, False), data=u64(1) + b"\6\0"),
+        transfer_tokens(MINE, USDC, MINE, ME, 1, 6),
+        PLAIN,
+    ),
+    "closing with a byte too many": (
+        "token",
+        token(9, (MINE, False, True), (ME, False, True), (ME, True, False), data=b"\0"),
+        close_account(MINE, ME, ME),
+        PLAIN,
+    ),
+    "closing by many": (
+        "close",
+        token(9, (MINE, False, True), (ME, False, True), (ME, True, False), (THIEF, False, False)),
+        close_account(MINE, ME, ME),
+        PLAIN,
+    ),
+    "closing by the signature of another": ("close", close_other(), close_account(MINE, ME, ME), PLAIN),
+    "revoking by the signature of another": (
+        "token",
+        token(5, (MINE, False, True), (THIEF, False, False)),
+        token(5, (MINE, False, True), (ME, True, False)),
+        PLAIN,
     ),
     "tokens with an account too many": (
         "token",
@@ -229,6 +291,14 @@ ATTACKS = {
         create_ata(ME, ME, USDC),
         PLAIN,
     ),
+    "an associated account that another pays for": ("associated", created(payer=FRIEND), created(), PLAIN),
+    "an associated account of a program that is no token program": (
+        "associated",
+        created(program=STAKE),
+        created(program=TOKEN_2022),
+        PLAIN,
+    ),
+    "an associated account without its program": ("associated", created(rent=False, cut=1), created(rent=False), PLAIN),
     "the recovery of nested accounts": (
         "associated",
         Instruction(ATA, b"\2", create_ata(ME, ME, USDC).accounts),
@@ -297,6 +367,8 @@ def test_caps_count_over_all_instructions():
         ([unit_limit(100_000), unit_price(10_000)], 5_000 + 1_000),
         ([unit_limit(100_001), unit_price(10_000)], 5_000 + 1_001),  # rounded up
         ([unit_price(1), unit_limit(1)], 5_001),
+        ([unit_price(1_000_000), Instruction(COMPUTE_BUDGET, b"\1" + struct.pack("<I", 9), []), memo("x")], 5_000 + 200_000),
+        ([unit_price(1_000_000), Instruction(COMPUTE_BUDGET, b"\4" + struct.pack("<I", 9), []), memo("x")], 5_000 + 200_000),
         ([unit_price(1_000_000), memo("x"), memo("y")], 5_000 + 400_000),  # no limit: 200,000 for each instruction
         ([unit_price(1_000_000), *[memo("x")] * 8], 5_000 + 1_400_000),
         ([unit_limit(1_400_000), unit_price(2**64 - 1)], 5_000 + -(-1_400_000 * (2**64 - 1) // 10**6)),
@@ -312,6 +384,13 @@ def test_the_fee_is_what_the_chain_takes_at_most(instructions, fee):
 def test_a_price_or_a_limit_that_is_said_twice_is_refused():
     assert rule_of([unit_limit(1), unit_limit(2)]) == "compute"
     assert rule_of([unit_price(0), unit_price(0)]) == "compute"
+
+
+def test_a_payee_may_be_a_token_account_itself():
+    place = address("friend's other account")
+    step = transfer_tokens(MINE, USDC, place, ME, 100, 6)
+    assert rule_of([step], PAYS) == "transfer"
+    Guard(ME, payees=[place]).examine(raw(step), {}, PAYS)
 
 
 # -- the frame: who pays, who signs, what is listed ---------------------------------------------------------------------------
@@ -663,6 +742,107 @@ def touched(account, place):
     return evolve(account, data=b"changed") if account is not None and account.address == place else account
 
 
+def held(owner=ME, amount=10, mint=USDC, delegate=None, delegated=0, state=1, closer=None, lamports=2_039_280, program=TOKEN):
+    """A token account as bytes."""
+
+    def option(one):
+        return bytes(36) if one is None else b"\1\0\0\0" + bytes(one)
+
+    data = bytes(mint) + bytes(owner) + u64(amount) + option(delegate) + bytes([state]) + bytes(12) + u64(delegated) + option(closer)
+    return Account(MINE, lamports, program, data)
+
+
+def wallet(lamports=SOL, owner=SYSTEM, data=b""):
+    return Account(ME, lamports, owner, data)
+
+
+def ran(before, after, spent=PLAIN, mine=(None, None)):
+    """Clear a call of a named program by what it did to our wallet and to one token account."""
+    examined = GUARD.examine(raw(Instruction(JUPITER, b"", [AccountMeta(ME, True, True), AccountMeta(MINE, False, True)])), {}, spent)
+    assert examined.watched == (ME, MINE)
+    return GUARD.clear(examined, Simulation(1, None, (), (after, mine[1]), 1), Accounts(1, (before, mine[0])))
+
+
+CHANGES = {
+    "nothing": (held(), held(), None),
+    "a unit more": (held(), held(amount=11), None),
+    "a unit less": (held(), held(amount=9), "spending"),
+    "closed into thin air": (held(amount=0), None, "spending"),
+    "emptied of lamports": (held(amount=0), Account(MINE, 0, SYSTEM, b""), "spending"),
+    "made by somebody for us": (None, held(), None),
+    "made something else": (held(), Account(MINE, 2_039_280, STAKE, b""), "account"),
+    "given away": (held(), held(owner=THIEF), "authority"),
+    "of another mint": (held(amount=1), held(amount=1, mint=WSOL), "spending"),
+    "lent": (held(), held(delegate=THIEF, delegated=1), "approve"),
+    "lent, and new": (None, held(delegate=THIEF, delegated=1), "approve"),
+    "lent before": (held(delegate=THIEF, delegated=5), held(delegate=THIEF, delegated=5), None),
+    "lent less": (held(delegate=THIEF, delegated=5), held(delegate=THIEF, delegated=4), None),
+    "lent more": (held(delegate=THIEF, delegated=5), held(delegate=THIEF, delegated=6), "approve"),
+    "lent to another": (held(delegate=FRIEND, delegated=5), held(delegate=THIEF, delegated=5), "approve"),
+    "lent no more": (held(delegate=THIEF, delegated=5), held(), None),
+    "closed by others": (held(), held(closer=THIEF), "authority"),
+    "closed by others, and new": (None, held(closer=THIEF), "authority"),
+    "closed by others before": (held(closer=THIEF), held(closer=THIEF), None),
+    "closed by other others": (held(closer=FRIEND), held(closer=THIEF), "authority"),
+    "closed by us": (held(), held(closer=ME), None),
+    "frozen": (held(), held(state=2), "account"),
+    "frozen, and new": (None, held(state=2), "account"),
+    "frozen before": (held(state=2), held(state=2), None),
+    "somebody else's": (held(owner=THIEF), held(owner=THIEF, amount=0, delegate=FRIEND, delegated=1), None),
+    "somebody else's, now ours": (held(owner=THIEF), held(), None),
+    "of the newer program": (held(program=TOKEN_2022), held(program=TOKEN_2022, amount=9), "spending"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_may_become_of_a_token_account_of_ours(name):
+    before, after, rule = CHANGES[name]
+    change = 0
+    for one, sign in ((before, -1), (after, 1)):  # its rent, where it is ours, comes from our wallet and goes back there
+        change += sign * one.lamports if one is not None and one.data[32:64] == bytes(ME) else 0
+    back = wallet(SOL - change) if rule is None else wallet()
+    if rule is None:
+        ran(wallet(), back, mine=(before, after))
+        return
+    with pytest.raises(Refused) as caught:
+        ran(wallet(), back, mine=(before, after))
+    assert caught.value.rule == rule
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rule"),
+    [
+        (wallet(), wallet(SOL - FEE), None),
+        (wallet(), wallet(SOL - FEE - 1), "spending"),
+        (wallet(), wallet(SOL, owner=STAKE), "wallet"),
+        (wallet(), wallet(SOL, data=b"x"), "wallet"),
+        (wallet(FEE), None, None),  # it was emptied by its fee
+        (wallet(FEE + 1), None, "spending"),
+        (None, wallet(1), None),
+    ],
+)
+def test_what_may_become_of_our_wallet(before, after, rule):
+    if rule is None:
+        ran(before, after)
+        return
+    with pytest.raises(Refused) as caught:
+        ran(before, after)
+    assert caught.value.rule == rule
+
+
+@pytest.mark.parametrize("after", [None, Account(MINE, 1, STAKE, bytes(ME)), Account(MINE, 0, JUPITER, bytes(ME))])
+def test_an_account_of_a_named_program_that_bears_our_key_stays_its_own(after):
+    before = Account(MINE, 1, JUPITER, bytes(ME))
+    passes = after is not None and after.owner == JUPITER
+    ran(wallet(), wallet(), mine=(before, before))
+    if passes:
+        ran(wallet(), wallet(), mine=(before, after))
+        return
+    with pytest.raises(Refused) as caught:
+        ran(wallet(), wallet(), mine=(before, after))
+    assert caught.value.rule == "account"
+
+
 def test_a_run_that_fails_is_refused_with_what_the_chain_said():
     world = World()
 
@@ -702,8 +882,10 @@ def test_what_was_not_examined_here_is_not_cleared():
     with pytest.raises(Refused) as caught:
         other.clear(examined, Simulation(1, None, (), (), 0), Accounts(1, ()))
     assert caught.value.rule == "unexamined"
-    with pytest.raises(Refused):
-        GUARD.clear(evolve(examined, seal=None), Simulation(1, None, (), (), 0), Accounts(1, ()))
+    for seal in (None, object()):
+        with pytest.raises(Refused) as caught:
+            GUARD.clear(evolve(examined, seal=seal), Simulation(1, None, (), (), 0), Accounts(1, ()))
+        assert caught.value.rule == "unexamined"
 
 
 def test_a_token_account_of_ours_is_known_by_its_owner_field():

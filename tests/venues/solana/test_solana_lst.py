@@ -213,7 +213,7 @@ def decodes(data):
 
 WRONG_STATES = {
     "of another program": {"owner": SPL},
-    "another account of that program": {"data": bytes(2616)},
+    "another account of that program": {"data": b"\0" + state_bytes()[1:]},
     "cut short": {"data": state_bytes()[:617]},
     "claims beyond what there is": {"tickets": 2**63},
     "nothing issued": {"supply": 0},
@@ -243,6 +243,7 @@ def test_the_chains_clock():
     found = ChainClock.decode(Account(CLOCK, 1, SYSVAR, clock_bytes()))
     assert (found.slot, found.epoch, found.epoch_began, found.now) == (1, 900, 1_000_000 * SECOND, 1_050_000 * SECOND)
     assert found.as_of(900) == found.now
+    assert ChainClock.decode(Account(CLOCK, 1, SYSVAR, clock_bytes(began=5, now=5))).now == 5 * SECOND
     assert found.as_of(899) == found.epoch_began  # right until the epoch ended
     assert found.as_of(898) == found.epoch_began - EPOCH_NS
     for account in (
@@ -251,6 +252,7 @@ def test_the_chains_clock():
         Account(CLOCK, 1, SYSVAR, clock_bytes()[:-1]),
         Account(CLOCK, 1, SYSVAR, clock_bytes(now=999_999)),
         Account(CLOCK, 1, SYSVAR, clock_bytes(began=-1)),
+        Account(CLOCK, 1, SYSVAR, clock_bytes(began=-2, now=-1)),
     ):
         with pytest.raises(InvalidMarket):
             ChainClock.decode(account)
@@ -417,6 +419,7 @@ def test_tokens_are_known_named_once_and_of_nine_decimals():
     for wrong in (("stSOL",), ("jitoSOL", "jitoSOL"), (StakingToken(Asset(f"t{n}", 9), ME) for n in range(100))):
         with pytest.raises(InvalidMarket):
             FairValues(rpc, tuple(wrong))
+    FairValues(rpc, [StakingToken(Asset(f"t{n}", 9), ME) for n in range(99)])  # with the clock, as many as are told at once
     with pytest.raises(InvalidMarket, match="nine decimals"):
         StakingToken(Asset("odd", 6), ME)
     assert len({token.mint for token in STAKING_TOKENS.values()}) == len(STAKING_TOKENS) == 13

@@ -113,6 +113,43 @@ def test_accounts_and_what_they_hold(backend):
     asked(story, backend)
 
 
+def test_token_accounts_as_a_node_reads_them_are_the_same():
+    async def story(it, rpc):
+        it.chain.mint_to(WSOL, ME, 5)
+
+        def parsed(result):
+            shown = ask(it, "getTokenAccountsByOwner", str(ME), {"programId": str(TOKEN)}, {"encoding": "jsonParsed"})
+            for one in shown["value"]:
+                info = one["account"]["data"]["parsed"]["info"]
+                if info["isNative"]:  # as a whole node says it; ours leaves it out
+                    info["rentExemptReserve"] = {"amount": "2039280"}
+                if info["mint"] == change.get("mint"):
+                    info.update(change)
+            return shown
+
+        change = {}
+        plain = await rpc.token_accounts(ME)
+        it.node.fault("getTokenAccountsByOwner", Fault.replaced(parsed))
+        assert await rpc.token_accounts(ME) == plain
+        change = {"mint": str(it.usdc), "state": "frozen", "delegate": str(FRIEND), "delegatedAmount": {"amount": "7"}}
+        change["closeAuthority"] = str(POOL)
+        it.node.fault("getTokenAccountsByOwner", Fault.replaced(parsed))
+        (found,) = (one for one in await rpc.token_accounts(ME) if one.mint == it.usdc)
+        assert (found.frozen, found.delegate, found.delegated, found.close_authority) == (True, FRIEND, 7, POOL)
+        for wrong in ({"tokenAmount": {"amount": 5}}, {"tokenAmount": {"amount": "-5"}}, {"isNative": 0}, {"owner": str(FRIEND)}):
+            change = {"mint": str(it.usdc), **wrong}
+            it.node.fault("getTokenAccountsByOwner", Fault.replaced(parsed), 3)
+            with pytest.raises(VenueUnavailable):
+                await rpc.token_accounts(ME)
+
+    asked(story)
+
+
+def ask(it, method, *params):
+    """What the node itself says, past its faults."""
+    return it.node._answer({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}, None)["result"]
+
+
 def test_more_accounts_than_a_node_tells_at_once_are_asked_for_in_parts():
     async def story(it, rpc):
         people = [Pubkey(bytes([1, place]) + bytes(30)) for place in range(201)]

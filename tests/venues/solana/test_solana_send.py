@@ -254,6 +254,22 @@ def test_it_is_never_dead_while_a_node_that_is_behind_says_so():
     run(story)
 
 
+def test_what_landed_long_ago_is_found_in_the_nodes_history():
+    async def story():
+        with world() as it:
+            async with sending(it) as sender:
+                signed, now = await sender.prepare(pay(it), PAYS), await valid(sender)
+                landed = await sender.land(signed, now)
+                it.chain.advance(1_000)  # longer than a node remembers by itself
+                assert (await sender._rpc.statuses([signed.signature])).values == (None,)
+                assert await sender.outcome(signed.signature) == landed
+                assert await sender.outcome(signed.signature, signed.blockhash) == landed
+                assert await sender.outcome(signed.signature, None, now.last_valid_block_height) == landed
+                assert await sender.outcome(signed.signature, signed.blockhash, now.last_valid_block_height) == landed
+
+    run(story)
+
+
 def test_a_node_that_is_behind_another_is_no_witness():
     """The height comes from one node of a pool, and the silence from another that is behind it."""
 
@@ -268,6 +284,10 @@ def test_a_node_that_is_behind_another_is_no_witness():
                 terms = (signed.signature, signed.blockhash, now.last_valid_block_height)
                 outcome = await sender.outcome(*terms)
                 assert isinstance(outcome, Unknown) and "behind" in outcome.why
+                for behind, expires in ((33, False), (32, True)):  # the final block is 32 behind the latest
+                    known = {"context": {"slot": it.chain.slot - behind}, "value": [None]}
+                    it.node.fault("getSignatureStatuses", Fault.replaced(known), 2)
+                    assert isinstance(await sender.outcome(*terms), Expired if expires else Unknown)
                 assert await sender.outcome(*terms) == Expired(signed.signature)
 
     run(story)

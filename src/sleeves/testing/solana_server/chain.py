@@ -240,6 +240,7 @@ class Chain:
         self._seed = seed
         self._serial = 0
         self._heights: dict[Hash, int] = {}
+        self._known: set[Pubkey] = set()
         self._landed: dict[Signature, Landing] = {}
         self._by_address: dict[Pubkey, list[Signature]] = {}
         self._waiting: list[tuple[int, _Opened]] = []
@@ -316,9 +317,8 @@ class Chain:
     def accounts_of(self, program: Pubkey) -> list[tuple[Pubkey, State]]:
         """All accounts that a program owns, in the order of their addresses."""
         with self._lock:
-            found = self._svm.get_program_accounts(program)
-        states = [(key, State(it.lamports, it.owner, bytes(it.data), it.executable)) for key, it in found if it.lamports]
-        return sorted(states, key=lambda pair: bytes(pair[0]))
+            found = ((key, self.account(key)) for key in self._known)
+            return sorted(((key, it) for key, it in found if it and it.owner == program), key=lambda pair: bytes(pair[0]))
 
     def balance(self, address: Pubkey) -> int:
         """Lamports of an account."""
@@ -338,6 +338,7 @@ class Chain:
         """Put an account there, out of nowhere. Without `lamports` it has its rent; with 0 it is gone."""
         with self._lock:
             has = self.rent(len(data)) if lamports is None else lamports
+            self._known.add(address)
             self._svm.set_account(address, Account(has, data, owner, False, 0))
 
     def airdrop(self, address: Pubkey, lamports: int) -> None:
@@ -576,6 +577,7 @@ class Chain:
             units=run.units,
         )
         self._landed[landing.signature] = landing
+        self._known.update(opened.keys)
         for key in dict.fromkeys(opened.keys):
             self._by_address.setdefault(key, []).append(landing.signature)
         self.unit_prices = [*self.unit_prices[-149:], _budget(opened.instructions)[1]]
@@ -687,7 +689,8 @@ class Chain:
             for key, it in done.post_accounts():
                 after[key] = State(it.lamports, it.owner, bytes(it.data), it.executable) if it.lamports else None
         inner = _inners(meta, tx, opened, places) if not failed else {}
-        fee = meta.fee() - more if meta.fee() else 0
+        told = meta.fee() if hasattr(meta, "fee") else self._fee(opened) + more  # solders 0.26 does not tell it
+        fee = told - more if told else 0
         return _Run(err, list(meta.logs()), meta.compute_units_consumed(), fee, inner, after, charged)
 
 

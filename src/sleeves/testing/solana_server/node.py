@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from ..serving import Server
+from .asgi import cut, lifespan, reply
 from .base58 import decode58, encode58
 from .chain import FINAL_AFTER, Chain, ChainError, Err, Inner, Landing, State, TokenBalance
 from .layout import TOKEN, TOKEN_2022, read_token
@@ -166,17 +167,17 @@ class SolanaServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
-                await _lifespan(receive, send)
+                await lifespan(receive, send)
             return
         request = Request(scope, receive)
         body = await request.body()
         if request.method != "POST":
-            await _reply(send, 405, "Used HTTP Method is not allowed. POST or OPTIONS is required", "text/plain")
+            await reply(send, 405, "Used HTTP Method is not allowed. POST or OPTIONS is required", "text/plain")
             return
         try:
             asked = json.loads(body)
         except ValueError:
-            await _reply(send, 200, _json({"jsonrpc": "2.0", "error": {"code": -32700, "message": "Parse error"}, "id": None}))
+            await reply(send, 200, _json({"jsonrpc": "2.0", "error": {"code": -32700, "message": "Parse error"}, "id": None}))
             return
         many = isinstance(asked, list)
         answers = []
@@ -191,11 +192,11 @@ class SolanaServer:
             if fault is not None and fault.kind in ("slow", "hang") and fault.done:
                 await anyio.sleep(fault.seconds)
             if fault is not None and fault.kind == "cut":
-                await _cut(send)
+                await cut(send)
                 return
             if fault is not None and fault.kind in ("status", "garbage"):
                 code = fault.code if fault.kind == "status" else 200
-                await _reply(send, code, fault.text or f"status {code}", "text/html" if fault.kind == "garbage" else "text/plain")
+                await reply(send, code, fault.text or f"status {code}", "text/html" if fault.kind == "garbage" else "text/plain")
                 return
             if fault is not None and fault.kind == "error":
                 answer = {
@@ -204,7 +205,7 @@ class SolanaServer:
                     "id": one.get("id"),
                 }
             answers.append(answer)
-        await _reply(send, 200, _json(answers if many else answers[0]))
+        await reply(send, 200, _json(answers if many else answers[0]))
 
     def _take(self, method: Any) -> Fault | None:
         for name in (method, "*"):
@@ -673,28 +674,3 @@ def _transaction(tx: VersionedTransaction, raw: bytes, encoding: str) -> Any:
             for each in message.address_table_lookups
         ]
     return {"message": shown, "signatures": [str(signature) for signature in tx.signatures]}
-
-
-# -- HTTP ---------------------------------------------------------------------------------------------------------------------
-
-
-async def _reply(send: Send, status: int, text: str, kind: str = "application/json; charset=utf-8") -> None:
-    body = text.encode()
-    headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _cut(send: Send) -> None:
-    """Begin an answer and close the connection before its end."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"1000")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b'{"jsonrpc":', "more_body": True})
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -410,8 +410,7 @@ class Rpc:
 
         def parse(it: Any) -> list[TokenAccount]:
             slot = _slot(it)
-            read = [_account(Pubkey.from_string(one["pubkey"]), one["account"], slot) for one in _list(it["value"])]
-            tokens = [TokenAccount.find(one) for one in read]
+            tokens = [_token_account(Pubkey.from_string(one["pubkey"]), one["account"], slot) for one in _list(it["value"])]
             if not all(one is not None and one.owner == owner for one in tokens):
                 raise _Malformed("an account that is no token account of this wallet")
             return [one for one in tokens if one is not None]
@@ -631,6 +630,37 @@ def _account(address: Pubkey, it: Any, slot: int) -> Account | None:
     return Account(address, _whole(it["lamports"]), Pubkey.from_string(it["owner"]), raw, _truth(it["executable"]), slot)
 
 
+def _token_account(address: Pubkey, it: Any, slot: int) -> TokenAccount | None:
+    """A token account, from its bytes or as a node reads them, which some do unasked."""
+    if not isinstance(it["data"], dict):
+        return TokenAccount.find(_account(address, it, slot))
+    info, program = it["data"]["parsed"]["info"], Pubkey.from_string(it["owner"])
+    if program not in (TOKEN, TOKEN_2022) or it["data"]["parsed"].get("type") != "account":
+        return None
+    rent = info["rentExemptReserve"]["amount"] if info["isNative"] and "rentExemptReserve" in info else "0"
+    lent = info.get("delegatedAmount")
+    return TokenAccount(
+        address=address,
+        mint=Pubkey.from_string(info["mint"]),
+        owner=Pubkey.from_string(info["owner"]),
+        amount=_digits(info["tokenAmount"]["amount"]),
+        delegate=Pubkey.from_string(info["delegate"]) if info.get("delegate") else None,
+        delegated=_digits(lent["amount"]) if lent else 0,
+        frozen=info["state"] == "frozen",
+        native=_digits(rent) if _truth(info["isNative"]) else None,
+        close_authority=Pubkey.from_string(info["closeAuthority"]) if info.get("closeAuthority") else None,
+        program=program,
+        lamports=_whole(it["lamports"]),
+    )
+
+
+def _digits(text: object) -> int:
+    """An amount, which nodes write as text."""
+    if not isinstance(text, str) or not text.isascii() or not text.isdigit():
+        _wrong("amount", text)
+    return int(text)
+
+
 def _status(it: Any) -> Status | None:
     if it is None:
         return None
@@ -665,12 +695,10 @@ def _table(key: Pubkey, account: Account | None) -> tuple[Pubkey, ...]:
 def _held(listed: Any) -> dict[int, _Tokens]:
     found: dict[int, _Tokens] = {}
     for one in listed or ():
-        amount = one["uiTokenAmount"]["amount"]
-        if not isinstance(amount, str) or not amount.isascii() or not amount.isdigit():
-            _wrong("amount", amount)
+        amount = _digits(one["uiTokenAmount"]["amount"])
         owner = one.get("owner")
         place = _whole(one["accountIndex"])
-        found[place] = _Tokens(Pubkey.from_string(one["mint"]), Pubkey.from_string(owner) if owner else None, int(amount))
+        found[place] = _Tokens(Pubkey.from_string(one["mint"]), Pubkey.from_string(owner) if owner else None, amount)
     return found
 
 
