@@ -1,19 +1,27 @@
-"""The command line: a demo, journals verified and exported, trials by fault.
+"""The command line: a demo, journals verified and exported, trials by fault, a look at a venue.
 
-Exit codes: 0 done, 1 the books did not hold, 2 wrong use or a file that failed.
+Exit codes: 0 done, 1 the books did not hold or a venue is not fit, 2 wrong use or a file that failed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import __version__
-from .errors import JournalError, MissingExtra, SleevesError
+from .errors import JournalError, MissingExtra, SleevesError, VenueRejected
 from .journal import Journal, Memory
+
+if TYPE_CHECKING:
+    from .keys import KeyRing, KeySet, SecretSource
 
 __all__ = ["main"]
 
@@ -35,8 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     trial.add_argument("--seed", type=int, default=0, help="the first seed (default: 0)")
     trial.add_argument("--seeds", type=int, default=1, help="how many seeds are run (default: 1)")
     trial.add_argument("--rows", type=int, default=400, help="minutes of the market in each (default: 400)")
+    _doctor_options(commands.add_parser("doctor", help="look at a venue and at keys to it before money is trusted to them"))
     args = parser.parse_args(argv)
     try:
+        if args.command == "doctor":
+            return _doctor(args)
         if args.command == "verify":
             return _verify(args.file)
         if args.command == "export":
@@ -133,3 +144,114 @@ def _demo(out: Path) -> int:
     else:
         print(f"wrote {out}: open it in a browser")
     return 0 if report.proof.holds else 1
+
+
+# -- the doctor ----------------------------------------------------------------------------------------------------------
+
+_FOR = {
+    "kraken": ("pair", "key_env", "keys", "key", "nonces", "base_url", "tier", "no_order"),
+    "ccxt": ("pair", "key_env", "keys", "key", "nonces", "base_url", "sandbox"),
+    "jupiter": ("key_env", "keys", "key", "base_url", "rpc", "wallet", "dex", "jito"),
+}
+"""Which options are for which kind of venue; the others are for all."""
+
+
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Looks at clocks, keys and what they may do, markets, fees and balances, and sends no order. Without keys it looks at what is "
+        "public. Kraken's keys are taken from KRAKEN_API_KEY and KRAKEN_PRIVATE_KEY where nothing else is said. Exits with 0 where "
+        "nothing speaks against trading there, with 1 where something does."
+    )
+    parser.add_argument("venue", help="kraken, jupiter, or ccxt:EXCHANGE by ccxt's name of it")
+    parser.add_argument("--pair", action="append", metavar="SYMBOL", help="a market to look at; may be given several times")
+    keys = parser.add_argument_group("keys, to be read and never shown").add_mutually_exclusive_group()
+    keys.add_argument("--key-env", metavar="PREFIX", help="variables PREFIX + NAME_KEY, NAME_SECRET and, if there is one, NAME_PASSPHRASE")
+    keys.add_argument("--keys", type=Path, metavar="FILE", help="an encrypted file of keys; its passphrase is asked for")
+    parser.add_argument("--key", metavar="NAME", help="the name of the key in there (default: main)")
+    parser.add_argument("--nonces", type=Path, metavar="FILE", help="the file of nonces that a desk uses with this key; it must not run")
+    parser.add_argument("--base-url", metavar="URL", help="another host than the venue's own")
+    parser.add_argument("--tier", choices=("starter", "intermediate", "pro"), help="kraken: the account's (default: starter)")
+    parser.add_argument("--no-order", action="store_true", help="kraken: do not have an order checked either (validate)")
+    parser.add_argument("--sandbox", action="store_true", help="ccxt: the exchange's host for tests")
+    parser.add_argument("--rpc", metavar="URL", help="jupiter: a node (default: SOLANA_RPC_URL)")
+    parser.add_argument("--wallet", metavar="ADDRESS", help="jupiter: the wallet's address; no key of it is needed")
+    parser.add_argument("--dex", action="append", metavar="LABEL", help="jupiter: a DEX to swap on; may be given several times")
+    parser.add_argument("--jito", nargs="?", const="", metavar="URL", help="jupiter: look at a block engine too (default: the public one)")
+    parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="for each answer (default: 10)")
+    parser.add_argument("--json", action="store_true", help="print rows of JSON")
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    import anyio
+
+    from .venues import doctor
+
+    kind, _, exchange = args.venue.partition(":")
+    if kind not in _FOR or (kind == "ccxt") is not bool(exchange):
+        raise VenueRejected(f"the doctor looks at kraken, jupiter or ccxt:EXCHANGE, not at {args.venue!r}")
+    if not 0 < args.timeout < float("inf"):
+        raise VenueRejected(f"--timeout {args.timeout} must be seconds above zero")
+    for options in _FOR.values():
+        for name in options:
+            if name not in _FOR[kind] and getattr(args, name) not in (None, False):
+                raise VenueRejected(f"--{name.replace('_', '-')} is not for {kind}")
+    with ExitStack() as stack:
+        source = _source(args, stack)
+        name = args.key or "main"
+        if kind == "jupiter":
+            rpc = args.rpc or os.environ.get("SOLANA_RPC_URL")
+            if not rpc:
+                raise VenueRejected("a node is needed: --rpc URL, or SOLANA_RPC_URL")
+            key = None if source is None else source.get(f"{name}.key")
+            look = partial(doctor.jupiter, rpc, args.wallet, key=key, jito=args.jito, dexes=args.dex or ())
+        else:
+            keys = _from_environment(exchange or kind) if source is None else doctor.key_set(source, name, exchange or kind)
+            ring = _ring(keys, args.nonces, stack)
+            look = partial(doctor.ccxt, exchange, args.pair or (), keys=ring, sandbox=args.sandbox)
+            if kind == "kraken":
+                look = partial(doctor.kraken, args.pair or (), keys=ring, tier=args.tier or "starter", validate=not args.no_order)
+        with redirect_stdout(sys.stderr):  # what libraries say meanwhile is no row
+            found = anyio.run(partial(look, base_url=args.base_url, timeout=args.timeout))
+    if args.json:
+        for row in doctor.rows(found):
+            print(json.dumps(row))
+    else:
+        print(found)
+    return 0 if found.fit else 1
+
+
+def _source(args: argparse.Namespace, stack: ExitStack) -> SecretSource | None:
+    """Where keys are to be taken from, where that was said."""
+    from getpass import getpass
+
+    from .keys import EncryptedFile, Environment
+
+    if args.keys is not None:
+        return stack.enter_context(EncryptedFile.open(args.keys, lambda: getpass(f"passphrase of {args.keys}: ")))
+    if args.key_env is not None:
+        return Environment(args.key_env)
+    if args.key is not None:
+        raise VenueRejected("--key names a key in a source: --keys FILE or --key-env PREFIX")
+    return None
+
+
+def _from_environment(venue: str) -> KeySet | None:
+    """Kraken's keys from the two variables that its bots commonly have them in."""
+    from .keys import Environment
+    from .venues.doctor import key_pair
+
+    if venue != "kraken" or not {"KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY"} & os.environ.keys():
+        return None
+    return key_pair(Environment("KRAKEN_"), "api_key", "private_key", venue)
+
+
+def _ring(keys: KeySet | None, nonces: Path | None, stack: ExitStack) -> KeyRing | None:
+    """One key, and the nonces that it goes on with."""
+    from .keys import KeyRing, Nonces
+
+    if keys is None:
+        if nonces is not None:
+            raise VenueRejected("--nonces are those of a key, and there is none")
+        return None
+    clock = time.time_ns
+    return KeyRing([keys], clock=clock, nonces=Nonces(clock) if nonces is None else stack.enter_context(Nonces.open(nonces, clock)))

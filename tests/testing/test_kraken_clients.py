@@ -85,6 +85,23 @@ class TestKrakenex:
         (trade,) = self.call(api, "TradesHistory")["trades"].values()
         assert isinstance(trade["time"], Decimal)
 
+    def test_it_knows_a_key_that_is_none_from_a_signature_that_is_wrong(self, exchange):
+        for key, secret, error in (
+            ("nobody", exchange.key.secret, "EAPI:Invalid key"),
+            (exchange.key.api_key, exchange.add_key("other").secret, "EAPI:Invalid signature"),
+        ):
+            api = krakenex.API(key, secret)
+            api.uri = exchange.url
+            assert api.query_private("Balance", {}, timeout=5) == {"error": [error]}
+            api.close()
+        exchange.calls.clear()  # these were not to be signed
+
+    def test_a_float_that_is_small_is_no_volume(self, exchange, api):
+        """Another of its traps: it sends what Python makes of a float, 1e-05."""
+        terms = {"pair": "XBTUSD", "type": "buy", "ordertype": "market", "volume": 0.00001}
+        assert api.query_private("AddOrder", terms, timeout=5) == {"error": ["EGeneral:Invalid arguments:volume"]}
+        assert exchange.orders() == {}
+
     def test_two_calls_at_once_trip_over_each_other(self, exchange, api):
         """Its first trap: nonces of one millisecond, and calls that overtake each other."""
         exchange.jitter = (0.0, 0.02)
@@ -249,6 +266,16 @@ class TestCcxt:
     def test_fees(self, client):
         fee = client.fetch_trading_fee("ETH/USD")
         assert (float(fee["taker"]), float(fee["maker"])) == (0.004, 0.0025)
+
+    def test_its_nonces_are_milliseconds_that_never_repeat(self, exchange, client):
+        """As text, first in forms and in JSON alike; in order, where one call follows the other."""
+        for _ in range(5):
+            client.fetch_balance()
+        orders = [{"symbol": "ETH/USD", "type": "limit", "side": "buy", "amount": 0.1, "price": price} for price in (2400, 2300)]
+        client.create_orders(orders)
+        nonces = [call.args["nonce"] for call in exchange.calls if call.key]
+        assert all(type(nonce) is str and len(nonce) == 13 for nonce in nonces) and nonces == sorted(set(nonces)) and len(nonces) == 6
+        assert [call.error for call in exchange.calls if call.error] == []
 
     def test_deposits_are_not_there(self, client):
         with pytest.raises(ccxt.ExchangeError, match="Unknown method"):

@@ -749,7 +749,7 @@ class TestFaults:
     @pytest.mark.parametrize(
         ("fault", "done"), [(Fault.drop(), False), (Fault.cut(), True), (Fault.hang(0.05), False), (Fault.lost(0.05), True)]
     )
-    def test_a_connection_that_is_cut(self, exchange, caller, fault, done):
+    def test_a_connection_that_is_cut(self, exchange, caller, fault, done, caplog):
         import httpx
 
         exchange.fault("AddOrder", fault)
@@ -758,6 +758,7 @@ class TestFaults:
         assert not isinstance(failed.value, httpx.TimeoutException)
         assert len(exchange.orders()) == done
         assert caller.error("Balance") == ""
+        assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []  # on purpose, and no accident
 
     @pytest.mark.parametrize(("fault", "done"), [(Fault.hang(), False), (Fault.lost(), True)])
     def test_a_time_out(self, exchange, fault, done):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +14,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from sleeves.errors import MissingExtra
+from sleeves.errors import MissingExtra, VaultError
 from sleeves.testing.serving import Server, serve
 
 
@@ -82,6 +84,79 @@ def test_starting_and_stopping_again_does_nothing_and_the_port_stays_the_same():
     assert server.start() == url == server.url
     assert httpx.post(url, content=b"back").content == b"echo back"
     server.stop()
+    assert serving_threads() == []
+
+
+@pytest.fixture
+def occupied():
+    """A port on which somebody else listens."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]
+
+
+def test_a_port_of_one_s_own_that_is_in_use_is_an_error_and_leaves_nothing(occupied):
+    server = Server(echo, port=occupied)
+    for _ in range(2):
+        with pytest.raises(OSError, match=f"port {occupied} of 127.0.0.1 is in use") as raised:
+            server.start()
+        assert raised.value.errno == errno.EADDRINUSE
+    server.stop()
+    assert serving_threads() == []
+
+
+def test_a_port_of_one_s_own_is_taken_when_it_is_free():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+    with serve(echo, port=port) as url:
+        assert url == f"http://127.0.0.1:{port}" and httpx.post(url, content=b"here").content == b"echo here"
+
+
+def test_any_port_may_be_another_when_it_starts_again():
+    server = Server(echo)
+    before = server.start()
+    server.stop()
+    with socket.create_server(("127.0.0.1", int(before.rpartition(":")[2]))):
+        now = server.start()
+        assert now != before and now == server.url
+        assert httpx.post(now, content=b"elsewhere").content == b"echo elsewhere"
+        server.stop()
+    assert serving_threads() == []
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, "8000", 8000.0, True, None])
+def test_a_port_that_is_none(port):
+    with pytest.raises(VaultError, match="65535"):
+        Server(echo, port=port)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_clients_that_hang_are_cut_on_both_backends(backend):
+    entered = threading.Event()
+
+    async def hangs(scope, receive, send):
+        if scope["type"] == "http":
+            entered.set()
+            await anyio.sleep_forever()
+
+    async def story():
+        server, failed = Server(hangs, grace=0.2), []
+
+        async def ask(url):
+            async with httpx.AsyncClient(timeout=20) as http:
+                try:
+                    await http.get(url)
+                except httpx.TransportError as error:
+                    failed.append(error)
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as clients:
+                clients.start_soon(ask, server.start())
+                await anyio.to_thread.run_sync(entered.wait, 5)
+                server.stop()
+        return failed
+
+    (error,) = anyio.run(story, backend=backend)
+    assert not isinstance(error, httpx.TimeoutException)
     assert serving_threads() == []
 
 

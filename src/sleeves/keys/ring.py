@@ -605,12 +605,15 @@ class KeyRing:
     def _utc(self, until: int | None) -> int | None:
         return None if until is None else until - self._lost
 
-    def _hide(self, text: object) -> str:
-        """What somebody says of a key, short, and without a value of any key here."""
-        text = str(text)
+    def hide(self, text: str) -> str:
+        """A text without a value of any key here; see `KeySet.hide`."""
         for kept in self._kept.values():
             text = kept.key.hide(text)
-        return text[:300]
+        return text
+
+    def _hide(self, text: object) -> str:
+        """What somebody says of a key, short, and without a value of any key here."""
+        return self.hide(str(text))[:300]
 
     def _state(self, kept: _Kept, right: Right) -> str:
         one = kept.conditions[right]

@@ -6,12 +6,21 @@ that was looked at is ever changed by looking.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from enum import StrEnum
+from typing import TypeVar
 
 from attrs import field, frozen
 
-__all__ = ["Checkup", "Finding", "Grade", "Isolation"]
+from ..errors import MissingExtra, SleevesError
+from ..market import SECOND
+
+__all__ = ["Checkup", "Finding", "Grade", "Isolation", "Look", "ahead", "virtual"]
+
+T = TypeVar("T")
+
+GOOD_SKEW, MOST_SKEW = SECOND, 5 * SECOND
+"""From how much on the clocks' difference is a warning, and bad."""
 
 
 class Grade(StrEnum):
@@ -67,13 +76,21 @@ def virtual(how: str = "each sleeve is a slice of this account in the books of s
     return Isolation("virtual", True, how, VIRTUAL_FAILS)
 
 
+def _findings(given: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(given)
+
+
+def _ways(given: Iterable[Isolation]) -> tuple[Isolation, ...]:
+    return tuple(given)
+
+
 @frozen(order=False, repr=False)
 class Checkup:
     """All that was found at one venue. Printed, it is a page of text; `fit` says whether nothing speaks against trading there."""
 
     venue: str
-    findings: tuple[Finding, ...] = field(converter=tuple)
-    isolation: tuple[Isolation, ...] = field(default=(), converter=tuple)
+    findings: tuple[Finding, ...] = field(converter=_findings)
+    isolation: tuple[Isolation, ...] = field(default=(), converter=_ways)
 
     @property
     def fit(self) -> bool:
@@ -89,7 +106,8 @@ class Checkup:
         return tuple(one for one in self.findings if one.subject == subject)
 
     def __str__(self) -> str:
-        verdict = "nothing speaks against trading here" if self.fit else f"do not trade: {len(self.bad)} of the findings are bad"
+        bad = len(self.bad)
+        verdict = "nothing speaks against trading here" if self.fit else f"do not trade: {bad} finding{' is' if bad == 1 else 's are'} bad"
         return "\n".join(_lines(self.venue, self.findings, self.isolation, verdict))
 
     __repr__ = __str__
@@ -103,3 +121,62 @@ def _lines(venue: str, findings: Iterable[Finding], isolation: Iterable[Isolatio
         yield "what keeps one strategy's money apart here"
         yield from ("  " + str(one).replace("\n", "\n  ") for one in ways)
     yield verdict
+
+
+# -- looking -------------------------------------------------------------------------------------------------------------
+
+
+class Look:
+    """Findings, as they are made. `hide` takes the values of keys out of what others say."""
+
+    def __init__(self, venue: str, hide: Callable[[str], str] = str) -> None:
+        self.venue = venue
+        self.findings: list[Finding] = []
+        self._hide = hide
+
+    def finds(self, grade: Grade, subject: str, text: str) -> None:
+        self.findings.append(Finding(grade, subject, self._hide(text)))
+
+    def good(self, subject: str, text: str) -> None:
+        self.finds(Grade.GOOD, subject, text)
+
+    def note(self, subject: str, text: str) -> None:
+        self.finds(Grade.NOTE, subject, text)
+
+    def warning(self, subject: str, text: str) -> None:
+        self.finds(Grade.WARNING, subject, text)
+
+    def bad(self, subject: str, text: str) -> None:
+        self.finds(Grade.BAD, subject, text)
+
+    async def ask(self, subject: str, question: Callable[[], Awaitable[T]], *, grade: Grade = Grade.BAD, hint: str = "") -> T | None:
+        """The answer to a question; None where there is none: then that is a finding of this grade, in the other side's words."""
+        try:
+            return await question()
+        except MissingExtra:
+            raise
+        except SleevesError as error:
+            self.finds(grade, subject, f"could not be asked: {error}" + (f"; {hint}" if hint else ""))
+        return None
+
+    def clock(self, difference: int) -> None:
+        """A finding about a difference of clocks, in ns as `ahead` gives it."""
+        size, way = abs(difference), "ahead of" if difference > 0 else "behind"
+        if size < GOOD_SKEW:
+            self.good("clock", "the venue's and this machine's are less than a second apart")
+            return
+        text = f"the venue's is {size / SECOND:.1f} s {way} this machine's: set this machine's by NTP, or deadlines and nonces go wrong"
+        self.finds(Grade.WARNING if size < MOST_SKEW else Grade.BAD, "clock", text)
+
+    def done(self, *isolation: Isolation) -> Checkup:
+        """All that was found."""
+        return Checkup(self.venue, self.findings, isolation)
+
+
+def ahead(before: int, told: int, after: int, grain: int) -> int:
+    """By how many ns at least another clock is ahead of ours, that told a time between two of ours, cut off to whole `grain`; below
+    zero: behind; 0 where it may be right.
+    """
+    if told + grain <= before:
+        return told + grain - before
+    return max(told - after, 0)

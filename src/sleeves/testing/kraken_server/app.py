@@ -114,6 +114,8 @@ class App:
                 await asyncio.wait(ends)
         if not fault.answers:
             _cut(receive)
+            with contextlib.suppress(TimeoutError):  # a server that knows that it was cut says nothing of it
+                await asyncio.wait_for(_gone(receive), 1.0)
         return fault.answers
 
     def _carry(self, call: Callable[[], Any]) -> str:
