@@ -58,13 +58,25 @@ class House:
         assert len(orders) <= 1, orders
         return orders[0] if orders else None
 
-    def fill(self, order, qty=None):
+    def fill(self, order, qty=None, *, at=None):
         place, market = order.place, order.place.instrument
         units = place.qty if qty is None else market.qty(qty)
         price = market.price(self.prices[market.symbol])
         cost = market.cost(price, units, Rounding.CEIL if place.side is Side.BUY else Rounding.FLOOR)
         self.trades += 1
-        fill = Fill(order.id, self.now, market, place.side, units, price, cost, USDC.zero, Liquidity.TAKER, f"t{self.trades}", "v")
+        fill = Fill(
+            order.id,
+            self.now if at is None else at,
+            market,
+            place.side,
+            units,
+            price,
+            cost,
+            USDC.zero,
+            Liquidity.TAKER,
+            f"t{self.trades}",
+            "v",
+        )
         return self.only(self.desk.step(fill))
 
     def reject(self, order):
@@ -127,6 +139,20 @@ def test_legs_leave_one_after_the_other_and_the_last_one_ends_it():
     assert h.view.bundles == 0
     assert h.sleeve.held == USDC.zero
     assert h.desk.check(deep=True).holds
+
+
+def test_a_fill_that_is_told_after_newer_prices_is_followed_at_the_prices_of_now():
+    """A venue may tell a fill late: the next leg is not judged by the clock of then, to which those prices are of the future."""
+    house = House()
+    first = house.wish(HEDGE)
+    filled_at = house.now
+    for market in (SPOT, PERP, SPOT):
+        house.quote(market, "151")
+    second = house.fill(first, at=filled_at)
+    assert second is not None
+    assert second.at == house.now
+    assert house.fill(second, at=filled_at) is None
+    assert house.ends() == [BundleStatus.DONE]
 
 
 def test_money_for_the_second_leg_is_set_aside_from_the_start():

@@ -149,7 +149,7 @@ class Bundles:
         flight = self._of(order_id)
         if flight is None or flight.out:
             return []
-        return self._go_on(flight, now)
+        return self._go_on(flight, max(now, self._books.now))  # what a venue tells late is answered now, at the prices of now
 
     def look(self, now: int) -> list[Command]:
         """Prices have come: go on with what waited for one."""
