@@ -41,11 +41,10 @@ try:
 except ImportError:
     raise MissingExtra("solders and starlette", "servers", "a local block engine") from None
 
-from .serving import Server
 from .solana_server import Chain, ChainError, Fault
+from .solana_server.asgi import Served, cut, lifespan, reply
 from .solana_server.base58 import decode58
 from .solana_server.layout import SYSTEM
-from .solana_server.node import _cut, _lifespan, _reply
 
 __all__ = ["Asked", "JitoServer", "jito_server"]
 
@@ -88,7 +87,7 @@ class _No(Exception):
 
 
 @define(eq=False)
-class JitoServer:
+class JitoServer(Served[Asked, Fault]):
     """An ASGI app over a chain. `start` serves it; `calls` is what was asked, `next` what becomes of bundles, in their order.
 
     `per_second` limits all calls together, as the engine limits an address. `auth` are the values of `x-jito-auth` that it
@@ -102,48 +101,26 @@ class JitoServer:
     next: deque[str | int] = field(factory=deque)
     floor: dict[str, str] = field(factory=lambda: dict(_FLOOR))
     """Tips in SOL, as the text of numbers; written without quotes."""
-    calls: list[Asked] = field(factory=list)
     tip_accounts: tuple[Pubkey, ...] = tuple(Pubkey(sha256(f"sleeves tip {n}".encode()).digest()) for n in range(8))
     _bundles: dict[str, _Bundle] = field(factory=dict, init=False)
-    _faults: dict[str, deque[Fault]] = field(factory=dict, init=False)
     _arrived: deque[int] = field(factory=deque, init=False)
     _lock: threading.RLock = field(factory=threading.RLock, init=False)
-    _server: Server = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._server = Server(self)
+        Served.__init__(self)
         for account in self.tip_accounts:
             if not self.chain.balance(account):
                 self.chain.airdrop(account, 1_000_000_000)
 
-    # -- what tests do -------------------------------------------------------------------------------------------------------
-
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    def start(self) -> str:
-        """Listen on a free port of this machine, and say where."""
-        return self._server.start()
-
-    def stop(self) -> None:
-        """Cut what is under way and stop."""
-        self._server.stop()
-
-    def fault(self, method: str, fault: Fault, times: int = 1) -> None:
-        """Have the next call of a method go wrong; "*": of any."""
-        self._faults.setdefault(method, deque()).extend([fault] * times)
-
-    def asked(self, method: str) -> list[Asked]:
-        """The calls of a method that arrived."""
-        return [call for call in list(self.calls) if call.method == method]
+    def _word(self, call: Asked) -> str:
+        return call.method
 
     # -- HTTP ----------------------------------------------------------------------------------------------------------------
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
-                await _lifespan(receive, send)
+                await lifespan(receive, send)
             return
         request = Request(scope, receive)
         body = await request.body()
@@ -154,7 +131,7 @@ class JitoServer:
                 asked = json.loads(body)
                 method, params, number = str(asked["method"]), list(asked.get("params", [])), asked.get("id")
             except (ValueError, TypeError, KeyError):
-                await _reply(send, 400, '{"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error"},"id":null}')
+                await reply(send, 400, '{"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error"},"id":null}')
                 return
         self.calls.append(Asked(method, tuple(params), request.headers.get("x-jito-auth")))
         fault = self._take(method)
@@ -166,7 +143,7 @@ class JitoServer:
                 self._answer, request.url.path, method, params, number, request.headers.get("x-jito-auth")
             )
         if fault is not None and fault.kind in ("cut", "hang"):
-            await _cut(send)
+            await cut(send)
             return
         if fault is not None and fault.kind in ("status", "garbage"):
             status, text = (fault.code if fault.kind == "status" else 200), fault.text or f"status {fault.code}"
@@ -174,14 +151,7 @@ class JitoServer:
             text = json.dumps({"jsonrpc": "2.0", "error": {"code": fault.code, "message": fault.text}, "id": number})
         elif fault is not None and fault.kind == "replaced":
             text = json.dumps({"jsonrpc": "2.0", "result": fault.data, "id": number})
-        await _reply(send, status, text)
-
-    def _take(self, method: str) -> Fault | None:
-        for name in (method, "*"):
-            queue = self._faults.get(name)
-            if queue:
-                return queue.popleft()
-        return None
+        await reply(send, status, text)
 
     def _answer(self, path: str, method: str, params: Sequence[Any], number: Any, auth: str | None) -> tuple[int, str]:
         with self._lock:

@@ -30,8 +30,9 @@ JUPITER = Pubkey.from_string("JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4")
 WSOL = NATIVE_MINT
 SLIPPAGE = 6001
 """The program's own number for less than the threshold."""
-_DISCRIMINATOR = sha256(b"global:sleeves_stand_in").digest()[:8]
-_ARGS = struct.Struct("<8sQQHB")
+_DISCRIMINATOR = sha256(b"global:route_v2").digest()[:8]
+_ARGS = struct.Struct("<8sQQHHHI")
+"""As `route_v2` has them: what goes in, what was quoted, slippage, platform fee, fee of what comes beyond, steps of the route."""
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in (ConstantProduct, Concentrated, Stable, Outside)}
 _PROGRAMS = {
     "Raydium": "675kPX9MHTjS2zt1qfr1NYHuzeLXfQM9H24wFSUt1Mp8",
@@ -217,14 +218,14 @@ class Dexes:
             writes = (True, False, True, True)
             metas += [AccountMeta(key, False, write) for key, write in zip(at.accounts, writes, strict=True)]
             ways += bytes([hop.sells])
-        data = _ARGS.pack(_DISCRIMINATOR, path.paid, path.got, slippage_bps, len(ways)) + bytes(ways)
+        data = _ARGS.pack(_DISCRIMINATOR, path.paid, path.got, slippage_bps, 0, 0, len(ways)) + bytes(ways)
         return Instruction(JUPITER, data, metas)
 
     def swap(self, call: Call) -> list[Instruction]:
         """What the program does when it is called."""
         if len(call.data) < _ARGS.size or call.data[:8] != _DISCRIMINATOR:
             raise ProgramError(101, "InstructionFallbackNotFound")
-        _, paid, quoted, slippage_bps, count = _ARGS.unpack(call.data[: _ARGS.size])
+        _, paid, quoted, slippage_bps, _, _, count = _ARGS.unpack(call.data[: _ARGS.size])
         ways = call.data[_ARGS.size :]
         keys = [meta.pubkey for meta in call.accounts]
         if len(ways) != count or not count or len(keys) != 4 + 4 * count or not call.accounts[1].is_signer:

@@ -29,10 +29,9 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from ...amm import Pool
-from ..serving import Server
 from ..solana_server import Chain, ChainError, Fault
+from ..solana_server.asgi import Served, cut, lifespan
 from ..solana_server.layout import ATA, COMPUTE_BUDGET, SYSTEM, TOKEN, ata, read_token
-from ..solana_server.node import _cut, _lifespan
 from .dexes import _PROGRAMS, WSOL, Amm, Dexes, Path, threshold
 
 __all__ = ["Asked", "Fault", "JupiterServer", "jupiter_server"]
@@ -62,7 +61,7 @@ class _No(Exception):
         self.said = {"error": said, **more}
 
 
-class JupiterServer:
+class JupiterServer(Served[Asked, Fault]):
     """An ASGI app over the pools of a chain. `start` serves it; `calls` is what was asked.
 
     `keys`: those that are known; without a key a call is taken all the same, a wrong one is not. `limit` calls of the general
@@ -83,6 +82,7 @@ class JupiterServer:
         unit_price: int = 1_000,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
+        super().__init__()
         self.chain = chain
         self.dexes = Dexes(chain, amms)
         self.keys = set(keys)
@@ -94,34 +94,14 @@ class JupiterServer:
         self.usd: dict[Pubkey, str] = {}
         """Prices in dollars, by mint; a token without one is left out, as one that is not sure."""
         self.tamper: dict[str, Callable[[Any], Any]] = {}
-        self.calls: list[Asked] = []
         self._clock = clock
         self._arrived: deque[int] = deque()
         self._orders: dict[str, tuple[Path, Pubkey]] = {}
-        self._faults: dict[str, deque[Fault]] = {}
-        self._server = Server(self)
 
     # -- what tests do -------------------------------------------------------------------------------------------------------
 
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    def start(self) -> str:
-        """Listen on a free port of this machine, and say where."""
-        return self._server.start()
-
-    def stop(self) -> None:
-        """Cut what is under way and stop."""
-        self._server.stop()
-
-    def fault(self, word: str, fault: Fault, times: int = 1) -> None:
-        """Have the next call whose path ends in this word go wrong; "*": any."""
-        self._faults.setdefault(word, deque()).extend([fault] * times)
-
-    def asked(self, word: str) -> list[Asked]:
-        """The calls whose path ends in this word."""
-        return [call for call in list(self.calls) if call.path.rpartition("/")[2] == word]
+    def _word(self, call: Asked) -> str:
+        return call.path.rpartition("/")[2]
 
     def pool(self, label: str, base: Pubkey | None = None, quote: Pubkey | None = None) -> Pool:
         """A DEX's pool as it is now."""
@@ -136,7 +116,7 @@ class JupiterServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
-                await _lifespan(receive, send)
+                await lifespan(receive, send)
             return
         request = Request(scope, receive)
         body = await request.body()
@@ -151,7 +131,7 @@ class JupiterServer:
             status, answer = await anyio.to_thread.run_sync(self._answer, request.method, path, query, body, key, headers)
         self.calls.append(Asked(path, query, key, status if fault is None else fault.code or status))
         if fault is not None and fault.kind in ("cut", "hang"):
-            await _cut(send)
+            await cut(send)
             return
         text = json.dumps(answer)
         if fault is not None and fault.kind == "status":
@@ -161,13 +141,6 @@ class JupiterServer:
         elif fault is not None and fault.kind == "replaced":
             text = json.dumps(fault.data(answer) if callable(fault.data) else fault.data)
         await _send(send, status, text, headers)
-
-    def _take(self, word: str) -> Fault | None:
-        for name in (word, "*"):
-            queue = self._faults.get(name)
-            if queue:
-                return queue.popleft()
-        return None
 
     def _answer(
         self, method: str, path: str, query: dict[str, str], body: bytes, key: str | None, headers: dict[str, str]
@@ -182,7 +155,7 @@ class JupiterServer:
             if answers is None:
                 raise _No(404, "Not found")
             given = query if method == "GET" else _body(body)
-            answer = answers(self, given)
+            answer = getattr(self, answers)(given)
         except _No as error:
             return error.status, error.said
         change = self.tamper.get(word)
@@ -238,7 +211,10 @@ class JupiterServer:
             raise _No(400, "No routes found")
         path = self._path(query, labels=False)
         slippage = _bps(query.get("slippageBps", "50"))
-        priority = int(query["priorityFeeLamports"]) if "priorityFeeLamports" in query else self.unit_price * _UNITS // 1_000_000
+        priority = usual = self.unit_price * _UNITS // 1_000_000
+        if "priorityFeeLamports" in query:
+            told = int(query["priorityFeeLamports"])
+            priority = min(told, usual) if query.get("broadcastFeeType") == "maxCap" else told
         request, taker = str(uuid4()), query.get("taker")
         answer: dict[str, Any] = {
             **self._quote(path, slippage),
@@ -479,18 +455,18 @@ class JupiterServer:
         return (1, "Insufficient funds") if has < path.paid else None
 
 
-_ROUTES: dict[tuple[str, str], Callable[[JupiterServer, Any], Any]] = {
-    ("GET", "/swap/v2/build"): JupiterServer.build,
-    ("GET", "/swap/v2/order"): JupiterServer.order,
-    ("POST", "/swap/v2/execute"): JupiterServer.execute,
-    ("GET", "/swap/v2/quote"): JupiterServer.quote,
-    ("POST", "/swap/v2/swap"): JupiterServer.swap,
-    ("GET", "/swap/v1/quote"): JupiterServer.quote_v1,
-    ("GET", "/swap/v2/program-id-to-label"): JupiterServer.labels,
-    ("GET", "/swap/v1/program-id-to-label"): JupiterServer.labels,
-    ("GET", "/price/v3"): JupiterServer.prices,
-    ("GET", "/tokens/v2/search"): JupiterServer.tokens,
-    ("GET", "/tokens/v2/tag"): JupiterServer.tagged,
+_ROUTES: Mapping[tuple[str, str], str] = {
+    ("GET", "/swap/v2/build"): "build",
+    ("GET", "/swap/v2/order"): "order",
+    ("POST", "/swap/v2/execute"): "execute",
+    ("GET", "/swap/v2/quote"): "quote",
+    ("POST", "/swap/v2/swap"): "swap",
+    ("GET", "/swap/v1/quote"): "quote_v1",
+    ("GET", "/swap/v2/program-id-to-label"): "labels",
+    ("GET", "/swap/v1/program-id-to-label"): "labels",
+    ("GET", "/price/v3"): "prices",
+    ("GET", "/tokens/v2/search"): "tokens",
+    ("GET", "/tokens/v2/tag"): "tagged",
 }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -23,8 +22,7 @@ from solders.transaction import VersionedTransaction
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from ..serving import Server
-from .asgi import cut, lifespan, reply
+from .asgi import Served, cut, lifespan, reply
 from .base58 import decode58, encode58
 from .chain import FINAL_AFTER, Chain, ChainError, Err, Inner, Landing, State, TokenBalance
 from .layout import TOKEN, TOKEN_2022, read_token
@@ -126,7 +124,7 @@ class Asked:
     error: int | None = None
 
 
-class SolanaServer:
+class SolanaServer(Served[Asked, Fault]):
     """An ASGI app over a chain. `start` serves it; `calls` is what was asked.
 
     `behind` makes it a node that is so many slots behind the others: heights and statuses are those of then, it says that it is
@@ -136,31 +134,10 @@ class SolanaServer:
     def __init__(self, chain: Chain | None = None) -> None:
         self.chain = chain or Chain()
         self.behind = 0
-        self.calls: list[Asked] = []
-        self._faults: dict[str, deque[Fault]] = {}
-        self._server = Server(self)
+        super().__init__()
 
-    # -- what tests do --------------------------------------------------------------------------------------------------------
-
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    def start(self) -> str:
-        """Listen on a free port of this machine, and say where."""
-        return self._server.start()
-
-    def stop(self) -> None:
-        """Cut what is under way and stop."""
-        self._server.stop()
-
-    def fault(self, method: str, fault: Fault, times: int = 1) -> None:
-        """Have the next call of a method go wrong; "*": of any."""
-        self._faults.setdefault(method, deque()).extend([fault] * times)
-
-    def asked(self, method: str) -> list[Asked]:
-        """The calls of a method that arrived."""
-        return [call for call in list(self.calls) if call.method == method]
+    def _word(self, call: Asked) -> str:
+        return call.method
 
     # -- HTTP -----------------------------------------------------------------------------------------------------------------
 
@@ -206,13 +183,6 @@ class SolanaServer:
                 }
             answers.append(answer)
         await reply(send, 200, _json(answers if many else answers[0]))
-
-    def _take(self, method: Any) -> Fault | None:
-        for name in (method, "*"):
-            queue = self._faults.get(name)
-            if queue:
-                return queue.popleft()
-        return None
 
     def _answer(self, asked: Any, fault: Fault | None) -> dict[str, Any]:
         """One JSON-RPC call."""
