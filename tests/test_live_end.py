@@ -16,10 +16,10 @@ import pytest
 
 from live_stand import MARKET, alerts, mocked, stand, until
 from sleeves import BTC, Place, Side
-from sleeves.errors import VaultError
+from sleeves.errors import VaultError, VenueUnavailable
 from sleeves.journals import SQLite
 from sleeves.live import Stop, trade
-from sleeves.orders import OrderStatus
+from sleeves.orders import Fill, OrderStatus
 from sleeves.pulse import Pulse
 from sleeves.records import Alert, Changed
 from sleeves.status import Status
@@ -331,3 +331,86 @@ def test_what_a_wrapped_desk_had_is_given_back(backend):
         assert listeners == 0
 
     anyio.run(main, backend=backend)
+
+
+# -- what is on its way ------------------------------------------------------------------------------------------------------------
+
+
+def late(pit, **says):
+    """Have fills told only when the venue is asked to catch up, as one whose ledger has to be read first."""
+    withheld, fill = [], pit.fill
+    pit.fill = withheld.append
+
+    async def caught_up():
+        await anyio.sleep(0.05)
+        while withheld:
+            fill(withheld.pop())
+
+    pit.caught_up = says.get("caught_up", caught_up)
+    return withheld
+
+
+@both
+@pytest.mark.parametrize("way", ["cancel", "flatten"])
+def test_a_fill_that_is_on_its_way_is_waited_for(backend, way):
+    """Stopped between an order at market and its fill: the books end with the fill, and are what the venue holds."""
+
+    async def main():
+        desk, pit, (puppet,) = stand()
+        withheld, stop, pulse = late(pit), Stop(), Pulse()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(trade, desk, pit, stop=stop, pulse=pulse, grace=0.6, reconcile_every=None))
+            pit.quote()
+            await until(lambda: pulse.events)
+            puppet.wishes = [buy()]
+            pit.quote()
+            await until(lambda: withheld)
+            stop(way, by="ann")
+        assert desk.check(await pit.balances()).holds
+        assert [one.order_id for one in desk.books.journal if isinstance(one, Fill)][:1] == ["a-1"]
+
+    anyio.run(main, backend=backend)
+
+
+@both
+def test_one_that_is_never_told_is_said(backend):
+    async def main():
+        desk, pit, (puppet,) = stand()
+        withheld, stop, pulse = late(pit), Stop(), Pulse()
+        del pit.caught_up
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(trade, desk, pit, stop=stop, pulse=pulse, grace=0.3, reconcile_every=None))
+            pit.quote()
+            await until(lambda: pulse.events)
+            puppet.wishes = [buy()]
+            pit.quote()
+            await until(lambda: withheld)
+            stop("cancel", by="ann")
+        (alert,) = [one for one in desk.books.journal if isinstance(one, Alert) and one.code == "stop_incomplete"]
+        assert "a-1 is" in alert.text
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize("says", [VenueUnavailable("the line is dead"), None])
+def test_a_venue_that_cannot_catch_up_holds_nobody_up(says):
+    """It raises, or never answers: the run ends within the grace."""
+
+    async def caught_up():
+        if says is not None:
+            raise says
+        await anyio.sleep_forever()
+
+    async def main():
+        desk, pit, _ = stand()
+        pit.caught_up = caught_up
+        stop, pulse = Stop(), Pulse()
+        begun = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(trade, desk, pit, stop=stop, pulse=pulse, grace=0.5, reconcile_every=None))
+            pit.quote()
+            await until(lambda: pulse.events)
+            stop("cancel", by="ann")
+        assert anyio.current_time() - begun < 5
+
+    anyio.run(main, **mocked())

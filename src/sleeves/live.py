@@ -30,7 +30,7 @@ from .facts import Transferred
 from .inbox import Inbox
 from .journal import Memory
 from .logs import follow
-from .orders import CancelOrder, Event
+from .orders import CancelOrder, Event, Place, TimeInForce
 from .protocols import Venue
 from .pulse import Pulse
 from .records import Asked, Level, Record
@@ -46,6 +46,8 @@ COMMIT_WITHIN = 0.005
 """The longest that a record which no command waits for is not durable, in seconds."""
 LOOK = 0.05
 """How often it is looked whether what a stop waits for has come, in seconds."""
+HEAR_EVERY = 1.0
+"""How often a venue is asked then for all that it had to tell, in seconds."""
 WAYS = ("leave", "hold", "cancel", "flatten")
 """How a run can be ended from outside: as it is; nothing new; and orders that take new risk canceled; or everything closed."""
 TICK = 1.0
@@ -556,11 +558,25 @@ class _Run:
         with anyio.move_on_after(self.terms.grace):
             if way not in ("leave", "hold"):
                 await self._do(commands)
-            while self._left(way):
-                if anyio.current_time() >= until:
-                    break
-                await anyio.sleep(LOOK)
+                await self._hear_out()
+            while self._left(way) and anyio.current_time() < until:
+                heard = anyio.current_time()
+                while self._left(way) and anyio.current_time() < heard + HEAR_EVERY:
+                    await anyio.sleep(LOOK)
+                await self._hear_out()
         self._scope.cancel()
+
+    async def _hear_out(self) -> None:
+        """What a venue had to tell until now is taken in, where it can say when that is: a fill may be on its way."""
+        for venue in self.venues:
+            caught_up = getattr(venue, "caught_up", None)
+            if caught_up is None or venue.name in self._lost:
+                continue
+            with suppress(VenueError):
+                await caught_up()
+            await anyio.sleep(LOOK)  # its feed is read meanwhile
+            while self.pulse.venue(venue.name).depth:
+                await anyio.sleep(LOOK)
 
     def _say_what_is_left(self) -> None:
         """However the run ended after it was stopped: what the state that was asked for still lacks is named."""
@@ -575,7 +591,8 @@ class _Run:
         """What the state that was asked for still lacks, in words."""
         if way in ("leave", "hold"):
             return []
-        orders = [order for order in self.desk.open_orders() if way == "flatten" or order.id in self._canceled]
+        at_once = [order.id for order in self.desk.open_orders() if not _rests(order.place)]
+        orders = [order for order in self.desk.open_orders() if way == "flatten" or order.id in (*self._canceled, *at_once)]
         left = [f"{order.id} is {self.desk.status_of(order.id)}" for order in orders]
         if way == "flatten":
             for vault in self.desk.treasury.vaults:
@@ -583,6 +600,11 @@ class _Run:
                     if not sleeve.is_flat():
                         left += [f"{name} still has {amount} of {market}" for market, amount in sleeve.positions().items()]
         return left
+
+
+def _rests(place: Place) -> bool:
+    """Whether an order may stay at the venue: not one that is filled at once or not at all, and whose end is only not told yet."""
+    return place.stop is not None or (place.limit is not None and place.tif is TimeInForce.GTC)
 
 
 class _Lost(Exception):

@@ -281,7 +281,8 @@ class Venue(Feed, Broker, Custody, Protocol):
 
     Until then each method raises `VenueUnavailable`. Two attributes are optional. `real_money = False`: it moves none, so
     nothing has to be armed; without it, it is taken to. `lockstep = True`: its time stands still while the desk works, so its
-    events are taken one by one, not through an inbox.
+    events are taken one by one, not through an inbox. And one method is: `caught_up()` returns once all that the venue had sent
+    by then is in `events`, fills with all that they need, so that a run that is stopped does not leave one behind.
     """
 
     @property
