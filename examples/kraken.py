@@ -3,9 +3,10 @@
     python examples/kraken.py
 
 There is no account and no network in this: `kraken_server` is an exchange on this machine that speaks Kraken's REST and
-WebSocket v2, with its signatures, nonces, limits and errors. It plays real hourly BTC/USD candles of 2017. On the way it
+WebSocket v2, with its signatures, nonces and errors. It plays real hourly BTC/USD candles of 2017. On the way it
 loses the answer to an order that it has taken, cuts all sockets, and moves coins to its auto-earn wallet by itself.
-Against the real one the last lines of `main` differ: keys from `sleeves.keys`, and none of the three addresses.
+Against the real one the last lines of `main` differ: keys from `sleeves.keys`, the tier of the account,
+and none of the three addresses.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ async def at_kraken(exchange: KrakenServer) -> None:
         base_url=exchange.url,
         socket_url=exchange.socket_url,
         private_socket_url=exchange.private_socket_url,
-        tier="pro",
+        tier=None,  # this exchange has no limits; at the real one it is the account's: "starter", "intermediate", "pro"
         clock=lambda: exchange.now,
     )
     venue.real_money = False  # it is on this machine; at the real one a human arms it first
@@ -112,7 +113,7 @@ async def through(venue: Kraken, pulse: Pulse) -> None:
 
 def main() -> None:
     anyio.run(on_paper)
-    with kraken_server(pairs=["BTC/USD"], balances={"USD": "20000"}, script=tape) as exchange:
+    with kraken_server(pairs=["BTC/USD"], balances={"USD": "20000"}, script=tape, tier=None) as exchange:
         anyio.run(at_kraken, exchange)
 
 

@@ -137,7 +137,7 @@ class MissingExtra(SleevesError, ImportError):
     """An optional package is not installed."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f'{purpose} needs {package}: python -m pip install "sleeves[{extra}]"')
+        super().__init__(f'{purpose} needs {package}: python -m pip install "sleeves[{extra}]", or ".[{extra}]" in a clone')
 
 
 class VenueError(SleevesError):

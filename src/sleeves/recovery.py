@@ -283,8 +283,8 @@ def _wallets(desk: Desk, venues: Sequence[Venue]) -> dict[str, list[Venue]]:
 
 
 async def _catch_up(desk: Desk, venue: _Source, since: int, hands: _Hands) -> None:
-    """Book what the venue says has happened, each fact once."""
-    for fact in await venue.history(since):
+    """Book what the venue says has happened, each fact once. Nothing is asked from never on."""
+    for fact in await venue.history(since) if since < NEVER - OVERLAP else ():
         await hands(desk.step(fact))
 
 
@@ -353,7 +353,7 @@ async def _reconcile(
             for code, amount in (await venue.balances()).items():
                 balances[code] = amount if code not in balances else balances[code] + amount
             positions |= await venue.positions()
-            flows += await venue.cash_flows(lines_since)
+            flows += await venue.cash_flows(lines_since) if lines_since < NEVER - OVERLAP else ()
         news = await _news(desk, venues, since)
         if not news and seen == (books.changes, len(books.facts), sum(map(len, books.quarantine.values()))):
             found, more = desk.reconcile(balances, flows, positions=positions, wallet=wallet, by=by)
@@ -365,7 +365,7 @@ async def _reconcile(
 async def _news(desk: Desk, venues: Sequence[_Source], since: Mapping[str, int]) -> bool:
     """Whether something has happened that is not booked and not in quarantine."""
     for venue in venues:
-        facts = await venue.history(since[venue.name])
+        facts = await venue.history(since[venue.name]) if since[venue.name] < NEVER - OVERLAP else ()
         if any(_is_news(desk, fact) for fact in facts):
             return True
     return False

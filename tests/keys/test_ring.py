@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import itertools
 import logging
@@ -435,6 +436,52 @@ def test_a_key_that_is_denied_a_right_keeps_its_others(clock):
 
 
 @both
+def test_a_key_that_is_refused_one_call_makes_all_others(backend, clock, caplog):
+    ring = ring_of(clock, "one", "two")
+    how = {"right": "read", "call": "Ledgers"}
+
+    async def refuse(why):
+        async with ring.use("a", "kraken", **how) as held:
+            held.refused("Ledgers", why)
+            return held.name
+
+    async def main():
+        assert await refuse("no, says id-of-one-at-kraken") == "one"
+        assert "key one of kraken is refused Ledgers" in caplog.text and "id-of-one" not in caplog.text
+        assert ring.health("one", "read") is H.HEALTHY and ring.describe()[0]["denied"] == "Ledgers"
+        assert await name_of(ring, **how) == "two"
+        assert [await name_of(ring, right="read", call="BalanceEx"), await name_of(ring, right="trade")] == ["one", "one"], "it stays"
+        assert await refuse("nor this") == "two"
+        for leaves in (False, True):
+            with pytest.raises(NoKey, match=r"one is refused Ledgers \(no, says .*\); two is refused Ledgers \(nor this\)") as none:
+                await name_of(ring, exit=leaves, **how)
+            assert none.value.until is None
+        with pytest.raises(NoKey, match="key one of kraken is refused Ledgers"):
+            async with ring.probe("one", call="Ledgers"):
+                pass
+        async with ring.probe("one"):
+            pass
+        assert ring.probed("one", GOOD) is H.HEALTHY
+        assert await name_of(ring, **how) == "one", "its permissions were looked at"
+        assert ring.clear("two", by="ana", why="the permission was given") is H.HEALTHY
+        assert [row["denied"] for row in ring.describe()] == ["", ""]
+        with pytest.raises(InvalidKey, match="cannot be cleared"):
+            ring.clear("two", by="ana", why="again")
+
+    anyio.run(main, backend=backend)
+
+
+def test_with_an_account_no_key_of_another_one_is_given_out(clock):
+    ring = KeyRing([key("one", account="k"), key("two", account="m")], clock=clock)
+    assert used(ring, account="m") == "two"
+    ring.told("two", S.INVALID)
+    for how in ({}, {"exit": True}):
+        with pytest.raises(NoKey, match="two is dead"):
+            used(ring, account="m", **how)
+    assert used(ring, vault="b", account="k") == "one"
+
+
+@both
 def test_what_an_operation_is_denied_is_the_right_that_it_is_for(backend, clock):
     ring = ring_of(clock, "main")
 
@@ -769,6 +816,81 @@ def test_a_ring_goes_from_one_event_loop_to_another(clock):
     for backend in ("asyncio", "trio", "asyncio"):
         anyio.run(operate, backend=backend)
     assert drawn == sorted(set(drawn)) and len(drawn) == 3
+
+
+@both
+def test_who_trades_has_its_turn_before_all_that_wait_to_read(backend, clock):
+    """An exit waits for the call that is under way, and for exits that came before it: for no question."""
+    ring, order = ring_of(clock, "one", nonces=Nonces(clock)), []
+
+    async def operate(name, right, first=None):
+        async with ring.use("a", "kraken", right=right) as held, held.turn(first=first) as nonce:
+            order.append((name, nonce))
+            await anyio.sleep(0.002)
+
+    async def main():
+        async with anyio.create_task_group() as tasks, ring.use("a", "kraken", right=Right.READ) as held, held.turn():
+            for n in range(3):
+                for name, how in ((f"read {n}", (Right.READ,)), (f"trade {n}", (Right.TRADE,)), (f"first {n}", (Right.READ, True))):
+                    tasks.start_soon(operate, name, *how)
+                    await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(operate, "last", Right.TRADE, False)
+            await anyio.wait_all_tasks_blocked()
+            assert order == [], "one at a time"
+
+    anyio.run(main, backend=backend)
+    names, nonces = zip(*order, strict=True)
+    assert names == ("trade 0", "first 0", "trade 1", "first 1", "trade 2", "first 2", "read 0", "read 1", "read 2", "last")
+    assert list(nonces) == sorted(set(nonces)), "a nonce is drawn when the turn is had"
+    assert ring._queues == {}
+
+
+@both
+@pytest.mark.parametrize("right", [Right.READ, Right.TRADE])
+def test_a_turn_that_is_given_to_one_who_is_canceled_goes_to_the_next(backend, clock, right):
+    ring, had = ring_of(clock, "one", nonces=Nonces(clock)), []
+
+    async def operate(name, scope):
+        with scope:
+            async with ring.use("a", "kraken", right=right) as held, held.turn():
+                had.append(name)
+
+    async def main():
+        scopes = [anyio.CancelScope() for _ in range(4)]
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                async with ring.use("a", "kraken", right=right) as held, held.turn():
+                    for n, scope in enumerate(scopes):
+                        tasks.start_soon(operate, n, scope)
+                        await anyio.wait_all_tasks_blocked()
+                    scopes[1].cancel()  # while it waits
+                    await anyio.wait_all_tasks_blocked()
+                scopes[0].cancel()  # the turn is its own now, and it does not know yet
+        assert had in ([2, 3], [0, 2, 3]), "trio lets one go on that was woken before"
+        assert ring._queues == {}
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_turn_that_is_given_in_the_moment_of_a_cancel_goes_to_the_next(clock):
+    """As asyncio's own tasks are canceled, which anyio's are not: behind what they waited for."""
+    ring, had = ring_of(clock, "one", nonces=Nonces(clock)), []
+
+    async def operate(name):
+        async with ring.use("a", "kraken") as held, held.turn():
+            had.append(name)
+
+    async def main():
+        async with ring.use("a", "kraken") as held, held.turn():
+            tasks = [asyncio.create_task(operate(n)) for n in range(3)]
+            await anyio.wait_all_tasks_blocked()
+        tasks[0].cancel()
+        with anyio.fail_after(5):
+            await asyncio.wait(tasks)
+        assert tasks[0].cancelled() and had == [1, 2]
+        assert ring._queues == {}
+
+    anyio.run(main)
 
 
 def test_a_ring_without_nonces_has_none(clock):

@@ -22,7 +22,7 @@ from sleeves.errors import InvalidAmount, InvalidMarket, VenueError, VenueReject
 from sleeves.keys import Secret
 from sleeves.testing.jito_server import JitoServer, jito_server
 from sleeves.testing.solana_server import Chain, Fault
-from sleeves.venues.jito import Inflight, Jito, tip_for
+from sleeves.venues.jito import TIP_ACCOUNTS, Inflight, Jito, tip_for
 from strategies import law
 
 both = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -31,7 +31,7 @@ SYSTEM = Pubkey.from_string("11111111111111111111111111111111")
 
 def run(story, backend="asyncio", **terms):
     """A story with a chain, the engine over it and a client of it."""
-    client = {key: terms.pop(key) for key in ("auth", "per_second", "attempts") if key in terms}
+    client = {key: terms.pop(key) for key in ("auth", "per_second", "attempts", "tip_accounts") if key in terms}
     chain = Chain()
     with jito_server(chain, **{"auth": (), **terms.pop("engine", {})}) as engine:
 
@@ -265,6 +265,26 @@ def test_the_key_goes_as_a_header_and_is_nowhere_else(caplog):
     run(refused, engine={"auth": (secret,)})
     with pytest.raises(InvalidMarket):
         Jito(auth="text")
+
+
+def test_only_known_accounts_are_tipped():
+    """Of what an engine names no other is believed: under its own name those that it has published, elsewhere those handed in."""
+
+    async def all_of_them(chain, engine, jito):
+        assert list(await jito.tip_accounts()) == [str(one) for one in engine.tip_accounts]
+
+    run(all_of_them)
+    for url in ("https://mainnet.block-engine.jito.wtf", "https://ny.mainnet.block-engine.jito.wtf"):
+        assert Jito(url)._may_be_tipped == TIP_ACCOUNTS and len(set(TIP_ACCOUNTS)) == 8
+    assert Jito("https://engine.example")._may_be_tipped is None
+
+    async def none_of_them(chain, engine, jito):
+        with pytest.raises(VenueUnavailable, match="none of them is known"):
+            await jito.tip_accounts()
+
+    run(none_of_them, tip_accounts=TIP_ACCOUNTS)
+    with pytest.raises(InvalidMarket, match="at least one"):
+        Jito(tip_accounts=[])
 
 
 # -- tips --------------------------------------------------------------------------------------------------------------------

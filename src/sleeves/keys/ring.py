@@ -19,6 +19,7 @@ of it: a key is changed between operations only. The clock is handed in; where i
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NoReturn
@@ -90,6 +91,8 @@ class _Kept:
         self.seen = seen
         """When its rights were last looked at, in the ring's own time."""
         self.warned = ""
+        self.refused: dict[str, str] = {}
+        """By name the calls that the venue does not let it make, and what it said."""
         self.flying = 0
         self.leaving = False
         self.landed: anyio.Event | None = None
@@ -97,6 +100,43 @@ class _Kept:
     @property
     def worst(self) -> Health:
         return max((self.conditions[right].health for right in self.rights.granted), key=WORST.index, default=Health.HEALTHY)
+
+
+class _Turns:
+    """Whose turn it is with a key: one at a time, who goes first before all others, each kind in the order in which it came."""
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._waiting: tuple[deque[anyio.Event], deque[anyio.Event]] = deque(), deque()
+
+    @property
+    def over(self) -> bool:
+        return not self._taken
+
+    async def take(self, first: bool) -> None:
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        if not self._taken:
+            self._taken = True
+            await anyio.lowlevel.cancel_shielded_checkpoint()
+            return
+        line, mine = self._waiting[not first], anyio.Event()
+        line.append(mine)
+        try:
+            await mine.wait()
+        except BaseException:
+            if mine.is_set():
+                self.leave()  # it was given at the same moment
+            else:
+                line.remove(mine)
+            raise
+
+    def leave(self) -> None:
+        """Give the turn to the next; it is never free while somebody waits."""
+        line = self._waiting[0] or self._waiting[1]
+        if line:
+            line.popleft().set()
+        else:
+            self._taken = False
 
 
 class Held:
@@ -139,6 +179,11 @@ class Held:
         return self._open().passphrase
 
     @property
+    def fingerprint(self) -> str:
+        """What stands for the API key, whatever it is named: see `KeySet.fingerprint`."""
+        return self._kept.fingerprint
+
+    @property
     def lent(self) -> bool:
         """Whether it is another vault's, and was given out for an exit all the same."""
         return bool(self.vault) and self._kept.vault != self.vault
@@ -156,13 +201,14 @@ class Held:
         return self._ring.nonces.draw(self._kept.fingerprint)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[int]:
+    async def turn(self, *, first: bool | None = None) -> AsyncIterator[int]:
         """The next nonce, once no other call with this key is under way, so that they reach the venue in order.
 
-        async with held.turn() as nonce: the request goes out, and is answered, inside. Raises as `nonce` does.
+        async with held.turn() as nonce: the request goes out, and is answered, inside. Those that go `first` have their turn before
+        all that wait and do not: by default those that hold the key to trade. Raises as `nonce` does.
         """
         self._open()
-        async with self._ring._queue(self._kept.fingerprint):
+        async with self._ring._queue(self._kept.fingerprint, self.right is Right.TRADE if first is None else first):
             yield self.nonce()
 
     def told(self, sign: Sign | str, *, until: int | None = None, right: Right | str | None = None, why: str = "") -> Health:
@@ -172,6 +218,19 @@ class Held:
         health = self._ring.told(self.name, sign, until=until, right=right, why=why)
         self._said.append(Sign(sign))
         return health
+
+    def refused(self, call: str, why: str = "") -> None:
+        """The venue does not let the key make this one call: it keeps its rights, and is given out for this call no more, until it
+        is probed and sound, or cleared. See `KeyRing.use`.
+        """
+        why = self._ring._hide(why)
+        self._kept.refused[call] = why
+        self._said.append(Sign.PERMISSION)
+        log.warning(
+            "key %s of %s is refused %s%s: it is asked with it no more",
+            *(self.name, self.venue, call, f" ({why})" if why else ""),
+            extra={"key": self.name, "venue": self.venue},
+        )
 
     def hide(self, text: str) -> str:
         """A text without any value of this key; see `KeySet.hide`."""
@@ -214,7 +273,7 @@ class KeyRing:
         self._kept: dict[str, _Kept] = {}
         self._current: dict[tuple[str, str], str] = {}
         self._account: dict[tuple[str, str], str] = {}
-        self._queues: dict[str, tuple[anyio.Lock, int]] = {}
+        self._queues: dict[str, _Turns] = {}
         self._listeners: list[Callable[[Moved], None]] = []
         for key in given:
             self.add(key)
@@ -274,6 +333,14 @@ class KeyRing:
         """Which vault a key belongs to, by `CoreVault.owner`; empty while none."""
         return self._one(name).vault
 
+    def fingerprint(self, name: str) -> str:
+        """What stands for a key's API key, whatever it is named: see `KeySet.fingerprint`."""
+        return self._one(name).fingerprint
+
+    def rights(self, name: str) -> Rights:
+        """What a key may do, as was said of it or as the venue told last."""
+        return self._one(name).rights
+
     def describe(self) -> list[dict[str, str]]:
         """A row for each key in words, values left out: for a table, a log, a page of a dashboard."""
         rows = []
@@ -289,7 +356,9 @@ class KeyRing:
                     "vault": kept.vault,
                     "health": worst.value,
                     "rests": "" if chosen is None or chosen.until is None else span(max(chosen.until - self._now(), 0)),
-                    "denied": ", ".join(sorted(right for right, one in kept.conditions.items() if one.health is Health.DENIED)),
+                    "denied": ", ".join(
+                        [*sorted(right for right, one in kept.conditions.items() if one.health is Health.DENIED), *sorted(kept.refused)]
+                    ),
                     "why": "" if chosen is None else chosen.why,
                     "rights": str(kept.rights),
                     "expires": "" if left is None else "expired" if left <= 0 else span(left),
@@ -337,39 +406,44 @@ class KeyRing:
         *,
         right: Right | str = Right.TRADE,
         exit: bool = False,  # noqa: A002
+        account: str | None = None,
+        call: str = "",
     ) -> AbstractAsyncContextManager[Held]:
         """A key for one operation of a vault, held until the block ends: `async with ring.use(vault, "kraken") as held`.
 
         The vault's present key while it is healthy, else another healthy one of the same account that is no other vault's,
         which then is the vault's. With `exit`, when none is healthy, another vault's healthy one of the same account, lent for
         this operation, else a cooling or suspect one, its own first: a position that cannot be closed is worse than a refused
-        call. `held.lent` and `held.last_resort` say so, and the log.
+        call. `held.lent` and `held.last_resort` say so, and the log. With `account` no key of another one. `call` is what it is for, in
+        the venue's words: a key that was refused that (`Held.refused`) is passed over.
 
         A block that ends with no error and no bad word counts as answered. Raises `NoKey` when there is none, with how each one fares.
         """
         if type(exit) is not bool:
             raise InvalidKey(f"exit is True or False, not {exit!r}")
-        return self._use(vault_name(vault), venue, _right(right), exit)
+        return self._use(vault_name(vault), venue, _right(right), exit, account, call)
 
-    def probe(self, name: str) -> AbstractAsyncContextManager[Held]:
+    def probe(self, name: str, *, call: str = "") -> AbstractAsyncContextManager[Held]:
         """A certain key, for a call that only reads; give what the venue said to `probed` after.
 
-        Raises `NoKey` where it is denied reading, locked or dead.
+        Raises `NoKey` where it is denied reading, locked or dead, or was refused this `call`.
         """
-        return self._probe(name)
+        return self._probe(name, call)
 
     @asynccontextmanager
-    async def _use(self, vault: str, venue: str, right: Right, leaves: bool) -> AsyncIterator[Held]:
+    async def _use(self, vault: str, venue: str, right: Right, leaves: bool, account: str | None, call: str) -> AsyncIterator[Held]:
         await anyio.lowlevel.checkpoint()
-        kept = self._choose(vault, venue, right, leaves)
+        kept = self._choose(vault, venue, right, leaves, account, call)
         async with self._holding(Held(self, kept, vault, right, kept.conditions[right].health, leaves)) as held:
             yield held
 
     @asynccontextmanager
-    async def _probe(self, name: str) -> AsyncIterator[Held]:
+    async def _probe(self, name: str, call: str) -> AsyncIterator[Held]:
         await anyio.lowlevel.checkpoint()
         kept = self._settled(self._one(name))
         condition = kept.conditions[Right.READ]
+        if call in kept.refused:
+            raise NoKey(f"key {name} of {kept.key.venue} is refused {call} ({kept.refused[call]})")
         if kept.leaving or not condition.health.may_exit:
             raise NoKey(f"key {name} of {kept.key.venue} cannot be probed: {self._state(kept, Right.READ)}", self._utc(condition.until))
         async with self._holding(Held(self, kept, "", Right.READ, condition.health, False)) as held:
@@ -391,36 +465,34 @@ class KeyRing:
                 kept.landed = None
 
     @asynccontextmanager
-    async def _queue(self, fingerprint: str) -> AsyncIterator[None]:
-        """One at a time for each key. The lock lives while somebody waits, so that a ring outlives an event loop."""
-        lock, waiting = self._queues.get(fingerprint) or (anyio.Lock(), 0)
-        self._queues[fingerprint] = lock, waiting + 1
+    async def _queue(self, fingerprint: str, first: bool) -> AsyncIterator[None]:
+        """One at a time for each key. The turns last while somebody has one, so that a ring outlives an event loop."""
+        turns = self._queues.setdefault(fingerprint, _Turns())
+        await turns.take(first)
         try:
-            async with lock:
-                yield
+            yield
         finally:
-            lock, waiting = self._queues[fingerprint]
-            if waiting > 1:
-                self._queues[fingerprint] = lock, waiting - 1
-            else:
+            turns.leave()
+            if turns.over:
                 del self._queues[fingerprint]
 
-    def _choose(self, vault: str, venue: str, right: Right, leaves: bool) -> _Kept:
+    def _choose(self, vault: str, venue: str, right: Right, leaves: bool, only: str | None, call: str) -> _Kept:
         place = vault, venue
-        account = self._account.get(place)
+        account = self._account.get(place) if only is None else only
         mine = [
             self._settled(kept)
             for kept in tuple(self._kept.values())
             if kept.key.venue == venue and kept.vault in ("", vault) and account in (None, kept.key.account) and not kept.leaving
         ]
-        mine = [kept for kept in mine if right in kept.rights.granted]
+        granted = [kept for kept in mine if right in kept.rights.granted]
+        mine = [kept for kept in granted if call not in kept.refused]
         present = self._current.get(place)
         mine.sort(key=lambda kept: (kept.key.name != present, kept.vault != vault))  # stable: else in the ring's order
         healthy = [kept for kept in mine if kept.conditions[right].health.may_open]
         if not healthy:
-            chosen = self._last_resort(vault, venue, right, mine) if leaves else None
+            chosen = self._last_resort(vault, venue, right, mine, only, call) if leaves else None
             if chosen is None:
-                raise self._none(vault, venue, right, mine)
+                raise self._none(vault, venue, right, granted, call)
             log.warning(
                 "an exit of %s at %s takes key %s%s, which is %s: none of its own is healthy",
                 *(vault, venue, chosen.key.name, f" of {chosen.vault}" if chosen not in mine else "", self._state(chosen, right)),
@@ -430,35 +502,42 @@ class KeyRing:
                 return chosen  # lent for this operation: it stays the other vault's
         else:
             chosen = healthy[0]
-            if present is not None and present != chosen.key.name:
+            aside = any(kept.key.name == present and call in kept.refused for kept in granted)  # for this one call alone
+            if present is not None and present != chosen.key.name and not aside:
                 old = self._kept[present]
                 log.warning(
                     "%s goes on at %s with key %s: %s is %s",
                     *(vault, venue, chosen.key.name, present, self._state(old, right)),
                     extra={"vault": vault, "venue": venue, "key": chosen.key.name, "health": chosen.conditions[right].health.value},
                 )
-            self._current[place] = chosen.key.name
+            if not aside:
+                self._current[place] = chosen.key.name
         chosen.vault = vault
         self._account[place] = chosen.key.account
         return chosen
 
-    def _last_resort(self, vault: str, venue: str, right: Right, mine: list[_Kept]) -> _Kept | None:
+    def _last_resort(self, vault: str, venue: str, right: Right, mine: list[_Kept], only: str | None, call: str) -> _Kept | None:
         """For an exit, with no healthy key of its own: a healthy one of another vault in the same account, lent, else the least bad."""
-        account = self._account.get((vault, venue))
+        account = self._account.get((vault, venue)) if only is None else only
         if account is None:  # it never had a key: one that is meant for it says which account is its own
             account = next((kept.key.account for kept in self._kept.values() if kept.key.venue == venue and kept.vault == vault), None)
         others = [
             self._settled(kept)
             for kept in tuple(self._kept.values())
             if kept.key.venue == venue and kept.key.account == account and kept not in mine and not kept.leaving
+            if call not in kept.refused
         ]
         last = [kept for kept in (*mine, *others) if right in kept.rights.granted and kept.conditions[right].health.may_exit]
         rank = {Health.HEALTHY: 0, Health.COOLING: 1, Health.SUSPECT: 2}
         return min(last, key=lambda kept: rank[kept.conditions[right].health], default=None)
 
-    def _none(self, vault: str, venue: str, right: Right, mine: list[_Kept]) -> NoKey:
-        states = "; ".join(f"{kept.key.name} is {self._state(kept, right)}" for kept in mine)
-        untils = [kept.conditions[right].until for kept in mine if kept.conditions[right].health is Health.COOLING]
+    def _none(self, vault: str, venue: str, right: Right, mine: list[_Kept], call: str) -> NoKey:
+        states = "; ".join(
+            f"{kept.key.name} is " + (f"refused {call} ({kept.refused[call]})" if call in kept.refused else self._state(kept, right))
+            for kept in mine
+        )
+        rest = [kept.conditions[right] for kept in mine if call not in kept.refused]
+        untils = [one.until for one in rest if one.health is Health.COOLING]
         first = min((until for until in untils if until is not None), default=None)
         found = states or "the ring has none there that has this right, is in its account and is no other vault's"
         return NoKey(f"no key for {vault} at {venue} to {right}: {found}", self._utc(first))
@@ -499,12 +578,13 @@ class KeyRing:
             return self.told(name, Sign.OVERREACH, why=str(error))
         assert rights is not None
         kept.rights = rights
+        kept.refused.clear()
         return self.told(name, Sign.PROBED)
 
     def clear(self, name: str, *, by: str, why: str, right: Right | str | None = None) -> Health:
         """A named human has looked at a key that is not healthy, for a reason. Each of its rights that the table lets is moved.
 
-        Raises `InvalidKey` without a name or a reason, and for a key that is healthy.
+        Raises `InvalidKey` without a name or a reason, and for a key that is healthy and was refused no call.
         """
         by, why = (word if not isinstance(word, str) else self._hide(word) for word in (by, why))
         for word, what in ((by, "by whom"), (why, "why")):
@@ -514,8 +594,11 @@ class KeyRing:
         rights = [
             r for r in (list(Right) if right is None else [_right(right)]) if (kept.conditions[r].health, Sign.CLEARED) in TRANSITIONS
         ]
-        if not rights:
+        if not rights and not kept.refused:
             next_health(Health.HEALTHY, Sign.CLEARED, f"key {name}")
+        if kept.refused:
+            log.info("key %s of %s is asked with %s again: %s: %s", name, kept.key.venue, ", ".join(kept.refused), by, why)
+            kept.refused.clear()
         self._moves(kept, Sign.CLEARED, rights, None, f"{by}: {why}")
         return kept.worst
 

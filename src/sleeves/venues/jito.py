@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -32,11 +33,34 @@ from .rate import Bucket
 from .retry import Reading, Retry
 from .wire import Reply, Wire
 
-__all__ = ["FLOOR", "LEAST_TIP", "MAINNET", "MOST_IN_BUNDLE", "Bundle", "Inflight", "Jito", "Landing", "TipFloor", "tip_for"]
+__all__ = [
+    "FLOOR",
+    "LEAST_TIP",
+    "MAINNET",
+    "MOST_IN_BUNDLE",
+    "TIP_ACCOUNTS",
+    "Bundle",
+    "Inflight",
+    "Jito",
+    "Landing",
+    "TipFloor",
+    "tip_for",
+]
 
 MAINNET = "https://mainnet.block-engine.jito.wtf"
 FLOOR = "https://bundles.jito.wtf"
 """Another host than the block engine, and no JSON-RPC."""
+TIP_ACCOUNTS = (
+    "96gYZGLnJYVFmbjzopPSU6QiEV5fGqZNyN9nmNhvrZU5",
+    "HFqU5x63VTqvQss8hp11i4wVV8bD44PvwucfZ2bU7gRe",
+    "Cw8CFyM9FkoMi7K7Crf6HNQqf4uEMzpKw6QNghXLvLkY",
+    "ADaUMid9yfUytqMBgopwjb2DTLSokTSzL1zt6iGPaS49",
+    "DfXygSm4jCyNCybVYYK6DwvWqjKee8pbDmJGcLWNDXjh",
+    "ADuUkR4vqLUMWXxW9gh6D6L8pMSawimctcNZ5pGwDcEt",
+    "DttWaMuVvTiduZRnguLF7jNxTgiMBZ1hyAumKUiL2KRL",
+    "3AVi9Tg9Uo68tJfuvoKvqKNWKkC5wPdSSdeBnizKZ6jT",
+)
+"""The engine's tip accounts on the main chain, as it has published them."""
 LEAST_TIP = 1_000
 """Lamports below which the engine takes no bundle."""
 MOST_IN_BUNDLE = 5
@@ -119,7 +143,9 @@ class Jito:
     """One block engine. It does no I/O before its first call; `async with` it, or close it with `aclose`.
 
     `auth` goes as the header `x-jito-auth`. The engine takes one request a second of one address, so calls wait for each other
-    (`per_second`); `attempts` is how often a question is asked. Raises `InvalidMarket` for a URL that is none.
+    (`per_second`); `attempts` is how often a question is asked. `tip_accounts` are those that may be tipped: of what the engine
+    names, no other is believed. None: those that are known, for an engine under jito.wtf, else whatever it names. Raises
+    `InvalidMarket` for a URL that is none, and for no tip account at all.
 
     Questions raise `VenueUnavailable`. `send_bundle` says what it raises.
     """
@@ -133,7 +159,12 @@ class Jito:
         per_second: float = 1.0,
         timeout: float = 10.0,
         attempts: int = 3,
+        tip_accounts: Iterable[str] | None = None,
     ) -> None:
+        public = (urlsplit(base_url).hostname or "").endswith("jito.wtf")
+        self._may_be_tipped = tuple(tip_accounts) if tip_accounts is not None else TIP_ACCOUNTS if public else None
+        if self._may_be_tipped == ():
+            raise InvalidMarket("tip_accounts of a block engine are at least one; None believes the engine")
         if auth is not None and not isinstance(auth, Secret):
             raise InvalidMarket("auth of a block engine is a keys.Secret")
         self._wire = Wire(base_url, timeout=timeout, extra="jupiter")
@@ -218,12 +249,18 @@ class Jito:
     # -- tips ----------------------------------------------------------------------------------------------------------------
 
     async def tip_accounts(self) -> tuple[str, ...]:
-        """The accounts that a tip may go to, in base58; asked once. Never to be reached through a lookup table."""
+        """The accounts that a tip may go to, in base58; asked once. Never to be reached through a lookup table.
+
+        Raises `VenueUnavailable`, also where the engine names none that may be tipped.
+        """
         if not self._tip_accounts:
             found = await self._ask("getTipAccounts", lambda: self._call("/api/v1/bundles", "getTipAccounts", []))
             if not isinstance(found, list) or not found or not all(isinstance(one, str) and one for one in found):
                 raise VenueUnavailable("getTipAccounts was answered with what is no list of accounts")
-            self._tip_accounts = tuple(found)
+            known = tuple(one for one in found if self._may_be_tipped is None or one in self._may_be_tipped)
+            if not known:
+                raise VenueUnavailable(f"the block engine names {len(found)} tip accounts, and none of them is known")
+            self._tip_accounts = known
         return self._tip_accounts
 
     async def tip_floor(self) -> TipFloor:

@@ -6,6 +6,7 @@ where it tells it, replaces ours. It knows no venue's costs and no keys, only na
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -15,6 +16,12 @@ import anyio.lowlevel
 from ..errors import InvalidMarket, VenueUnavailable
 
 __all__ = ["Bucket", "Buckets"]
+
+log = logging.getLogger("sleeves.venues.rate")
+log.addHandler(logging.NullHandler())
+
+LONG = 1.0
+"""A wait of more seconds than this is worth a line in the log."""
 
 
 def _number(value: object, what: str, least: float) -> float:
@@ -100,6 +107,8 @@ class Bucket:
         try:
             async with self._lock:
                 while (left := self.wait(cost)) > 0:
+                    if left > LONG:
+                        log.info("the venue's limit of calls%s: waiting %.1f s", self._of, left)
                     await anyio.sleep(left)
                 self._level += cost
         finally:

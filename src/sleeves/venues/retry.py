@@ -8,6 +8,7 @@ It knows no venue and no wire.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +18,10 @@ from ..errors import InvalidMarket, MissingExtra, VenueError, VenueUnavailable, 
 from ..keys import NoKey
 
 __all__ = ["Reading", "Retry"]
+
+log = logging.getLogger("sleeves.venues.retry")
+log.addHandler(logging.NullHandler())
+logging.getLogger("stamina").addHandler(logging.NullHandler())  # else a bare line of it stands on stderr; who wants them still has them
 
 T = TypeVar("T")
 
@@ -62,7 +67,11 @@ class Retry:
         try:
             async for attempt in self._attempts():
                 with attempt:
-                    return await reading.ask()
+                    try:
+                        return await reading.ask()
+                    except (VenueUnavailable, VenueUnknown) as error:
+                        log.info("%s: %s; attempt %d of %d", reading.what, error, attempt.num, self.attempts)
+                        raise
         except VenueUnknown as error:
             raise VenueUnavailable(f"{reading.what}: {error}") from error
         raise AssertionError("a retry ends with an answer or an error")

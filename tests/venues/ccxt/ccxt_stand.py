@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import ExitStack, aclosing
+from contextlib import aclosing
 from typing import Any
 
 from attrs import frozen
@@ -18,6 +18,7 @@ from sleeves import ETH, Asset, Instrument
 from sleeves.keys import KeySet, Rights, Secret
 from sleeves.market import Kind, Quote
 from sleeves.orders import Event
+from sleeves.sim.exchange import Step
 from sleeves.sim.models import Fees
 from sleeves.testing import Feature, Offer, Script
 from sleeves.testing.serving import Server
@@ -80,7 +81,11 @@ SHAPES: Mapping[str, Shape] = {
         ALL - {Feature.FUNDING},
     ),
     "krakenfutures": Shape(
-        "krakenfutures", Futures, _perp("ETH/USD:USD", Asset("USD", 14), "krakenfutures"), (FUTURES_KEY, FUTURES_SECRET), FEW - {Feature.FUNDING}
+        "krakenfutures",
+        Futures,
+        _perp("ETH/USD:USD", Asset("USD", 14), "krakenfutures"),
+        (FUTURES_KEY, FUTURES_SECRET),
+        FEW - {Feature.FUNDING},
     ),
     "hyperliquid": Shape(
         "hyperliquid",
@@ -100,9 +105,9 @@ class InStep:
         self.shape = shape.server(self.house)
         self.server = Server(self.shape.app)
         url = self.server.start()
-        terms = {"poll": None, "clock": lambda: self.house.now, "news_every": 0} | more
+        terms = {"poll": None, "clock": lambda: self.house.now, "news_every": 0, "flat_at": self.house.now} | more
         self.venue = Ccxt(shape.id, [script.instrument], keys=shape.keys(), config=self.shape.config(url), **terms)
-        self._stack = ExitStack()
+        self.last: Step | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.venue, name)
@@ -119,7 +124,7 @@ class InStep:
 
     async def step(self) -> list[Event]:
         """One step of the market, one round of asking, and all that was told then."""
-        self.house.step()
+        self.last = self.house.step()
         return await self.asked()
 
     async def asked(self) -> list[Event]:

@@ -47,11 +47,14 @@ async def on_binance(script: Script) -> InStep:
 
 
 class TestCcxtPerpetuals(venue_suite(on_binance, evolve(SHAPES["binanceusdm"].offer, **PATIENT))):  # type: ignore[misc]
+    pytestmark = [pytest.mark.anyio, pytest.mark.slow]  # noqa: RUF012 pytest reads a list
+
     @pytest.fixture(params=["asyncio"])
     def anyio_backend(self, request: pytest.FixtureRequest) -> str:
         return str(request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["krakenfutures", "hyperliquid", "binance"])
 def test_the_promises_hold_on_another_shape(name: str) -> None:
     async def make_venue(script: Script) -> InStep:

@@ -96,4 +96,8 @@ OFFER = Offer(
 
 
 class TestCcxtOnKraken(venue_suite(make_venue, OFFER)):  # type: ignore[misc]
-    pass
+    """On trio; the kit of perpetuals runs on asyncio."""
+
+    @pytest.fixture(params=["trio"])
+    def anyio_backend(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)

@@ -133,6 +133,16 @@ def test_an_engine_that_is_asked_too_often_is_left_for_the_node():
     run(story, driver=JITO)
 
 
+def test_an_engine_that_is_away_when_its_tip_accounts_are_asked_for_is_left_for_the_node():
+    async def story(s, venue, market):
+        s.engine.fault("getTipAccounts", Fault.status(503))
+        await venue.submit(s.buy(market, "1", worst="160"))
+        await venue.submit(s.buy(market, "1", worst="160"))
+        assert len(of(told(venue), Fill)) == 2 and s.sent() == (1, 1), "the next one is a bundle again"
+
+    run(story, driver=JITO)
+
+
 def test_with_neither_engine_nor_node_nothing_was_sent():
     async def story(s, venue, market):
         before = s.holds()
@@ -247,19 +257,20 @@ def _fails_once(send):
 
 
 @pytest.mark.parametrize(
-    ("sol", "usdc", "why"),
-    [("0.003", "10000", "Insufficient SOL for gas"), ("10", "100", "funds")],
+    ("code", "said"), [(1, "Insufficient funds"), (2, "Insufficient SOL for gas"), (3, "Swap below minimum for gasless")]
 )
-def test_by_jupiter_what_cannot_be_paid_is_rejected(sol, usdc, why):
+def test_by_jupiter_what_it_makes_no_transaction_for_is_rejected(code, said):
     async def story(s, venue, market):
-        s.jupiter.unit_price = 20_000_000
+        before = s.holds()
+        s.jupiter.tamper["order"] = lambda answer: {**answer, "transaction": "", "errorCode": code, "errorMessage": said, "error": said}
         order = s.buy(market, "1", worst="160")
         await venue.submit(order)
         (event,) = of(told(venue), Fill, Canceled, Rejected)
-        assert isinstance(event, Rejected) and why in event.reason
-        assert (await venue.look_up(order)).status is OrderStatus.REJECTED and not s.jupiter.asked("execute")
+        assert isinstance(event, Rejected) and f"metis {code}: {said}" in event.reason
+        assert (await venue.look_up(order)).status is OrderStatus.REJECTED
+        assert not s.jupiter.asked("execute") and s.holds() == before
 
-    run(story, driver={**EXECUTE, "most_fee": "0.006"}, sol=sol, usdc=usdc)
+    run(story, driver=EXECUTE)
 
 
 def test_by_jupiter_one_that_never_lands_is_unknown_until_it_can_land_no_more():

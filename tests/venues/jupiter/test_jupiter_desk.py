@@ -6,16 +6,17 @@ from functools import partial
 
 import anyio
 import pytest
+from attrs import evolve
 from jupiter_stand import PER_SOL, flat, pool, stand
 
-from sleeves import QUIET, Books, CoreVault, Desk, Place, Side
+from sleeves import QUIET, Books, CoreVault, Desk, Place, Side, Treasury
 from sleeves.engines import Arb
-from sleeves.journal import Memory
+from sleeves.journals import SQLite
 from sleeves.live import trade
 from sleeves.money import SOL, USDC
 from sleeves.orders import Fill
 from sleeves.records import BundleStatus, BundleUpdate
-from sleeves.recovery import recover
+from sleeves.recovery import reconcile, recover
 from sleeves.status import Status
 from sleeves.testing.solana_server import Fault
 from sleeves.venues.jupiter import Market
@@ -109,10 +110,9 @@ def test_the_owner_trades_by_hand_and_the_desk_says_so():
             desk, sleeve = made(s, InAndOut(s.market().instrument, "2"))
             async with s.driver(s.market(), aside="1", quote_every=0.03) as venue:
                 await live(s, desk, venue, lambda: len(fills(desk)) == 2)
-                other = s.driver(s.market(), aside="1", sleeves=["by-hand"])
-                async with other:
+                async with s.driver(s.market(), aside="1") as other:
                     await other.refresh()
-                    await other.submit(s.buy(s.market(), "0.5", worst="200"))
+                    await other.submit(evolve(s.buy(s.market(), "0.5", worst="200"), id="by-hand-1"))
                 await live(s, desk, venue, lambda: bool(desk.books.residuals))
                 desk.check(await venue.balances(), deep=True).require()
                 assert {one.amount.asset.code for one in desk.books.residuals.values()} == {"SOL", "USDC"}
@@ -120,18 +120,25 @@ def test_the_owner_trades_by_hand_and_the_desk_says_so():
         anyio.run(main)
 
 
-def test_a_desk_that_was_killed_finds_its_fill_by_the_memo():
+def test_a_desk_that_was_killed_finds_its_fill_by_the_memo(tmp_path):
+    path = tmp_path / "books.sqlite"
     with stand(sol="1", usdc="10000") as s:
 
         async def main():
-            journal = Memory()
-            desk, _ = made(s, InAndOut(s.market().instrument, "2"), journal=journal)
-            s.node.fault("sendTransaction", Fault.late(1), times=100)
-            async with s.driver(s.market(), aside="1", quote_every=0.03) as venue:
-                await live(s, desk, venue, lambda: bool(s.node.asked("sendTransaction")))
+            engine = InAndOut(s.market().instrument, "2")
+            with SQLite.open(path) as journal:
+                desk, _ = made(s, engine, journal=journal)
+                s.node.fault("sendTransaction", Fault.late(1), times=100)
+                async with s.driver(s.market(), aside="1", quote_every=0.03) as venue:
+                    await live(s, desk, venue, lambda: bool(s.node.asked("sendTransaction")))
             s.chain.advance(1)
             s.node._faults.clear()
-            again, sleeve = made(s, InAndOut(s.market().instrument, "2"), journal=journal)
+            with SQLite.open(path) as journal:
+                again = Desk(*Treasury.reopen(Books(journal)).vaults)
+                again.assign(engine, to=again.treasury["USDC"].sleeves["suite"])
+                await finish(s, again)
+
+        async def finish(s, again):
             async with s.driver(s.market(), aside="1", quote_every=0.03) as venue:
                 venue.real_money = False
                 await recover(again, venue)
@@ -151,7 +158,7 @@ def test_a_token_that_is_not_sol_with_the_costs_in_the_wallet():
             desk, sleeve = made(s, InAndOut(market.instrument, "2"), tolerances={SOL: "0.1"})
             async with s.driver(market, aside="1", quote_every=0.03, costs="wallet") as venue:
                 await live(s, desk, venue, lambda: len(fills(desk)) >= 2 and any(one.side is Side.SELL for one in fills(desk)))
-                await live(s, desk, venue, lambda: SOL in {one.amount.asset for one in desk.books.residuals.values()})
+                await reconcile(desk, venue)
                 desk.check(await venue.balances(), deep=True).require()
                 assert sleeve.status is Status.ACTIVE and all(fill.fee.units <= 0 for fill in fills(desk))
                 spent = sum(one.amount.units for one in desk.books.residuals.values() if one.amount.asset == SOL)
@@ -163,7 +170,7 @@ def test_a_token_that_is_not_sol_with_the_costs_in_the_wallet():
 @both
 def test_arbitrage_between_two_dexes(backend):
     """Raydium is dearer than Orca by 1.3%: bundles go round until the pools agree, each leg on its own DEX."""
-    pools = {"Raydium": pool(152, base=1_000), "Orca Whirlpool": pool(150, base=1_000)}
+    pools = {"Raydium": pool(152, base=5_000), "Orca Whirlpool": pool(150, base=5_000)}
     with stand(sol="1", usdc="20000", pools=pools) as s:
         markets = [s.market(f"SOL/USDC:{name}", dexes=label) for name, label in (("Raydium", "Raydium"), ("Orca", "Orca Whirlpool"))]
 
@@ -181,11 +188,11 @@ def test_arbitrage_between_two_dexes(backend):
                 age_ns=10**10,
                 cooldown=0,
             )
-            desk, sleeve = made(s, engine, total="20000", allocate="2000")
-            async with s.driver(*markets, aside="1", quote_every=0.02, jito=True, most_slots_apart=10) as venue:
-                # the first bundle leaves a part of a lot behind, and that pays the fees of those that follow
-                await live(s, desk, venue, lambda: len(ended(desk, BundleStatus.DONE)) >= 3)
-                await live(s, desk, venue, lambda: not desk.books.residuals and not desk.open_orders())
+            desk, sleeve = made(s, engine, total="20000", allocate="2000", tolerances={SOL: "0.5"})
+            # what a leg brings is what the next one sells, so the wallet bears the costs
+            async with s.driver(*markets, aside="1", quote_every=0.02, jito=True, most_slots_apart=10, costs="wallet") as venue:
+                await live(s, desk, venue, lambda: len(ended(desk, BundleStatus.DONE)) >= 2 and not desk.open_orders())
+                await reconcile(desk, venue)
                 desk.check(await venue.balances(), deep=True).require()
             assert sleeve.realized > USDC("0"), "it made something"
             by_dex = {fill.instrument.symbol: fill.side for fill in fills(desk) if fill.order_id}

@@ -9,7 +9,7 @@ from functools import partial
 
 import anyio
 import pytest
-from jupiter_stand import JITOSOL, PER_SOL, check_books, flat, meanwhile, of, pool, run, stand, told
+from jupiter_stand import JITOSOL, PER_SOL, check_books, flat, meanwhile, mint, of, pool, run, stand, told
 from solders.keypair import Keypair
 from solders.message import MessageV0
 from solders.transaction import VersionedTransaction
@@ -22,7 +22,7 @@ from sleeves.money import SOL, USDC, Amount, Asset
 from sleeves.news import Reading
 from sleeves.orders import Canceled, Fill, Liquidity, OrderStatus, Rejected, Side, TimeInForce, Transfer
 from sleeves.testing.jupiter_server import WSOL
-from sleeves.testing.solana_server import Fault
+from sleeves.testing.solana_server import Chain, Fault
 from sleeves.venues.jupiter import TOKENS, Jupiter, JupiterApi, Market, Token
 from sleeves.venues.solana import memo as memo_of
 from sleeves.venues.solana import transfer_sol
@@ -127,6 +127,60 @@ def test_a_price_that_gets_better_on_the_way_is_told_as_a_second_leg():
         await check_books(s, venue, before)
 
     run(story, markets=markets)
+
+
+def test_what_goes_in_is_the_cost_also_where_an_account_is_closed_on_the_way():
+    """A wallet with wrapped SOL: the swap unwraps it, and the rent of that account comes back as a part of the fee."""
+
+    async def story(s, venue, market):
+        s.chain.mint_to(WSOL, s.key.pubkey(), 3 * PER_SOL)
+        s.chain.mint_to(mint(s.jitosol), s.key.pubkey(), 1)
+        before = s.holds()
+        await venue.submit(s.buy(market, "2", worst="1.2"))
+        fills = of(told(venue), Fill)
+        assert sum(fill.cost for fill in fills) == int(s.jupiter.asked("build")[-1].query["amount"])
+        assert 0 <= fills[0].fee.units + 2_039_280 - 5_000 < 1_000
+        await check_books(s, venue, before)
+
+    run(story, markets=lambda s: (Market.of("JitoSOL/SOL", s.jitosol, TOKENS["SOL"]),))
+
+
+def test_the_chains_time_lags_and_a_fill_is_not_before_its_order():
+    """Block times are in whole seconds and may lag; what is asked for from an instant on is all there, and nothing before it."""
+
+    async def story(s, venue, market):
+        order = s.buy(market, "1", worst="160")
+        await venue.submit(order)
+        (fill,) = of(told(venue), Fill)
+        assert fill.at >= order.at > s.chain.now + 4 * 10**9
+        assert await venue.history(fill.at) == [fill] and len(await venue.cash_flows(fill.at)) == 3
+        assert await venue.history(fill.at + 1) == [] == await venue.cash_flows(fill.at + 1)
+        async with s.driver(market) as other:
+            assert await other.history(fill.at) == [fill]
+            assert (await other.look_up(order)).status is OrderStatus.FILLED
+
+    run(story, chain=Chain(clock=lambda: time.time_ns() - 5 * 10**9))
+
+
+def test_no_price_is_told_while_an_order_is_under_way():
+    async def story(s, venue, market):
+        told(venue)
+        s.jupiter.fault("build", Fault.slow(0.1))
+        s.node.fault("sendTransaction", Fault.late(1), times=100)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(venue.refresh)
+            await anyio.sleep(0.03)
+            tasks.start_soon(venue.submit, s.sell(market, "1"))
+            while not s.node.asked("sendTransaction"):
+                await anyio.sleep(0.01)
+            await anyio.sleep(0.2)
+            assert told(venue) == [], "the quote that was asked for before came meanwhile"
+            s.chain.advance(1)
+        await venue.refresh()
+        fill, *_, quote = of(told(venue), Fill, Quote)
+        assert quote.at >= fill.at
+
+    run(story)
 
 
 def test_a_market_of_one_dex_trades_there():
@@ -437,6 +491,33 @@ def test_what_fails_before_it_is_sent_was_not_sent_and_may_be_ordered_again(word
     run(story)
 
 
+def test_a_blockhash_that_is_too_old_when_it_comes_is_not_signed():
+    async def story(s, venue, market):
+        before, order = s.holds(), s.buy(market, "1", worst="160")
+        s.node.fault("getLatestBlockhash", Fault.expired())
+        with pytest.raises(VenueUnavailable, match="BlockhashNotFound"):
+            await venue.submit(order)
+        assert s.sent() == (0, 0) and s.holds() == before and not of(told(venue), Fill, Canceled, Rejected)
+        await venue.submit(order)
+        assert of(told(venue), Fill)
+
+    run(story)
+
+
+def test_a_blockhash_that_expires_before_it_is_sent_was_not_sent():
+    async def story(s, venue, market):
+        before, order = s.holds(), s.buy(market, "1", worst="160")
+        s.node.fault(
+            "sendTransaction",
+            Fault.error(-32002, "Transaction simulation failed: Blockhash not found", {"err": "BlockhashNotFound", "logs": []}),
+        )
+        with pytest.raises((VenueUnavailable, VenueUnknown)) as raised:
+            await venue.submit(order)
+        assert isinstance(raised.value, VenueUnavailable) and s.holds() == before
+
+    run(story)
+
+
 def test_a_node_that_takes_nothing_was_not_reached():
     async def story(s, venue, market):
         before, order = s.holds(), s.buy(market, "1", worst="160")
@@ -593,7 +674,7 @@ def test_a_memo_of_a_stranger_makes_no_order_of_ours():
         order = s.buy(market, "1", worst="160")
         other = Keypair()
         s.chain.airdrop(other.pubkey(), 5 * PER_SOL)
-        _pay(s, other, s.key.pubkey(), PER_SOL, f"{venue._ids.hex(order.id)} {order.place.qty} {market.symbol}")
+        _pay(s, other, s.key.pubkey(), PER_SOL, f"{venue._ids.hex(order.id)} {order.place.qty} 1 {market.symbol}")
         assert await venue.history(0) == []
         assert await venue.look_up(order) is None
         (line,) = await venue.cash_flows(0)
@@ -610,7 +691,8 @@ def test_a_swap_that_the_owner_made_elsewhere_bears_its_signature():
         signature = s.chain.send(bytes(VersionedTransaction(tx.message, [s.key])))
         (fill,) = await venue.history(0)
         assert (fill.order_id, fill.trade_id) == (str(signature), str(signature))
-        assert (fill.side, fill.cost, fill.qty) == (Side.BUY, 150_000_000, int(order["outAmount"]))
+        lots = int(order["outAmount"]) // market.instrument.lot_units
+        assert (fill.side, fill.cost, fill.qty) == (Side.BUY, 150_000_000, lots * market.instrument.lot_units)
         assert fill.fee == SOL.units(before[0] + fill.qty - s.holds()[0])
         await check_books(s, venue, before)
 
@@ -620,11 +702,13 @@ def test_a_swap_that_the_owner_made_elsewhere_bears_its_signature():
 def test_what_lies_aside_is_not_counted_and_not_sold():
     async def story(s, venue, market):
         assert (await venue.balances())["SOL"] == SOL("8")
-        await venue.submit(s.sell(market, "8"))
+        await venue.submit(s.sell(market, "8.001"))
         (event,) = of(told(venue), Fill, Rejected)
         assert isinstance(event, Rejected) and "funds" in event.reason
-        await venue.submit(s.sell(market, "7.9"))
-        assert of(told(venue), Fill)
+        await venue.submit(s.sell(market, "8"))
+        (fill,) = of(told(venue), Fill, Rejected)
+        assert fill.qty == 8 * PER_SOL
+        assert (await venue.balances())["SOL"] == -fill.fee, "its fee came out of what lies aside"
 
     run(story, driver={"aside": "2"})
 

@@ -151,6 +151,28 @@ ATTACKS = {
 }
 
 
+RULES = {
+    "lamports to a stranger": "transfer",
+    "a little to a stranger": "transfer",
+    "tokens to a stranger": "transfer",
+    "tokens to a stranger, the mint not named": "token",
+    "approve": "approve",
+    "approve, in the setup": "approve",
+    "a new owner of our account": "authority",
+    "an account closed to a stranger": "close",
+    "a durable nonce": "nonce",
+    "an unknown program": "program",
+    "our tokens burnt": "burn",
+    "our wallet handed over": "system",
+    "the swap pays a stranger": "simulation",
+    "the swap takes twice as much": "",
+    "our SOL is wrapped for a stranger": "transfer",
+    "a second signer": "",
+    "a table that says another thing": "",
+}
+"""The guard's rule that each of them breaks; nothing where it comes to another end before."""
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_instructions_that_take_more_are_never_signed(name):
     async def story(s, venue, market):
@@ -164,7 +186,7 @@ def test_instructions_that_take_more_are_never_signed(name):
         s.jupiter.tamper["build"] = change
         await venue.submit(s.sell(market, "1"))
         (event,) = of(told(venue), Fill, Canceled, Rejected)
-        assert isinstance(event, Rejected), event
+        assert isinstance(event, Rejected) and event.reason.startswith(RULES[name]), event
         assert seen and s.sent() == (0, 0) and s.holds() == before
         s.jupiter.tamper.clear()
         await venue.submit(s.sell(market, "1"))
@@ -245,17 +267,11 @@ def test_a_fee_beyond_the_cap_is_never_signed():
     """The interface puts a price into its own transaction: it is not ours to lower, so it is refused."""
 
     async def story(s, venue, market):
-        def greedy(query):
-            return type(s.jupiter).order(s.jupiter, {**query, "priorityFeeLamports": "2000000"})
-
-        from sleeves.testing.jupiter_server import server
-
-        kept = server._ROUTES["GET", "/swap/v2/order"]
-        server._ROUTES["GET", "/swap/v2/order"] = lambda _, query: greedy(query)
-        try:
-            await venue.submit(s.sell(market, "1"))
-        finally:
-            server._ROUTES["GET", "/swap/v2/order"] = kept
+        s.jupiter.order, order = (
+            (lambda query: order({**query, "broadcastFeeType": "exactFee", "priorityFeeLamports": "2000000"})),
+            s.jupiter.order,
+        )
+        await venue.submit(s.sell(market, "1"))
         (event,) = of(told(venue), Fill, Canceled, Rejected)
         assert isinstance(event, Rejected) and "fee" in event.reason and not s.jupiter.asked("execute")
 

@@ -21,7 +21,12 @@ from sleeves.venues.kraken.client import Tier
 FREE = Tier("free", 1e9, 1e9, 1e9, 1e9, 1_000)
 ether = Instrument("ETH/USD", base=ETH, quote=USD, tick="0.01", lot="0.00000001", min_qty="0.002", min_notional="0.5", venue="kraken")
 BEGIN = 1_790_000_000 // 3_600 * 3_600 * 1_000_000_000
-PATH = (2500,) * 20 + (2515, 2530, 2545, 2546, 2547, 2580, 2620, 2660, 2700, 2705, 2706, 2706, 2706, 2700, 2699, 2698, 2698, 2697)
+PATH = (
+    *(2500,) * 20,
+    *(2515, 2530, 2545, 2546, 2547, 2547, 2548, 2548),
+    *(2580, 2620, 2660, 2700, 2705, 2706, 2706, 2706),
+    *(2700, 2699, 2698, 2698, 2697, 2697, 2696, 2696),
+)
 """Five hours of nothing, a rise, and a turn: closes of 15 minutes."""
 
 
@@ -130,15 +135,22 @@ class Story:
         self.pulse = Pulse()
         venue.real_money = False  # the local exchange's money is none
 
-    async def run(self, acts=None, rows=10_000, patience=15.0):
-        """Play the tape, each row at once. `acts` are functions by the row, from 0, before which they are called."""
+    async def run(self, acts=None, rows=10_000, patience=20.0, strike=None):
+        """Play the tape, each row at once. `acts` are functions by the row, from 0, before which they are called; `strike` is called
+        before each row in which an order acts, and before the next.
+        """
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._trade)
             await until(lambda: self.pulse.events)
-            row, begins = 0, True
+            row, begins, struck = 0, True, False
             while row < rows:
                 if begins and (act := (acts or {}).get(row)) is not None:
                     act()
+                if begins and strike is not None:
+                    acting = any(one["status"] == "open" for one in self.exchange.orders().values())
+                    if acting or struck:
+                        strike()
+                    struck = acting
                 step = self.exchange.step()
                 if step is None:
                     break
@@ -152,7 +164,7 @@ class Story:
     async def _trade(self):
         await trade(self.desk, self.venue, pulse=self.pulse, reconnect=0.05, reconcile_every=None, patience=4.0)
 
-    async def calm(self, patience=15.0):
+    async def calm(self, patience=20.0):
         """Returns once everything that the exchange told is taken in, and what followed from it is done."""
         with anyio.fail_after(patience):
             quiet = 0
@@ -164,7 +176,7 @@ class Story:
                     await anyio.sleep(0.02)
                     continue
                 before = self.pulse.events
-                await anyio.sleep(0.005)
+                await anyio.sleep(0.003)
                 waits = self.venue.waiting or self.pulse.depth or self.pulse.events != before or self.pulse.venue("kraken").lost
                 doubt = any(self.desk.status_of(one.id) is OrderStatus.SUBMITTED for one in self.desk.open_orders())
                 quiet = 0 if waits or doubt or self.desk.in_doubt or self._runs() else quiet + 1

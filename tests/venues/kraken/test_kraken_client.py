@@ -21,6 +21,7 @@ from sleeves.venues.kraken.client import (
     CANCEL_COSTS,
     EDIT_COSTS,
     HOST,
+    NO_TIER,
     PERMISSIONS,
     TIERS,
     Act,
@@ -616,6 +617,176 @@ def test_a_cancel_goes_out_with_a_key_that_rests_and_an_order_does_not():
     assert (count, added.txids) == (1, ("O",))
 
 
+@both
+@ways
+def test_the_arguments_of_an_order_are_made_in_its_turn_and_once(backend, way):
+    with tiny({"AddOrder": [Said("EAPI:Invalid nonce"), {"txid": ["O"]}]}) as kraken:
+        ring, made = kraken.keys(), []
+
+        def args():
+            made.append(kraken.flying)
+            return {"pair": "X"}
+
+        async def story(client):
+            with pytest.raises(KrakenUnavailable, match="Invalid nonce"):
+                await client.add_order(VAULT, args)
+            assert made == [0], "an order is not asked again with a higher nonce"
+            return await client.add_order(VAULT, args)
+
+        assert run(story, kraken, backend, keys=ring, transport=way).txids == ("O",)
+    assert [args["pair"] for args in kraken.named("AddOrder")] == ["X", "X"] and made == [0, 0]
+
+
+def test_an_order_that_is_too_late_in_its_turn_is_unavailable_and_nothing_is_said_of_the_key():
+    with tiny({"AddOrder": {"txid": ["O"]}}) as kraken:
+        ring = kraken.keys()
+
+        def late():
+            raise VenueUnavailable("its deadline went by")
+
+        with pytest.raises(VenueUnavailable, match="AddOrder of Kraken: its deadline went by"):
+            run(lambda client: client.add_order(VAULT, late), kraken, keys=ring)
+        assert kraken.calls == [] and ring.health("main") is Health.HEALTHY
+
+
+# -- what a key may do -------------------------------------------------------------------------------------------------
+
+
+@both
+def test_a_question_that_a_key_may_not_ask_is_that_one_and_another_key_asks_it(backend):
+    ledger = {"ledger": {}, "count": 0}
+    with tiny({"Ledgers": [Said("EGeneral:Permission denied"), ledger], "BalanceEx": PRIVATE["BalanceEx"]}) as kraken:
+        ring = kraken.keys()
+
+        async def story(client):
+            with pytest.raises(NoKey, match=r"main is refused Ledgers \(EGeneral:Permission denied\)"):
+                await client.ledgers(VAULT)
+            assert ring.health("main", "read") is Health.HEALTHY
+            assert await client.balance_ex(VAULT)
+            assert len(kraken.named("Ledgers")) == 1, "what was refused is not asked again"
+            ring.clear("main", by="ana", why="it has query-ledger now")
+            return await client.ledgers(VAULT)
+
+        assert run(story, kraken, backend, keys=ring) == []
+
+
+def less(*words):
+    return INFO | {"permissions": [word for word in INFO["permissions"] if word not in words]}
+
+
+@both
+@pytest.mark.parametrize("word", ["query-funds", "query-open-trades", "query-closed-trades", "query-ledger", "modify-trades"])
+def test_a_permission_that_is_missing_is_named(backend, word):
+    right = "trade" if word == "modify-trades" else "read"
+    said = f"at kraken there is key main to {right} without the permission {word}: give it"
+    with tiny({"GetApiKeyInfo": less(word)}) as kraken, pytest.raises(InvalidKey, match=said) as told:
+        run(lambda client: client.check_rights(), kraken, backend)
+    assert KEY not in str(told.value) and len(kraken.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("info", "said"),
+    [
+        (INFO, ""),
+        (less("close-trades", "create-ws-token"), ""),
+        (Said("EGeneral:Unknown method"), "does not tell what key main may do: GetApiKeyInfo of Kraken: EGeneral:Unknown method"),
+        (Said("EService:Busy"), "does not tell what key main may do"),
+        (Said("EAPI:Invalid key"), "does not tell what key main may do"),
+        (Said("EGeneral:Permission denied"), "does not tell what key main may do"),
+        (INFO | {"permissions": None}, ""),
+        (INFO | {"permissions": ["Query Funds", "Trade"]}, ""),
+    ],
+)
+def test_what_is_not_told_is_held_against_nobody(info, said, caplog):
+    with tiny({"GetApiKeyInfo": info}) as kraken:
+        ring = kraken.keys()
+        run(lambda client: client.check_rights(), kraken, keys=ring)
+    assert said in caplog.text and bool(said) == bool(caplog.records and "does not tell" in caplog.text)
+    assert ring.health("main") is (Health.DEAD if said and "Invalid key" in caplog.text else Health.HEALTHY)
+
+
+def test_what_one_key_lacks_another_one_of_its_vault_may_have(caplog):
+    """Questions about the account are asked by any key; orders of a vault by its own."""
+    for kind, refused in (("query-ledger", False), ("modify-trades", True)):
+        with tiny({"GetApiKeyInfo": [less(kind), INFO]}) as kraken:
+            main, kraken.api_key = kraken.key(vault="core:one:USD"), KEY[::-1]
+            ring = kraken.keys(main, kraken.key("second", vault="core:two:USD"))
+            kraken.api_key = AnyKey()
+            if refused:
+                with pytest.raises(InvalidKey, match="key main to trade without the permission modify-trades"):
+                    run(lambda client: client.check_rights(), kraken, keys=ring)
+            else:
+                run(lambda client: client.check_rights(), kraken, keys=ring)
+                assert "there is key main to read without the permission query-ledger" in caplog.text
+
+
+class AnyKey:
+    def __eq__(self, other):
+        return True
+
+    __hash__ = None
+
+
+def test_a_key_that_is_said_to_read_alone_needs_no_permission_to_trade():
+    with tiny({"GetApiKeyInfo": less("modify-trades", "close-trades")}) as kraken:
+        reader = KeySet("main", venue="kraken", api_key=Secret(KEY), secret=Secret(SECRET), rights=Rights.of("read"))
+        run(lambda client: client.check_rights(), kraken, keys=kraken.keys(reader))
+
+
+# -- one ring for a key ------------------------------------------------------------------------------------------------
+
+
+@both
+def test_a_key_is_used_by_one_ring_at_a_time_at_one_place(backend):
+    with tiny({"BalanceEx": PRIVATE["BalanceEx"], "GetApiKeyInfo": INFO}) as kraken, tiny(kraken.answers) as elsewhere:
+        ring = kraken.keys()
+
+        async def story(client):
+            client.claim()
+            await client.balance_ex(VAULT)
+            terms = {"base_url": kraken.url, "tier": None}
+            async with Client(kraken.key("renamed"), **terms) as other:
+                for _ in range(2):
+                    with pytest.raises(NoKey, match=r"key renamed of kraken is used already .* hand it to both"):
+                        await other.balance_ex(VAULT)
+                with pytest.raises(InvalidKey, match="used already in this process"):
+                    await other.check_rights()
+                with pytest.raises(NoKey):
+                    await other.by("renamed").balance_ex(VAULT)
+                assert other.ring.health("renamed") is Health.HEALTHY
+                async with Client(ring, **terms) as third, Client(kraken.key(), base_url=elsewhere.url) as far:
+                    third.claim()
+                    far.claim()
+                    await third.balance_ex(VAULT)
+                    await far.balance_ex(VAULT)
+                with pytest.raises(NoKey):
+                    await other.balance_ex(VAULT)
+                await client.aclose()
+                other.claim()
+                return await other.balance_ex(VAULT)
+
+        assert run(story, kraken, backend, keys=ring)
+    assert len(kraken.named("BalanceEx")) == 3 and kraken.refused == []
+
+
+@both
+def test_a_key_that_is_retired_while_others_are_probed_is_logged(backend, caplog):
+    with tiny({"GetApiKeyInfo": Said(pause=0.2)}) as kraken:
+        other = KeySet("other", venue="kraken", api_key=Secret("another key"), secret=Secret(SECRET), rights=Rights.of("read", "trade"))
+        ring = kraken.keys(kraken.key(), other)
+        for name in ring.names:
+            ring.told(name, "nonce")
+
+        async def story(client):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(client.tend)
+                await anyio.sleep(0.05)
+                await ring.retire("other")
+
+        run(story, kraken, backend, keys=ring, retry=Retry(attempts=1))
+    assert "key other of kraken could not be probed: the ring has no such key" in caplog.text
+
+
 # -- nonces ------------------------------------------------------------------------------------------------------------
 
 
@@ -669,8 +840,7 @@ def test_a_key_that_cannot_be_probed_is_logged_and_stays_as_it_is(caplog):
     assert "key main of kraken could not be probed: GetApiKeyInfo of Kraken: EService:Busy" in caplog.text
 
 
-@both
-@ways
+@pytest.mark.parametrize(("backend", "way"), [("asyncio", "krakenex"), ("trio", "httpx")])
 def test_300_calls_of_all_kinds_at_once_without_one_nonce_error(backend, way):
     answers = PRIVATE | {"AddOrder": {"txid": ["O"]}, "CancelOrder": {"count": 1}}
     with tiny(answers, jitter=0.002) as kraken:
@@ -776,6 +946,18 @@ def test_a_question_waits_until_a_key_that_rests_is_back(backend):
         took = time.monotonic() - start
     assert found["ZUSD"].balance == D("10000")
     assert 0.9 < took < 3, "a first rest takes a second"
+
+
+def test_a_rest_that_is_longer_than_our_patience_is_told_at_once():
+    with tiny(
+        {"BalanceEx": Said(f"EService: Throttled: {int(time.time()) + 3600}"), "Time": Said("EService: Throttled: 9999999999")}
+    ) as kraken:
+        start = time.monotonic()
+        for story in (lambda client: client.balance_ex(VAULT), lambda client: client.time()):
+            with pytest.raises(VenueUnavailable):
+                run(story, kraken, patience=3.0)
+        assert time.monotonic() - start < 2
+    assert len(kraken.calls) == 2
 
 
 def test_public_calls_are_paced_at_krakens_own_host_only():
@@ -962,10 +1144,26 @@ def test_a_request_that_kraken_refuses_is_refused_at_once(name):
 # -- what it is made of ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tier", ["vip", None, 5])
-def test_a_tier_that_is_none_is_refused(tier):
+@pytest.mark.parametrize("tier", ["vip", "", 5, 1.5])
+def test_a_tier_that_there_is_none_of_is_refused(tier):
     with pytest.raises(InvalidMarket, match="tier"):
         Client(tier=tier)
+
+
+@both
+def test_without_a_tier_nothing_waits_for_a_counter_of_ours(backend):
+    with tiny({"TradesHistory": {"trades": {}, "count": 0}}) as kraken:
+
+        async def story(client):
+            assert client.tier is NO_TIER and NO_TIER not in TIERS.values()
+            start = time.monotonic()
+            for _ in range(20):  # 40 on the counter, where the highest cap is 20
+                await client.trades_history(VAULT)
+            client.bucket("main").note(client.tier.rest_max)  # as after a refusal
+            await client.trades_history(VAULT)
+            return time.monotonic() - start
+
+        assert run(story, kraken, backend, tier=None) < 3
 
 
 @pytest.mark.parametrize("keys", ["key", 5, object()])

@@ -8,10 +8,12 @@ from functools import partial
 
 import anyio
 import pytest
+from kraken_stand import an_order, driver
 
 from sleeves.errors import VenueUnknown
-from sleeves.keys import Health, KeyRing, KeySet, NoKey, Nonces, Rights, Secret
+from sleeves.keys import Health, InvalidKey, KeyRing, KeySet, NoKey, Nonces, Rights, Secret
 from sleeves.testing.kraken_server import Fault, kraken_server
+from sleeves.testing.kraken_server.keys import TRADING
 from sleeves.venues.kraken.client import Client, Tier
 from sleeves.venues.kraken.faults import Kind, KrakenRejected, KrakenUnavailable, KrakenUnknown
 from sleeves.venues.retry import Retry
@@ -124,8 +126,7 @@ def test_the_rest_of_what_is_private(exchange):
     assert (armed, checked.txids, count, health) == ((True, False), (), 1, Health.HEALTHY)
 
 
-@both
-@ways
+@pytest.mark.parametrize(("backend", "way"), [("asyncio", "httpx"), ("trio", "krakenex")])
 def test_300_calls_at_once_without_one_nonce_error(exchange, backend, way):
     exchange.jitter = (0.0, 0.003)
 
@@ -171,8 +172,7 @@ FAULTS = [
 ]
 
 
-@both
-@ways
+@pytest.mark.parametrize(("backend", "way"), [("asyncio", "krakenex"), ("trio", "httpx")])
 @pytest.mark.parametrize(("fault", "fate"), FAULTS, ids=str)
 def test_an_order_is_sent_once_and_a_question_until_it_is_answered(exchange, backend, way, fault, fate):
     async def story(client):
@@ -217,3 +217,108 @@ def test_a_key_that_may_only_read_is_denied_trading_and_goes_on_reading(exchange
     kinds, balances = run(story, exchange, ring=ring)
     assert kinds == {Kind.PERMISSION} and balances["ZUSD"].balance == D("10000")
     assert (ring.health("main", "trade"), ring.health("main", "read")) == (Health.DENIED, Health.HEALTHY)
+
+
+# -- what a venue is opened with -----------------------------------------------------------------------------------------
+
+
+def opened(backend, exchange, *args, **terms):
+    """A driver that was opened, and closed again; what was asked on the way by key."""
+
+    async def main():
+        async with driver(exchange, *args, **terms) as venue:
+            return await venue.balances()
+
+    return anyio.run(main, backend=backend)
+
+
+@both
+@pytest.mark.parametrize("word", ["query-funds", "query-open-trades", "query-closed-trades", "query-ledger", "modify-trades"])
+def test_a_venue_is_not_opened_with_a_key_that_lacks_a_permission_and_says_which(exchange, backend, word):
+    poor = exchange.add_key("poor", permissions=TRADING - {word})
+    with pytest.raises(InvalidKey, match=f"key main to (read|trade) without the permission {word}"):
+        opened(backend, exchange, a_key(poor))
+    assert not [call for call in exchange.calls if call.method == "GetWebSocketsToken"], "it is said before anything runs"
+
+
+@both
+def test_a_venue_is_opened_where_nobody_tells_what_a_key_may_do(exchange, backend, caplog):
+    exchange.fault("GetApiKeyInfo", "EGeneral:Unknown method", times=9)
+    assert opened(backend, exchange, a_key(exchange.key))["USD"].decimal == D("10000")
+    assert "kraken does not tell what key main may do" in caplog.text
+
+
+@both
+def test_two_venues_with_one_key_need_one_ring(exchange, backend):
+    """Each with nonces of its own would have the other's refused: the second one is, until the first is closed."""
+
+    async def main():
+        async with driver(exchange):
+            with pytest.raises(InvalidKey, match=r"key main of kraken is used already in this process.* hand it to both"):
+                await driver(exchange).aopen()
+        ring = a_ring(a_key(exchange.key))
+        async with driver(exchange, ring) as one, driver(exchange, ring) as two:
+            assert await one.balances() == await two.balances()
+
+    anyio.run(main, backend=backend)
+    assert not [call for call in exchange.calls if call.error]
+
+
+def of_account(key, name, account, vault):
+    return KeySet(
+        name,
+        venue="kraken",
+        api_key=Secret(key.api_key),
+        secret=Secret(key.secret),
+        rights=Rights.of("read", "trade"),
+        account=account,
+        vault=vault,
+    )
+
+
+@both
+def test_a_venue_is_one_account_and_is_told_which_where_its_keys_are_of_two(backend):
+    """Orders of the other one's vault would go out with its key, and nothing be heard of them."""
+    with kraken_server(pairs=("ETH/USD", "ETH/EUR"), balances={"USD": "10000"}, prices={"ETH/EUR": "2300.00"}, tier=None) as exchange:
+        exchange.add_account("b", {"EUR": "500"})
+        ring = a_ring(
+            of_account(exchange.key, "one", "a", "core:USD"), of_account(exchange.add_key("two", account="b"), "two", "b", "core:EUR")
+        )
+        with pytest.raises(InvalidKey, match="are of 2 accounts, 'a', 'b': a venue is one of them, so name it"):
+            driver(exchange, ring, markets=["ETH/EUR"])
+        with pytest.raises(InvalidKey, match="no key of kraken is of account 'c': they are of 'a', 'b'"):
+            driver(exchange, ring, account="c")
+        with pytest.raises(InvalidKey, match="named as its keys name it"):
+            driver(exchange, ring, account=5)
+
+        async def main(account):
+            async with driver(exchange, ring, markets=["ETH/EUR"], account=account) as venue:
+                found = await venue.balances()
+                order = an_order(venue, market="ETH/EUR", qty="0.01", limit="2000.00")
+                if account == "a":
+                    with pytest.raises(NoKey):
+                        await venue.client.add_order("core:EUR", buy())
+                else:
+                    await venue.submit(order)
+                return {code: amount.decimal for code, amount in found.items() if amount.units}
+
+        assert anyio.run(main, "a", backend=backend) == {"USD": D("10000")}
+        assert {call.key for call in exchange.calls if call.key} == {exchange.key.name}
+        assert anyio.run(main, "b", backend=backend) == {"EUR": D("500")}
+        assert [call.key for call in exchange.calls if call.method == "AddOrder"] == ["two"]
+
+
+@both
+def test_keys_of_one_account_need_no_name_and_those_that_come_later_are_of_it(exchange, backend):
+    ring = a_ring(of_account(exchange.key, "one", "a", "core:USD"))
+
+    async def main():
+        async with driver(exchange, ring) as venue:
+            exchange.add_account("b", {"USD": "500"})
+            ring.add(of_account(exchange.add_key("two", account="b"), "two", "b", ""))
+            ring.told("one", "invalid")
+            with pytest.raises(NoKey, match="one is dead"):
+                await venue.balances()
+
+    anyio.run(main, backend=backend)
+    assert "two" not in {call.key for call in exchange.calls}

@@ -171,6 +171,7 @@ OUTAGES = [
     ("", 502),
     ('{"error": [], "result": {}}', 500),
     ('{"error": ["EOrder:Insufficient funds"]}', 503),
+    ('{"error": ["EOrder:Insufficient funds"]}', 500),
     ("{", 200),
     ("[]", 200),
     ("null", 200),
@@ -195,8 +196,9 @@ def test_what_is_no_answer_is_an_outage(body, status):
 
 
 def test_an_error_below_500_is_what_it_says():
-    _, (fault,), _ = read({"error": ["EAPI:Invalid key"]}, 401)
-    assert fault.kind is Kind.AUTH
+    for status in (200, 400, 401, 499):
+        _, (fault,), _ = read({"error": ["EAPI:Invalid key"]}, status)
+        assert fault.kind is Kind.AUTH
 
 
 def test_a_gateway_that_counts_has_processed_nothing():

@@ -22,7 +22,7 @@ RULES = Rules(slippage=Slippage.none(), participation_ppm=PPM)
 FREE = Tier("free", 1e9, 1e9, 1e9, 1e9, 1_000)
 
 
-@pytest.fixture(params=["asyncio", "trio"])
+@pytest.fixture(params=["asyncio", pytest.param("trio", marks=pytest.mark.slow)])
 def anyio_backend(request):
     return request.param
 

@@ -12,7 +12,7 @@ import pytest
 
 from keys.sentinel import Sentinel
 from sleeves.errors import InvalidMarket, VenueUnavailable, VenueUnknown
-from sleeves.keys import InvalidKey, KeyRing, KeySet, Nonces, Rights, Secret
+from sleeves.keys import InvalidKey, KeyRing, KeySet, Nonces, Right, Rights, Secret
 from sleeves.venues.kraken.transport import HttpxTransport, KrakenexTransport, open_transport
 from venues.kraken.tiny_kraken import Said, tiny
 from venues.raw_server import HANG, closed_port, raw, reply
@@ -145,7 +145,7 @@ def test_a_password_of_two_factors_goes_along(way):
 @both
 @ways
 def test_300_calls_at_once_and_not_one_nonce_is_refused(backend, way):
-    """Each call arrives up to 4 ms late, and its answer again: without a key's turn about half of the nonces are refused."""
+    """Each call arrives up to 2 ms late, and its answer again: without a key's turn about half of the nonces are refused."""
 
     async def story(transport, ring):
         replies = []
@@ -158,7 +158,7 @@ def test_300_calls_at_once_and_not_one_nonce_is_refused(backend, way):
                 tasks.start_soon(one)
         return replies
 
-    with tiny({"Balance": {"ZUSD": "1.0000"}}, jitter=0.004) as kraken:
+    with tiny({"Balance": {"ZUSD": "1.0000"}}, jitter=0.002) as kraken:
         replies = run(backend, way, kraken.url, partial(story, ring=kraken.keys()), timeout=20)
     assert len(replies) == CALLS == len(kraken.calls)
     assert kraken.refused == []
@@ -257,6 +257,57 @@ def test_two_keys_do_not_wait_for_each_other(backend):
             assert 0.3 <= run(backend, way, url, partial(story, ring=ring), timeout=5) < 0.55
 
 
+@both
+@ways
+def test_an_order_overtakes_the_questions_that_wait_and_is_written_in_its_turn(backend, way):
+    """Its arguments are made when nothing else is under way: a deadline in them begins then."""
+    made = []
+
+    async def story(transport, ring, kraken):
+        def args():
+            made.append((len(kraken.calls), kraken.flying))
+            return {"deadline": "now"}
+
+        async def one(name, right, args):
+            async with ring.use(VAULT, "kraken", right=right) as held:
+                await transport.call(held, f"/0/private/{name}", args)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one, "Slow", Right.READ, {})
+            await anyio.sleep(0.1)
+            for _ in range(3):
+                tasks.start_soon(one, "Balance", Right.READ, {})
+            await anyio.sleep(0.02)
+            tasks.start_soon(one, "AddOrder", Right.TRADE, args)
+            await anyio.sleep(0.02)
+            assert made == []
+
+    with tiny({"Slow": Said(pause=0.4), "AddOrder": {}, "Balance": {}}) as kraken:
+        run(backend, way, kraken.url, partial(story, ring=kraken.keys(), kraken=kraken), timeout=5)
+    assert [name for name, _ in kraken.calls] == ["Slow", "AddOrder", "Balance", "Balance", "Balance"]
+    assert made == [(1, 0)] and kraken.refused == [] and kraken.named("AddOrder")[0]["deadline"] == "now"
+
+
+@both
+@ways
+def test_what_says_in_its_turn_that_it_is_too_late_sends_nothing(backend, way):
+    async def story(transport, ring):
+        def too_late():
+            raise VenueUnavailable("the deadline is over")
+
+        with pytest.raises(VenueUnavailable, match="the deadline is over"):
+            async with ring.use(VAULT, "kraken") as held:
+                await transport.call(held, "/0/private/AddOrder", too_late)
+        with pytest.raises(InvalidMarket):
+            async with ring.use(VAULT, "kraken") as held:
+                await transport.call(held, "/0/private/AddOrder", lambda: {"volume": 5})
+        await call(transport, ring)
+
+    with tiny({"AddOrder": {}, "Balance": {}}) as kraken:
+        run(backend, way, kraken.url, partial(story, ring=kraken.keys()))
+    assert [name for name, _ in kraken.calls] == ["Balance"] and kraken.refused == []
+
+
 # -- what is lost ------------------------------------------------------------------------------------------------------------------
 
 LOST = {
@@ -298,6 +349,50 @@ def test_a_key_that_cannot_be_written_sends_nothing(way):
     with raw(lambda _: reply()) as (url, requests), pytest.raises(VenueUnavailable, match="cannot be written as HTTP; nothing was sent"):
         run("asyncio", way, url, lambda transport: call(transport, a_ring(api_key="schlüssel€")))
     assert requests == []
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
+DRIPS = {
+    "the head": [HEAD, *[part for n in range(40) for part in (b"X: %d\r\n" % n, 0.1)]],
+    "the body": [HEAD + b"\r\n", *[b" ", 0.1] * 40],
+    "the body, and no more after it": [HEAD + b"Connection: close\r\n\r\n", *[b" ", 0.1] * 40],
+}
+
+
+@ways
+@both
+@pytest.mark.parametrize("what", DRIPS)
+def test_an_answer_that_drips_is_given_up_and_the_keys_turn_is_the_next_ones(backend, way, what):
+    """Each wait is a short one, and the whole has an end all the same; what is asked next is answered over a new connection."""
+    said = []
+
+    def answer(request):
+        said.append(request.split(b" ", 2)[1])
+        return DRIPS[what] if len(said) == 1 else reply(200, "{}")
+
+    async def story(transport):
+        ring, start = a_ring(), time.monotonic()
+
+        async def lost():
+            with pytest.raises(VenueUnknown, match=r"no whole answer within 0\.6 s; it was sent, and may have been done"):
+                await call(transport, ring, "AddOrder")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lost)
+            await anyio.sleep(0.1)
+            answered = await call(transport, ring)
+        return answered.status, time.monotonic() - start
+
+    with raw(answer) as (url, _):
+        status, took = run(backend, way, url, story, timeout=0.3, connect_timeout=0.3)
+    assert status == 200 and 0.5 < took < 2
+    assert said == [b"/0/private/AddOrder", b"/0/private/Balance"]
+
+
+@both
+def test_a_public_answer_that_drips_is_given_up_too(backend):
+    with raw(lambda _: DRIPS["the body"]) as (url, _), pytest.raises(VenueUnknown, match="no whole answer within"):
+        run(backend, "krakenex", url, lambda one: one.call(None, "/0/public/Time", {}), timeout=0.3, connect_timeout=0.3)
 
 
 # -- what is refused before it is sent --------------------------------------------------------------------------------------------

@@ -893,3 +893,60 @@ def test_a_token_account_of_ours_is_known_by_its_owner_field():
     state = world.chain.account(MINE)
     read = TokenAccount.find(Account(MINE, state.lamports, state.owner, state.data))
     assert read is not None and (read.owner, read.mint, read.amount) == (ME, USDC, 1_000_000_000)
+
+
+# -- what bears a seal, and rent -------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_that_was_changed_is_neither_examined_nor_cleared():
+    """What a guard has made carries its seal once: a copy with other bytes, or with other terms, is nobody's word."""
+    world = World()
+    first, other = cleared(world, SWAP, *swap(world)), cleared(world, PLAIN, memo("x", ME))
+    for change in ({"decoded": other.decoded}, {"fee": 0}, {}):
+        with pytest.raises(VenueRejected, match=r"Guard\.clear"):
+            evolve(first, **change)
+    assert SIGNER.sign(first).signature.verify(ME, first.decoded.signed), "the one that was made is signed all the same"
+    examined = GUARD.examine(raw(memo("x", ME)), {}, PLAIN)
+    ours = Account(ME, SOL, SYSTEM, b"")
+    for change in ({"spending": SWAP}, {"decoded": other.decoded}, {}):
+        with pytest.raises(Refused) as caught:
+            GUARD.clear(evolve(examined, **change), Simulation(1, None, (), (ours,), 0), Accounts(1, (ours,)))
+        assert caught.value.rule == "unexamined"
+    assert GUARD.clear(examined, Simulation(1, None, (), (ours,), 0), Accounts(1, (ours,))).decoded == examined.decoded
+
+
+RENT = 2_039_280
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "terms", "passes"),
+    [
+        (None, held(), {"rent": RENT}, True),
+        (None, held(), {"rent": RENT - 1}, False),
+        (None, held(), {"rent": 0}, False),
+        (None, held(), {"rent": 0, "most_out": {USDC: 0}}, True),
+        (None, held(), {"rent": 0, "least_in": {USDC: 0}}, True),
+        (None, held(), {"rent": None}, True),
+        (None, held(mint=WSOL, amount=0), {"rent": 0}, True),
+        (Account(MINE, RENT, SYSTEM, b""), held(), {"rent": 0}, True),
+        (Account(MINE, RENT - 5, SYSTEM, b""), held(), {"rent": 5}, True),
+        (Account(MINE, RENT - 5, SYSTEM, b""), held(), {"rent": 4}, False),
+        (held(), held(lamports=RENT + 1), {"rent": 0}, True),
+        (None, held(owner=FRIEND), {"rent": 0}, True),
+    ],
+)
+def test_new_accounts_of_what_is_not_traded_hold_no_more_rent_than_was_agreed(before, after, terms, passes):
+    spent = evolve(PLAIN, lamports=PLAIN.lamports + 2 * RENT, **terms)
+    back = wallet(SOL - after.lamports + (before.lamports if before else 0))
+    if passes:
+        ran(wallet(), back, spent, mine=(before, after))
+        return
+    with pytest.raises(Refused) as caught:
+        ran(wallet(), back, spent, mine=(before, after))
+    assert caught.value.rule == "rent"
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.0, True, "1"])
+def test_rent_is_whole_lamports_or_none(wrong):
+    with pytest.raises(VenueRejected, match="rent"):
+        Spending(rent=wrong)

@@ -74,6 +74,9 @@ def asked(story, backend="asyncio", **terms):
 def test_where_the_chain_stands(backend):
     async def story(it, rpc):
         chain = it.chain
+        assert await rpc.first_block() == chain.first_slot and await rpc.block_time(chain.slot) == chain.now // 10**9 * 10**9
+        it.node.fault("getBlockTime", Fault.replaced(None))
+        assert await rpc.block_time(chain.slot) is None
         info = await rpc.epoch_info()
         assert (info.slot, info.block_height) == (chain.slot, chain.block_height) == (await rpc.slot(), await rpc.block_height())
         assert info.block_height < info.slot and info.epoch == chain.epoch

@@ -29,6 +29,7 @@ from sleeves.venues.solana import (
     unit_limit,
     unit_price,
 )
+from sleeves.venues.solana.send import AlreadyLanded
 from solana_stand import BLOCKHASH, FEE, FRIEND, ME, SIGNER, SOL, THIEF, TIPS, both, run, sending, spending, world
 
 PAYS = spending(most_out={WSOL: SOL})
@@ -503,5 +504,61 @@ def test_tokens_of_ours_that_were_sent_to_a_payee_arrive():
                 signed = await sender.prepare(it.raw(*steps), spending(most_out={it.usdc: 100}, lamports=FEE + rent))
                 assert (await sender.land(signed, await valid(sender))).well
                 assert it.chain.tokens(FRIEND, it.usdc) == 100
+
+    run(story)
+
+
+# -- what goes wrong in other ways ---------------------------------------------------------------------------------------------
+
+
+@both
+def test_what_is_given_up_on_says_until_when_it_may_land(backend):
+    """With a blockhash that nobody told of as well: then a height that is surely no less."""
+
+    async def story():
+        with world() as it:
+            async with sending(it, patience_s=0.05) as sender:
+                for told in (True, False):
+                    it.node.fault("sendTransaction", Fault.dropped(), 1_000)
+                    signed = await sender.prepare(pay(it), PAYS)
+                    now = await valid(sender)
+                    height = it.chain.block_height
+                    outcome = await sender.land(signed, *((now,) if told else ()))
+                    assert isinstance(outcome, Unknown)
+                    assert outcome.last == (now.last_valid_block_height if told else height + 300)
+                    it.node._faults.clear()
+                    it.chain.advance(outcome.last - height + 33)
+                    assert isinstance(await sender.outcome(signed.signature, signed.blockhash, outcome.last), Expired)
+
+    run(story, backend)
+
+
+def test_an_error_that_is_nobodys_is_taken_for_an_answer_that_was_lost():
+    async def story():
+        with world() as it:
+            async with sending(it, resend_s=0.02) as sender:
+                signed = await sender.prepare(pay(it), PAYS)
+                seen = []
+
+                async def broken(one, times):
+                    seen.append(times)
+                    if times < 2:
+                        raise ValueError("a library's own")
+                    await sender._rpc.send(one.raw)
+
+                assert (await sender.land(signed, await valid(sender), broadcast=broken)).well
+                assert seen == [0, 1, 2]
+
+    run(story)
+
+
+def test_a_name_of_which_one_has_landed_is_told_apart_from_a_no():
+    async def story():
+        with world() as it:
+            async with sending(it) as sender:
+                signed = await sender.prepare(pay(it), PAYS, name="a-1")
+                assert (await sender.land(signed, await valid(sender))).well
+                with pytest.raises(AlreadyLanded):
+                    await sender.prepare(pay(it), PAYS, name="a-1")
 
     run(story)

@@ -257,6 +257,11 @@ class Chain:
         return self._clock()
 
     @property
+    def first_slot(self) -> int:
+        """The slot at which this chain began."""
+        return self._first
+
+    @property
     def slot(self) -> int:
         with self._lock:
             passed = (self._clock() - self._begin) // self._slot_ns if self._slot_ns else 0

@@ -260,6 +260,9 @@ class SolanaServer(Served[Asked, Fault]):
             raise ChainError(-32004, f"Block not available for slot {slot}")
         return int((self.chain.now - (self.chain.slot - slot) * 400_000_000) // 1_000_000_000)
 
+    def get_first_available_block(self) -> int:
+        return self.chain.first_slot
+
     def get_genesis_hash(self) -> str:
         return str(Hash(bytes([7]) * 32))
 
@@ -482,6 +485,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "getEpochInfo": SolanaServer.get_epoch_info,
     "getEpochSchedule": SolanaServer.get_epoch_schedule,
     "getFeeForMessage": SolanaServer.get_fee_for_message,
+    "getFirstAvailableBlock": SolanaServer.get_first_available_block,
     "getGenesisHash": SolanaServer.get_genesis_hash,
     "getHealth": SolanaServer.get_health,
     "getLatestBlockhash": SolanaServer.get_latest_blockhash,

@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
 import anyio
-import anyio.lowlevel
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from attrs import Factory, define
 
 from ...errors import InvalidAmount, InvalidMarket, VenueError, VenueRejected, VenueUnavailable, VenueUnknown
 from ...facts import CashFlow, Settled
-from ...keys import Held, KeyRing, KeySet, NoKey, Nonces, Right
+from ...keys import Health, Held, KeyRing, KeySet, NoKey, Nonces, Right, Rights, Sign
 from ...market import SECOND, FundingRate, Instrument, Quote
 from ...money import Amount, Asset
 from ...orders import Accepted, Canceled, Event, Fill, Order, OrderReport, OrderStatus, Position, Rejected, Transfer
@@ -51,21 +51,30 @@ WAITING = 4_096
 """How many events may wait to be read."""
 OVERLAP = 60 * SECOND
 """How far before the last known fact trades are asked for: what came late is found, what is known is not told again."""
+SURE_AFTER = 2 * SECOND
+"""After so long an order that was not found when its trade was told, and is not found again, is none of ours."""
 LOOKS = 3
 """How often an order whose answer is lost is looked for before its fate is unknown."""
 
 
+@define
 class _Tracked:
     """An order of ours that may still be open, and what was said of it."""
 
-    __slots__ = ("accepted", "done", "filled", "order", "venue_id")
+    symbol: str
+    qty: int | None
+    at: int
+    venue_id: str = ""
+    accepted: bool = False
+    fills: dict[str, int] = Factory(dict)
+    """Quantities of its fills, by their keys."""
+    whole: bool = True
+    """Whether its fills are known from its beginning on; those of an order of an earlier run are read once."""
+    done: bool = False
 
-    def __init__(self, order: Order | None, venue_id: str) -> None:
-        self.order = order
-        self.venue_id = venue_id
-        self.accepted = False
-        self.filled = 0
-        self.done = False
+    @property
+    def filled(self) -> int:
+        return sum(self.fills.values())
 
 
 class Ccxt:
@@ -96,7 +105,6 @@ class Ccxt:
         sandbox: bool = False,
         poll: float | None = 2.0,
         misses: int = 3,
-        patience: float = 30.0,
         look_after: float = 0.5,
         timeout: float = 10.0,
         news_every: float = 60.0,
@@ -107,14 +115,16 @@ class Ccxt:
     ) -> None:
         known = exchange if isinstance(exchange, str) else str(getattr(exchange, "id", ""))
         self._manner = manner_of(known) if manner is None else manner
-        self._line = Line(make_exchange(exchange, self._manner, config=config or {}, sandbox=sandbox, timeout=timeout), self._manner)
+        self._line = Line(make_exchange(exchange, self._manner, config=config or {}, sandbox=sandbox, timeout=timeout))
         self.name = self._line.id if name is None else name
         self.real_money = not sandbox
         self._wanted = tuple(markets)
         self._ring, self._key_venue, self._only = _ring_of(keys, self._line.id, clock)
+        self._key = keys if isinstance(keys, KeySet) else None
+        self._line.numbered = self._manner.nonce and self._ring is not None and self._ring.nonces is not None
         self._vaults = dict(vaults or {})
         self._params = dict(params or {})
-        self._poll, self._misses, self._patience, self._look_after = poll, misses, patience, look_after
+        self._poll, self._misses, self._look_after = poll, misses, look_after
         self._news_every = news_every
         self._overrides = dict(assets or {})
         self._ids = ClientIds(sleeves)
@@ -132,15 +142,19 @@ class Ccxt:
         self._round = anyio.Lock()
         self._sent: set[str] = set()
         self._refused: dict[str, Rejected] = {}
+        self._unsaid: set[str] = set()
+        """Orders that were refused here, so that nothing of them was sent."""
         self._tracked: dict[str, _Tracked] = {}
         self._by_venue_id: dict[str, str] = {}
+        self._gone: dict[str, int] = {}
+        """When an order that a trade names was first not found, by the exchange's id."""
         self._told: set[str] = set()
         self._since = 0
         self._quotes: dict[str, tuple[int, int]] = {}
         self._news_at = 0
         self._intervals: dict[str, int] = {}
         self._silent: set[str] = set()
-        self._unfinished = 0.0
+        self._looked = False
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
@@ -247,6 +261,22 @@ class Ccxt:
             raise VenueUnavailable(f"{self.name}: {method}: {trouble.text}")
         return answer
 
+    async def ask_if_told(self, method: str, *args: Any) -> Any:
+        """A private question that an exchange may not take, or not from this key: None then, which is logged once.
+
+        What it would have told is found as a difference. Raises `VenueUnavailable` where it was not reached.
+        """
+        self._open()
+        answer, trouble = await self._with_key(method, *args, right=Right.READ, quiet=True)
+        if trouble is None:
+            return answer
+        if trouble.kind is TroubleKind.REFUSED or trouble.sign is Sign.PERMISSION or "NotSupported" in trouble.text:
+            if method not in self._silent:
+                self._silent.add(method)
+                log.warning("%s does not tell %s: %s", self.name, method, trouble.text, extra={"venue": self.name})
+            return None
+        raise VenueUnavailable(f"{self.name}: {method}: {trouble.text}")
+
     async def _with_key(
         self,
         method: str,
@@ -254,6 +284,7 @@ class Ccxt:
         right: Right,
         exit: bool = False,  # noqa: A002
         vaults: Sequence[str] = (),
+        quiet: bool = False,
     ) -> tuple[Any, Trouble | None]:
         """A private call with a key of the first of these vaults that has one. Raises `NoKey`."""
         if self._ring is None:
@@ -262,24 +293,44 @@ class Ccxt:
         for vault in vaults or self._all_vaults():
             try:
                 async with self._ring.use(vault, self._key_venue, right=right, exit=exit) as held:
-                    return await self._held(held, method, *args)
+                    return await self._held(held, method, *args, quiet=quiet)
             except NoKey as error:
                 lacks = error
         assert lacks is not None
         raise lacks
 
-    async def _held(self, held: Held, method: str, *args: Any) -> tuple[Any, Trouble | None]:
-        assert self._ring is not None
-        with anyio.CancelScope(shield=True):  # the key's turn ends with the answer, not before
-            if self._ring.nonces is not None and self._manner.nonce:
+    async def _held(self, held: Held, method: str, *args: Any, quiet: bool = False) -> tuple[Any, Trouble | None]:
+        """A call with a key, in the key's turn where its calls bear numbers. It is waited for, whoever cancels meanwhile.
+
+        `quiet`: that this may not be asked says nothing of the key.
+        """
+        with anyio.CancelScope(shield=True):
+            if self._line.numbered:
                 async with held.turn():
                     answer, trouble = await self._line.call(method, *args, held=held)
             else:
                 answer, trouble = await self._line.call(method, *args, held=held)
-            if trouble is not None and trouble.sign is not None:
+            if trouble is not None and trouble.sign is not None and not (quiet and trouble.sign is Sign.PERMISSION):
                 held.told(trouble.sign, until=trouble.until, why=trouble.text)
-        await anyio.lowlevel.checkpoint_if_cancelled()
         return answer, trouble
+
+    async def probe(self, name: str, rights: Rights) -> Health:
+        """Read with a certain key of the ring, which then fares as the answer says; `rights` are what its holder knows that it has.
+
+        ccxt has no question for a key's rights. Where one `KeySet` was handed in, it is probed with each round of asking that is due.
+        Raises `NoKey` where the key may not even read, `VenueRejected` without keys.
+        """
+        self._open()
+        if self._ring is None:
+            raise VenueRejected(f"{self.name} was given no keys to probe")
+        async with self._ring.probe(name) as held:
+            _, trouble = await self._held(held, "fetch_balance")
+        return self._ring.probed(name, rights) if trouble is None else self._ring.health(name)
+
+    async def _probe_key(self) -> None:
+        """The one key, where it is suspect or was not looked at for a day."""
+        if self._key is not None and self._ring is not None and self._key.name in self._ring.due() and self._key.rights is not None:
+            await self.probe(self._key.name, self._key.rights)
 
     def _all_vaults(self) -> list[str]:
         if self._only:
@@ -314,6 +365,7 @@ class Ccxt:
         """Ask once for all that is polled; what it found waits in `events`. Raises `VenueUnavailable`."""
         self._open()
         async with self._round:
+            await self._probe_key()
             await self._look_at_orders()
             await self._tell_prices()
             await self._tell_news()
@@ -344,7 +396,10 @@ class Ccxt:
     async def _tell(self, *said: Event | VenueError) -> None:
         assert self._send is not None
         for one in said:
-            await self._send.send(one)
+            try:
+                self._send.send_nowait(one)
+            except anyio.WouldBlock:
+                await self._send.send(one)
 
     async def _tell_prices(self) -> None:
         now = self._clock()
@@ -384,13 +439,22 @@ class Ccxt:
 
     async def _look_at_orders(self) -> None:
         """What became of our orders, and all that was traded: facts first, and an end only when all its fills are told."""
+        if not self._looked:
+            await self.open_orders()  # orders of an earlier run are watched too
+            self._looked = True
         ended = await self._ended()
-        for fact in await self._of_past().facts(self._since - OVERLAP, whole=False):
-            if fact.key not in self._told and fact.at >= self._since - OVERLAP:
+        found = [one for one in self._tracked.values() if not one.whole]
+        since = self._since - OVERLAP
+        facts = await self._of_past().facts(min([since, *(one.at - OVERLAP for one in found)]), whole=False)
+        for fact in facts:
+            if isinstance(fact, Fill) and (tracked := self._tracked.get(fact.order_id)) is not None:
+                tracked.fills[fact.key] = fact.qty
+            if fact.key not in self._told and fact.at >= since:
                 self._told.add(fact.key)
-                if isinstance(fact, Fill) and (tracked := self._tracked.get(fact.order_id)) is not None:
-                    tracked.filled += fact.qty
                 await self._tell(fact)
+        for one in found:
+            one.whole = True
+        self._since = max([self._since, *(fact.at for fact in facts)])
         for order_id, report in ended.items():
             await self._end(order_id, report)
 
@@ -402,11 +466,10 @@ class Ccxt:
         there = {report.order_id for report in await self.open_orders()}
         found: dict[str, OrderReport] = {}
         for order_id, tracked in watched.items():
-            if order_id in there or tracked.order is None:
-                continue
-            report = await self._report(tracked.order)
-            if report is not None and report.status.done:
-                found[order_id] = report
+            if order_id not in there:
+                report = await self._report(order_id, tracked.symbol, tracked.at, tracked.qty)
+                if report is not None and report.status.done:
+                    found[order_id] = report
         return found
 
     async def _end(self, order_id: str, report: OrderReport) -> None:
@@ -420,29 +483,60 @@ class Ccxt:
             await self._reject(order_id, report.reason or "rejected", report.at)
 
     async def _owners(self, rows: Sequence[Row]) -> Mapping[str, str]:
-        """Whose orders trades are of: our own ids, or the exchange's for orders that are none of ours, by the exchange's."""
+        """Whose orders trades are of: our own ids, or the exchange's for orders that are none of ours, by the exchange's.
+
+        Raises `VenueUnavailable` while that is not sure of all of them.
+        """
         found: dict[str, str] = {}
+        unsure: dict[str, None] = {}
         for row in rows:
             venue_id = str(row.get("order"))
+            if venue_id in unsure:
+                continue
             if venue_id not in self._by_venue_id:
                 told = (row.get("info") or {}).get(self._manner.own_id) if self._manner.own_id else None
                 own = self._ids.order_id(told)
                 if own is None and not told:
-                    own = await self._asked_owner(venue_id, row.get("symbol"))
+                    own = await self._asked_owner(venue_id, row)
+                    if own is None:
+                        unsure[venue_id] = None
+                        continue
                 self._by_venue_id[venue_id] = own or venue_id
             found[venue_id] = self._by_venue_id[venue_id]
+        if unsure:
+            raise VenueUnavailable(f"{self.name} does not find {', '.join([*unsure][:5])} yet: whose orders that were traded they are")
         return found
 
-    async def _asked_owner(self, venue_id: str, symbol: object) -> str | None:
-        """Our own id of an order that a trade names; None for one of somebody else's."""
+    async def _asked_owner(self, venue_id: str, row: Row) -> str | None:
+        """Our own id of an order that a trade names, or the exchange's for one of somebody else's; None while nobody knows.
+
+        That it is not found once is no evidence: a list of orders may lag behind one of trades.
+        """
         if not self._line.has("fetchOrder"):
             raise VenueUnavailable(f"{self.name} does not tell whose order {venue_id} is")
-        answer, trouble = await self._with_key("fetch_order", venue_id, symbol, right=Right.READ)
-        if trouble is None:
-            return self._ids.order_id(answer.get("clientOrderId"))
-        if trouble.kind is TroubleKind.GONE:
+        first, now = self._gone.get(venue_id), self._clock()
+        if first is not None and now - first < SURE_AFTER:
             return None
-        raise VenueUnavailable(f"{self.name}: whose order {venue_id} is: {trouble.text}")
+        answer, trouble = await self._with_key("fetch_order", venue_id, row.get("symbol"), right=Right.READ)
+        if trouble is None:
+            return self._ids.order_id(answer.get("clientOrderId")) or venue_id
+        if trouble.kind is not TroubleKind.GONE:
+            raise VenueUnavailable(f"{self.name}: whose order {venue_id} is: {trouble.text}")
+        if self._manner.own_id:
+            return venue_id  # its trades name our own id where the order bears one
+        self._gone.setdefault(venue_id, now)
+        return None if first is None or self._may_be_ours(row) else venue_id
+
+    def _may_be_ours(self, row: Row) -> bool:
+        """Whether a trade may be of an order of ours whose answer was lost, so that its id there is not known."""
+        at = row.get("timestamp")
+        return any(
+            not one.done
+            and not one.venue_id
+            and one.symbol == row.get("symbol")
+            and (type(at) is not int or at * MILLISECOND >= one.at - OVERLAP)
+            for one in self._tracked.values()
+        )
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -455,6 +549,7 @@ class Ccxt:
         try:
             request = self._request(order)
         except (Unsaid, InvalidAmount, InvalidMarket, VenueRejected) as error:
+            self._unsaid.add(order.id)
             await self._reject(order.id, str(error), self._clock())
             return
         market, exits = order.place.instrument, order.place.exits
@@ -465,6 +560,8 @@ class Ccxt:
         except NoKey:
             self._sent.discard(order.id)
             raise
+        if trouble is None and not _tells_of_an_order(answer):
+            trouble = Trouble(TroubleKind.UNKNOWN, "what was answered tells of no order")
         if trouble is None:
             await self._accepted(order, answer)
         elif trouble.kind is TroubleKind.REFUSED:
@@ -519,8 +616,7 @@ class Ccxt:
             info = row.get("info")
             await self._reject(order.id, str(info)[:300] if info else "rejected", self._clock())
             return
-        tracked = self._tracked.setdefault(order.id, _Tracked(order, ""))
-        tracked.order = order
+        tracked = self._track(order)
         venue_id = row.get("id")
         if venue_id is not None:
             tracked.venue_id = str(venue_id)
@@ -531,6 +627,16 @@ class Ccxt:
             when = at * MILLISECOND if type(at) is int else order.at
             await self._tell(Accepted(order.id, max(when, order.at), tracked.venue_id))
 
+    def _known(self, order_id: str, venue_id: object) -> None:
+        """The exchange's id of an order of ours: its trades name it."""
+        if venue_id is not None:
+            self._by_venue_id[str(venue_id)] = order_id
+            if (tracked := self._tracked.get(order_id)) is not None and not tracked.venue_id:
+                tracked.venue_id = str(venue_id)
+
+    def _track(self, order: Order) -> _Tracked:
+        return self._tracked.setdefault(order.id, _Tracked(order.place.instrument.symbol, order.place.qty, order.at))
+
     async def _reject(self, order_id: str, reason: str, at: int) -> None:
         if order_id not in self._refused:
             self._refused[order_id] = Rejected(order_id, at, reason or "refused")
@@ -538,12 +644,12 @@ class Ccxt:
 
     async def _look_for(self, order: Order, trouble: Trouble) -> None:
         """The answer is lost: the order is looked for by our own id, and never sent again."""
-        self._tracked.setdefault(order.id, _Tracked(order, ""))
+        self._track(order)
         for turn in range(LOOKS):
             if turn:
                 await anyio.sleep(self._look_after)
             try:
-                row = await self._find(order)
+                row = await self._find(order.id, order.place.instrument.symbol, order.at)
             except VenueUnavailable:
                 continue
             if row is not None:
@@ -552,26 +658,34 @@ class Ccxt:
         raise VenueUnknown(f"{self.name}: no answer to {order.id}, and it is not found: {trouble.text}")
 
     async def cancel(self, order: Order) -> None:
-        """Ask for a cancel; one that is not open is passed over. Raises like `submit`."""
+        """Ask for a cancel; an order that is over is passed over. Raises like `submit`.
+
+        One that is not found is not known to be over: it may be on its way still. That is `VenueUnknown`.
+        """
         self._open()
         tracked = self._tracked.get(order.id)
-        if (tracked is not None and tracked.done) or order.id in self._refused:
+        if (tracked is not None and tracked.done) or order.id in self._unsaid:
             return
         venue_id = tracked.venue_id if tracked is not None else ""
         args: tuple[Any, ...]
         if venue_id:
             args = (venue_id, order.place.instrument.symbol)
         else:
-            row = await self._find(order)
-            if row is None or status_of(row) is not OrderStatus.OPEN:
+            row = await self._find(order.id, order.place.instrument.symbol, order.at)
+            if row is None and order.id in self._refused:
+                return
+            if row is None or row.get("id") is None:
+                raise VenueUnknown(f"{self.name}: {order.id} is not found, so that it could not be canceled: it may be on its way still")
+            status = status_of(row)
+            if status is not None and status.done:
                 return
             args = (str(row["id"]), order.place.instrument.symbol)
         vault = self._vault(order.place.instrument)
         _, trouble = await self._with_key("cancel_order", *args, right=Right.TRADE, exit=True, vaults=[vault])
         self._nudge.set()
-        if trouble is None or trouble.kind in (TroubleKind.GONE, TroubleKind.REFUSED):
+        if trouble is None or trouble.kind is TroubleKind.GONE:
             return
-        if trouble.kind is TroubleKind.NOT_DONE:
+        if trouble.kind in (TroubleKind.NOT_DONE, TroubleKind.REFUSED):
             raise VenueUnavailable(f"{self.name}: the cancel of {order.id} was not taken: {trouble.text}")
         raise VenueUnknown(f"{self.name}: no answer to the cancel of {order.id}: {trouble.text}")
 
@@ -598,10 +712,10 @@ class Ccxt:
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
-    async def _find(self, order: Order) -> Mapping[str, Any] | None:
+    async def _find(self, order_id: str, symbol: str, at: int) -> Mapping[str, Any] | None:
         """An order as ccxt tells it, by the exchange's id of it or by our own; None where it is not found. Raises `VenueUnavailable`."""
-        symbol, tracked = order.place.instrument.symbol, self._tracked.get(order.id)
-        own = client_id(self._ids, self._manner, order.id)
+        tracked = self._tracked.get(order_id)
+        own = client_id(self._ids, self._manner, order_id)
         asked: tuple[Any, ...] | None = None
         if tracked is not None and tracked.venue_id and self._line.has("fetchOrder"):
             asked = (tracked.venue_id, symbol)
@@ -611,27 +725,26 @@ class Ccxt:
             answer, trouble = await self._with_key("fetch_order", *asked, right=Right.READ)
             if trouble is None:
                 return dict(answer)
-            if trouble.kind is TroubleKind.GONE and self._manner.by_client_id:
-                return None
             if trouble.kind is not TroubleKind.GONE:
-                raise VenueUnavailable(f"{self.name}: {order.id}: {trouble.text}")
-        return await self._search(order, own)
+                raise VenueUnavailable(f"{self.name}: {order_id}: {trouble.text}")
+            if self._manner.by_client_id:
+                return None
+        return await self._search(order_id, symbol, at, own)
 
-    async def _search(self, order: Order, own: str) -> Mapping[str, Any] | None:
+    async def _search(self, order_id: str, symbol: str, at: int, own: str) -> Mapping[str, Any] | None:
         """An order in the exchange's lists: open ones first; of several rows of one that is not, the one that tells most of it."""
-        since = max(1, order.at // MILLISECOND - 60_000)
-        symbol = order.place.instrument.symbol if self._manner.per_market is not False else None
+        since = max(1, at // MILLISECOND - 60_000)
+        within = symbol if self._manner.per_market is not False else None
         found: list[Row] = []
         for has in self._manner.searches:
             if not self._line.has(has):
                 continue
             method = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in has)
             if self._manner.trades is Pages.OFFSET and has != "fetchOpenOrders":
-                ask = partial(self._page, method, since, own)
-                rows: Sequence[Row] = await by_offset(ask, FULL[Pages.OFFSET])
+                rows: Sequence[Row] = await by_offset(partial(self._page, method, since, own), FULL[Pages.OFFSET])
             else:
-                rows = await self.ask(method, symbol, None if has == "fetchOpenOrders" else since)
-            found += [row for row in rows if self._ids.order_id(row.get("clientOrderId")) == order.id]
+                rows = await self.ask(method, within, None if has == "fetchOpenOrders" else since)
+            found += [row for row in rows if self._ids.order_id(row.get("clientOrderId")) == order_id]
             if found and has == "fetchOpenOrders":
                 break
         return max(found, key=lambda row: _tells(row)) if found else None
@@ -639,28 +752,32 @@ class Ccxt:
     async def _page(self, method: str, since: int, own: str, offset: int) -> Sequence[Row]:
         return list(await self.ask(method, None, since, None, {"ofs": offset, "clientOrderId": own}))
 
-    async def _report(self, order: Order) -> OrderReport | None:
-        row = await self._find(order)
+    async def _report(self, order_id: str, symbol: str, at: int, qty: int | None) -> OrderReport | None:
+        row = await self._find(order_id, symbol, at)
         if row is None:
             return None
-        market = order.place.instrument
+        self._known(order_id, row.get("id"))
+        names = self._of_names()
         try:
-            return report_of(row, order.id, market, self._of_names(), at=self._clock(), qty=order.place.qty)
+            return report_of(row, order_id, names.instrument(symbol), names, at=self._clock(), qty=qty)
         except InvalidAmount as error:
             raise VenueUnavailable(f"{self.name}: {error}") from None
 
     async def look_up(self, order: Order) -> OrderReport | None:
-        """What became of an order, found by its own id. Raises `VenueUnavailable`."""
+        """What became of an order, found by its own id. Raises `VenueUnavailable`.
+
+        One that was said to be refused is looked for all the same: what is there counts, whatever was answered.
+        """
         self._open()
-        refused = self._refused.get(order.id)
-        if refused is not None:
+        refused, market, report = self._refused.get(order.id), order.place.instrument, None
+        if market.symbol in self.instruments and order.id not in self._unsaid:
+            try:
+                report = await self._report(order.id, market.symbol, order.at, order.place.qty)
+            except VenueRejected:
+                report = None
+        if report is None and refused is not None:
             return OrderReport(order.id, refused.at, OrderStatus.REJECTED, 0, refused.reason)
-        if order.place.instrument.symbol not in self.instruments:
-            return None
-        try:
-            return await self._report(order)
-        except VenueRejected:
-            return None
+        return report
 
     async def open_orders(self) -> Sequence[OrderReport]:
         """Every order that is open, ours by their own ids. Raises `VenueUnavailable`."""
@@ -668,8 +785,11 @@ class Ccxt:
         for symbol in list(self.instruments) if self._manner.per_market is not False else [None]:
             for row in await self.ask("fetch_open_orders", symbol):
                 venue_id = str(row.get("id"))
-                own = self._ids.order_id(row.get("clientOrderId")) or venue_id
-                self._by_venue_id[venue_id] = own
+                own = self._ids.order_id(row.get("clientOrderId")) or self._by_venue_id.get(venue_id, venue_id)
+                if own != venue_id:
+                    self._known(own, venue_id)
+                else:
+                    self._by_venue_id[venue_id] = own
                 try:
                     market = names.instrument(str(row.get("symbol"))) if row.get("symbol") in names else None
                 except InvalidMarket:
@@ -680,8 +800,10 @@ class Ccxt:
                     raise VenueUnavailable(f"{self.name}: order {own}: {error}") from None
                 if report is not None and report.status is OrderStatus.OPEN:
                     found.append(report)
-                    if own != venue_id and own not in self._tracked:
-                        self._tracked[own] = _Tracked(None, venue_id)
+                    if own != venue_id and own not in self._tracked and market is not None:
+                        opened = row.get("timestamp")
+                        since = opened * MILLISECOND if type(opened) is int else self._flat_at
+                        self._tracked[own] = _Tracked(market.symbol, None, since, venue_id, accepted=True, whole=False)
         return found
 
     # -- money ---------------------------------------------------------------------------------------------------------
@@ -707,7 +829,7 @@ class Ccxt:
         past, said = self._of_past(), ""
         for _ in range(LOOKS):
             held = self._held_contracts(await self.ask("fetch_positions"))
-            await past.catch_up()
+            await self._understood(past.catch_up())
             made = past.positions()
             said = _differ(held, made)
             if not said:
@@ -725,7 +847,7 @@ class Ccxt:
             if raw is None:
                 raise VenueUnavailable(f"{self.name}: its account is of a kind that does not keep contracts' coins apart")
             held = self._held_contracts([self._line.exchange.parse_position(one) for one in info.get("assetPositions") or ()])
-            await past.catch_up()
+            await self._understood(past.catch_up())
             made = past.positions()
             said = _differ(held, made)
             if said:
@@ -736,6 +858,13 @@ class Ccxt:
                 raise VenueUnavailable(f"{self.name}: {error}") from None
             return {quote.code: total - Amount(sum(one.money for one in made.values()), quote)}, made
         raise VenueUnavailable(f"{self.name}: {said}")
+
+    async def _understood(self, told: Awaitable[T]) -> T:
+        """What the exchange told, or `VenueUnavailable`: what does not read as it should is no part of a past."""
+        try:
+            return await told
+        except (InvalidAmount, InvalidMarket, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise VenueUnavailable(f"{self.name} told what was not understood: {type(error).__name__}: {error}") from None
 
     def _held_contracts(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
         names, held = self._of_names(), dict[str, int]()
@@ -756,11 +885,11 @@ class Ccxt:
 
     async def history(self, since: int) -> Sequence[Fact]:
         """All that happened to the account from an instant on, oldest first. Raises `VenueUnavailable`."""
-        return await self._of_past().facts(since)
+        return await self._understood(self._of_past().facts(since))
 
     async def cash_flows(self, since: int) -> Sequence[CashFlow]:
         """The exchange's own lines of the account's coins; where it has none, what trades and transfers have moved."""
-        return await self._of_past().flows(since)
+        return await self._understood(self._of_past().flows(since))
 
     # -- news ----------------------------------------------------------------------------------------------------------
 
@@ -832,6 +961,9 @@ class _Asks:
     async def ask(self, method: str, *args: Any) -> Any:
         return await self._driver.ask(method, *args)
 
+    async def ask_if_told(self, method: str, *args: Any) -> Any:
+        return await self._driver.ask_if_told(method, *args)
+
 
 def _ring_of(keys: KeyRing | KeySet | None, exchange: str, clock: Callable[[], int]) -> tuple[KeyRing | None, str, str]:
     """The ring, the name under which its keys are for this exchange, and the one vault where there is one key."""
@@ -869,6 +1001,11 @@ def _differ(held: Mapping[str, int], made: Mapping[str, Position]) -> str:
             hint = "the past is not whole: flat_at= names an instant at which none were held"
             return f"{symbol}: {there} base units are held, and the trades make {ours}; {hint}"
     return ""
+
+
+def _tells_of_an_order(answer: object) -> bool:
+    """Whether an answer to an order tells of one: ccxt reads a page of HTML as an order of nothing."""
+    return isinstance(answer, Mapping) and (answer.get("id") is not None or status_of(answer) is OrderStatus.REJECTED)
 
 
 def _tells(row: Row) -> tuple[Decimal, bool, int]:

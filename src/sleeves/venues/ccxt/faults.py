@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ...keys import HIDDEN, Sign
 from ...market import SECOND
@@ -178,7 +178,18 @@ _HYPERLIQUID: Mapping[str, Rule] = {
     "Order was never placed, already canceled, or filled": _GONE,
 }
 
+_NO_ORDER = (
+    # filters and states by which Binance's futures turn an order down before there is one
+    *(4001, 4002, 4003, 4004, 4005, 4006, 4007, 4013, 4014, 4015, 4016, 4023, 4024, 4061, 4087, 4088, 4089, 4112, 4113, 4118, 4131),
+    *(4140, 4141, 4164, 4183, 4184, 4192, 4400, 4401, 4402),
+)
+
 _BINANCE: Mapping[str, Rule] = {
+    **{f'"code":-{code}': _REFUSED for code in _NO_ORDER},
+    "Duplicate order sent": _UNKNOWN,  # a -2010, like every other refusal of the spot market's
+    '"code":-4111': _UNKNOWN,  # these three: our own id is there already
+    '"code":-4115': _UNKNOWN,
+    '"code":-4116': _UNKNOWN,
     '"code":-1003': _LIMITED,
     '"code":-1006': _UNKNOWN,
     '"code":-1007': _UNKNOWN,
@@ -188,14 +199,13 @@ _BINANCE: Mapping[str, Rule] = {
     '"code":-2011': _GONE,
     '"code":-2013': _GONE,
     '"code":-2014': _INVALID,
-    '"code":-2015': _INVALID,
+    '"code":-2015': _DENIED,  # it may be the key, its address, or what was asked: the least of these is taken
     '"code":-2018': _REFUSED,
     '"code":-2019': _REFUSED,
     '"code":-2021': _REFUSED,
     '"code":-2022': _REFUSED,
     '"code":-2027': _REFUSED,
     '"code":-2028': _REFUSED,
-    '"code":-4': _REFUSED,
     '"code":-5021': _REFUSED,
     '"code":-5022': _REFUSED,
 }
@@ -209,21 +219,34 @@ WORDS: Mapping[str, Mapping[str, Rule]] = {
 }
 """An exchange's own words, by its id; the longest that a message has counts. A clock that is off is no fault of the key."""
 
+_TWICE = re.compile(r"duplicat|already.?exist", re.IGNORECASE)
+"""Words of an exchange that has an order under our id already: whatever else they are taken for, the order may live."""
+
 _THROTTLED = re.compile(r"EService:\s*Throttled:\s*([0-9]{9,11})")
 _QUERY = re.compile(r"\?[^\s\"']*")
 
 
-def trouble_of(exchange: str, error: BaseException, *, sent: bool, hide: Iterable[str] = ()) -> Trouble:
-    """Read an error that ccxt raised. `sent` says whether a request had left; `hide` are values that no text may have.
+def trouble_of(exchange: str, error: BaseException, *, sent: bool | int, hide: Iterable[str] = ()) -> Trouble:
+    """Read an error that ccxt raised. `sent` says whether a request had left, or how many had; `hide` are values that no text may have.
 
-    An error of none of ccxt's classes, such as one of its parsers' own, is UNKNOWN once something was sent.
+    An error of none of ccxt's classes, such as one of its parsers' own, is UNKNOWN once something was sent. So is what was turned
+    away, or never left, behind another request of the same call: which of the two was the order, nobody knows.
     """
+    trouble = _read(exchange, error, bool(sent), hide)
+    if trouble.kind is Kind.NOT_DONE and sent > 1:
+        return evolve(trouble, kind=Kind.UNKNOWN)
+    if trouble.kind is Kind.REFUSED and sent and _TWICE.search(_text(error, ())):
+        return evolve(trouble, kind=Kind.UNKNOWN)
+    return trouble
+
+
+def _read(exchange: str, error: BaseException, sent: bool, hide: Iterable[str]) -> Trouble:
     whole = _text(error, hide)
     text = whole[:MOST_TEXT]
     if _never_left(error):
         return Trouble(Kind.NOT_DONE, text)
     words, read = WORDS.get(exchange, {}), whole.replace('": ', '":')
-    found = max((word for word in words if word in read), key=len, default="")
+    found = max((word for word in words if _says(read, word)), key=len, default="")
     if found and sent:
         rule = words[found]
         throttled = _THROTTLED.search(read)
@@ -235,6 +258,11 @@ def trouble_of(exchange: str, error: BaseException, *, sent: bool, hide: Iterabl
                 return Trouble(Kind.NOT_DONE, text)
             return Trouble(rule.kind, text, rule.sign if sent else None)
     return Trouble(Kind.UNKNOWN if sent else Kind.NOT_DONE, text)
+
+
+def _says(text: str, word: str) -> bool:
+    """Whether a text has a word; one that ends in a digit as a whole number only."""
+    return re.search(re.escape(word) + r"(?![0-9])", text) is not None if word[-1:].isdigit() else word in text
 
 
 def _never_left(error: BaseException) -> bool:

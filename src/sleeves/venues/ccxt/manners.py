@@ -85,9 +85,15 @@ class Manner:
     """How one exchange is to be asked, and read. The defaults suit an exchange that nobody has looked at."""
 
     ids: Ids = Ids.UUID
-    ioc: str = "IOC"
-    """How an immediate order is worded; nothing: it has none that can be relied on."""
-    fok: str = "FOK"
+    ioc: str = ""
+    """How an immediate order is worded; nothing: it has none that can be relied on, so that such orders are refused.
+
+    Of many exchanges ccxt says that they have them, hands any word on as it stands, and the order rests.
+    """
+    fok: str = ""
+    """How one is worded that is filled whole or not at all; nothing: refused."""
+    post_only: bool = False
+    """Whether ccxt's `postOnly` makes an order there that never takes; otherwise such orders are refused."""
     stop: str = ""
     """The parameter for the price of a stop; nothing: stops are refused."""
     good_til: str = ""
@@ -107,6 +113,8 @@ class Manner:
     per_market: bool | None = None
     """Whether trades and orders are told for one market at a time; None: as ccxt says."""
     trades: Pages = Pages.SINCE
+    oldest_first: bool = False
+    """Whether a list that is asked for from an instant on begins with its oldest row; not known: each full page is proved whole."""
     lines: Lines = Lines.TRADES
     cash: Cash = Cash.TOTAL
     realized: Realized = Realized.NOBODY
@@ -129,6 +137,10 @@ class Manner:
 
 MANNERS: Mapping[str, Manner] = {
     "kraken": Manner(
+        ioc="IOC",
+        fok="FOK",
+        post_only=True,
+        oldest_first=True,
         stop="stopLossPrice",
         good_til="expiretm",
         order={"oflags": "fciq"},
@@ -142,6 +154,8 @@ MANNERS: Mapping[str, Manner] = {
     "krakenfutures": Manner(
         ioc="ioc",  # in capitals ccxt takes it for an order that rests
         fok="",  # ccxt says that it has it, and sends an order that rests
+        post_only=True,
+        oldest_first=True,
         stop="triggerPrice",
         searches=("fetchOpenOrders", "fetchClosedOrders", "fetchCanceledOrders"),
         own_id="cliOrdId",
@@ -157,7 +171,8 @@ MANNERS: Mapping[str, Manner] = {
     "hyperliquid": Manner(
         ids=Ids.OX,
         ioc="Ioc",
-        fok="",
+        post_only=True,
+        oldest_first=True,
         stop="stopLossPrice",
         needs_price=True,
         by_book=True,  # a ticker's bid and ask are impact prices there
@@ -174,6 +189,10 @@ MANNERS: Mapping[str, Manner] = {
         options={"builderFee": False, "approvedBuilderFee": False, "refSet": True},
     ),
     "binance": Manner(
+        ioc="IOC",
+        fok="FOK",
+        post_only=True,
+        oldest_first=True,
         by_client_id=True,
         per_market=True,
         trades=Pages.FROM_ID,
@@ -181,6 +200,10 @@ MANNERS: Mapping[str, Manner] = {
         options={"warnOnFetchOpenOrdersWithoutSymbol": False, "fetchCurrencies": False},
     ),
     "binanceusdm": Manner(
+        ioc="IOC",
+        fok="FOK",
+        post_only=True,
+        oldest_first=True,
         by_client_id=True,
         per_market=True,
         trades=Pages.FROM_ID,

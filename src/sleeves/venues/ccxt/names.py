@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from ...errors import InvalidAmount, InvalidMarket
 from ...market import BP, HOUR, Instrument, Kind, Perpetual
-from ...money import BTC, ETH, EUR, PPM, SOL, USD, USDC, USDT, Amount, Asset, parse_units
+from ...money import BTC, ETH, EUR, PPM, SOL, USD, USDC, USDT, Amount, Asset, Rounding, divide, parse_units
 from .manners import Lines, Manner, Realized
 
 __all__ = ["Names", "exact", "seen"]
@@ -27,6 +27,8 @@ UNKNOWN_DECIMALS = 8
 """How finely a coin is taken to be counted where nobody says."""
 
 _TICK_SIZE, _DECIMAL_PLACES = 4, 2
+_WIDE = Context(prec=150)
+"""Room for every digit of a product: the usual 28 would round some."""
 _CODE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -169,12 +171,13 @@ class Names:
 
     def qty(self, instrument: Instrument, contracts: object, what: str) -> int:
         """ccxt's amount in base units. Raises `InvalidAmount` where it is no whole number of them."""
-        coins = exact(contracts, what) * self.per_contract(instrument.symbol)
+        coins = _WIDE.multiply(exact(contracts, what), self.per_contract(instrument.symbol))
         return parse_units(coins, instrument.base.scale, f"{what} of {instrument}")
 
     def contracts(self, instrument: Instrument, qty: int) -> str:
         """Base units as ccxt's amount, in plain text."""
-        return format((Decimal(qty) / Decimal(10) ** instrument.base.scale / self.per_contract(instrument.symbol)).normalize(), "f")
+        coins = Decimal(qty).scaleb(-instrument.base.scale, _WIDE)
+        return format(_WIDE.divide(coins, self.per_contract(instrument.symbol)).normalize(_WIDE), "f")
 
     def _made(self, symbol: str) -> Instrument:
         market = self.market(symbol)
@@ -215,7 +218,8 @@ class Names:
     def _terms(self, limits: Mapping[str, Any]) -> Perpetual:
         """Terms for margin: at most ten times, or what the exchange allows where that is less; half of it to keep."""
         most = _given((limits.get("leverage") or {}).get("max"))
-        initial = 1_000 if most is None or most < 1 else min(BP, max(1_000, int(-(-BP // most))))
+        over, part = (most or Decimal(10)).as_integer_ratio()
+        initial = 1_000 if over < part else min(BP, max(1_000, divide(BP * part, over, Rounding.CEIL)))
         maintenance = initial // 2
         return Perpetual(
             initial_bp=initial,

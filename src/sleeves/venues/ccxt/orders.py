@@ -41,7 +41,6 @@ class Request:
     amount: str
     price: str | None
     params: Mapping[str, Any]
-    rests: bool
 
     @property
     def arguments(self) -> tuple[Any, ...]:
@@ -99,13 +98,15 @@ def request_of(
     if limit is not None and tif is not TimeInForce.GTC:
         word = manner.ioc if tif is TimeInForce.IOC else manner.fok
         if not word or _missing(can("timeInForce"), tif):
-            raise Unsaid(f"this exchange has no orders that are {tif.name} through ccxt")
+            way = f"; a Manner of your own may say how they are worded: manner=Manner({tif.value}=...)" if not word else ""
+            raise Unsaid(f"this exchange has no orders that are {tif.name} through ccxt that are known here{way}")
         said["timeInForce"] = word
     if limit is None and place.tif is TimeInForce.FOK:
         raise Unsaid("an order at market that is filled whole or not at all needs a limit or a worst price")
     if place.post_only:
-        if _missing(can("timeInForce"), "PO"):
-            raise Unsaid("this exchange has no orders that are post-only through ccxt")
+        if not manner.post_only or _missing(can("timeInForce"), "PO"):
+            way = "; a Manner of your own may say so: manner=Manner(post_only=True)" if not manner.post_only else ""
+            raise Unsaid(f"this exchange has no orders that are post-only through ccxt that are known here{way}")
         said["postOnly"] = True
     if place.good_til is not None:
         if not manner.good_til or place.good_til % SECOND:
@@ -121,8 +122,7 @@ def request_of(
     amount = names.contracts(market, place.qty)
     if Decimal(rounded("amount", market.symbol, amount)) != Decimal(amount):
         raise Unsaid(f"quantity {amount} of {market} would be sent as {rounded('amount', market.symbol, amount)}")
-    rests = limit is not None and tif is TimeInForce.GTC
-    return Request(market.symbol, "market" if limit is None else "limit", place.side.value, amount, price, {**said, **params}, rests)
+    return Request(market.symbol, "market" if limit is None else "limit", place.side.value, amount, price, {**said, **params})
 
 
 def _inward(market: Instrument, worst: int, side: Side) -> int:

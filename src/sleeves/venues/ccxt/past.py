@@ -43,6 +43,7 @@ class Asks(Protocol):
     def has(self, what: str) -> bool: ...
     def feature(self, method: str, name: str) -> Any: ...
     async def ask(self, method: str, *args: Any) -> Any: ...
+    async def ask_if_told(self, method: str, *args: Any) -> Any: ...
 
 
 def instant(row: Row) -> int:
@@ -214,18 +215,20 @@ class Past:
     # -- contracts ---------------------------------------------------------------------------------------------------
 
     async def catch_up(self, *, whole: bool = True) -> None:
-        """Read what is new of all contracts. Raises `VenueUnavailable`."""
-        whole |= self._now() - self._paid_at >= self._rates_every
-        rows = [row for row in await self._contract_trades() if self._is(row, contract=True)]
+        """Read what is new of all contracts. Raises `VenueUnavailable`; then all of it is new again the next time."""
+        now = self._now()
+        whole |= now - self._paid_at >= self._rates_every
+        told = await self._contract_trades()
+        rows = [row for market in told.values() for row in market if self._is(row, contract=True)]
         new = [row for row in rows if str(row["id"]) not in self._slates.get(str(row["symbol"]), ())]
         logged: Mapping[str, Row] = {}
-        paid: dict[str, list[Traded | Paid]] = {}
+        entries: dict[str, list[Traded | Paid]] = {}
+        latest: int | None = None
         if self._manner.realized is Realized.LOG and (new or whole):
-            logged, paid = await self._log(new)
+            logged, entries, latest = await self._log(new)
         elif whole and self._asks.has("fetchFundingHistory"):
-            paid = await self._payments()
+            entries, latest = await self._payments()
         owners = await self._own_id(new) if new else {}
-        entries = paid
         for row in new:
             traded = self._traded(row, owners[str(row.get("order"))], logged)
             entries.setdefault(str(row["symbol"]), []).append(traded)
@@ -234,19 +237,29 @@ class Past:
             if slate is None:
                 slate = self._slates[symbol] = Slate(self._names.instrument(symbol), self._venue)
             slate.add(some)
+        self._read(told, latest, now)
+
+    def _read(self, told: Mapping[str, Sequence[Row]], latest: int | None, now: int) -> None:
+        """All that was told is taken in: what comes is asked for from there on. Of funding from an hour before now, at the latest."""
+        for name, rows in told.items():
+            self._seen[name] = max([self._seen.get(name, 0), *(instant(row) // MILLISECOND for row in rows)])
+            if rows and self._manner.trades is Pages.FROM_ID:
+                self._last_id[name] = max(self._last_id.get(name, 0), *(int(row["id"]) for row in rows))
+        if latest is not None:
+            self._seen["funding"] = max(self._seen.get("funding", 0), latest, (now - HOUR) // MILLISECOND)
+            self._paid_at = now
 
     def positions(self) -> dict[str, Position]:
         """What the trades that were read make, by symbol; those of nothing left out."""
         return {symbol: slate.position for symbol, slate in self._slates.items() if slate.qty or slate.money}
 
-    async def _contract_trades(self) -> list[Row]:
-        found: list[Row] = []
+    async def _contract_trades(self) -> dict[str, list[Row]]:
+        """Trades since those that were read, by market where each is asked for by itself."""
+        found: dict[str, list[Row]] = {}
         for symbol in self._symbols(contracts=True):
             name = symbol or ""
             since = max(self._seen.get(name, 0) - 60_000, self._flat_at // MILLISECOND)
-            rows = await self._of_market(symbol, since)
-            found += rows
-            self._seen[name] = max([self._seen.get(name, 0), *(instant(row) // MILLISECOND for row in rows)])
+            found[name] = await self._of_market(symbol, since)
         return found
 
     def _traded(self, row: Row, order_id: str, logged: Mapping[str, Row]) -> Traded:
@@ -316,8 +329,8 @@ class Past:
 
     # -- funding -----------------------------------------------------------------------------------------------------
 
-    async def _payments(self) -> dict[str, list[Traded | Paid]]:
-        """Funding that was paid since the last look, by symbol."""
+    async def _payments(self) -> tuple[dict[str, list[Traded | Paid]], int]:
+        """Funding that was paid since the last look, by symbol, and the time of the last payment in ms."""
         since = max(1, self._seen.get("funding", 0) - NEAR, self._flat_at // MILLISECOND)
 
         async def page(at: int) -> Sequence[Row]:
@@ -327,19 +340,14 @@ class Past:
         if self._manner.lines is Lines.INCOME and since <= now - WEEK:
             rows = await in_windows(page, max(since, now - 13 * WEEK), now, WEEK, name=_payment_of_all)
         else:
-            rows = await forward(page, since, name=_payment_of_all)
+            full = 1_000 if self._manner.lines is Lines.INCOME else None
+            rows = await forward(page, since, name=_payment_of_all, full=full, first_known=self._manner.oldest_first)
         found: dict[str, list[Traded | Paid]] = {}
         for row in rows:
             symbol = str(row.get("symbol"))
             if self._is(row, contract=True) and _payment(row) not in self._slates.get(symbol, ()):
                 found.setdefault(symbol, []).append(await self._paid(self._names.instrument(symbol), row))
-        self._read("funding", now, rows)
-        return found
-
-    def _read(self, name: str, now: int, rows: Sequence[Row]) -> None:
-        """A list was read to its end: what comes is asked for from its last row on, or from an hour before now."""
-        self._paid_at = self._now()
-        self._seen[name] = max([self._seen.get(name, 0), now - HOUR // MILLISECOND, *(instant(row) // MILLISECOND for row in rows)])
+        return found, max((instant(row) // MILLISECOND for row in rows), default=0)
 
     async def _paid(self, market: Instrument, row: Row) -> Paid:
         info = row.get("info") or {}
@@ -424,8 +432,8 @@ class Past:
 
     # -- the account log -----------------------------------------------------------------------------------------------
 
-    async def _log(self, new: Sequence[Row]) -> tuple[dict[str, Row], dict[str, list[Traded | Paid]]]:
-        """The log's lines of new trades, by their ids, and the funding that it has by itself, by symbol."""
+    async def _log(self, new: Sequence[Row]) -> tuple[dict[str, Row], dict[str, list[Traded | Paid]], int]:
+        """The log's lines of new trades, by their ids, the funding that it has by itself, by symbol, and the time of its last line."""
         since = max(1, self._seen.get("funding", 0) - 60_000, self._flat_at // MILLISECOND)
         since = min([since, *(instant(row) // MILLISECOND - MARGIN for row in new)])
         logged: dict[str, Row] = {}
@@ -443,8 +451,7 @@ class Past:
         missing = [str(row["id"]) for row in new if str(row["id"]) not in logged]
         if missing:
             raise VenueUnavailable(f"the account log of {self._venue} does not have {', '.join(missing[:5])} yet")
-        self._read("funding", self._now() // MILLISECOND, lines)
-        return logged, paid
+        return logged, paid, max((instant(line) // MILLISECOND for line in lines), default=0)
 
     def _symbol_of(self, info: Mapping[str, Any]) -> str | None:
         """The symbol of a log line's contract, which it writes in lower case, where it is one that is handled."""
@@ -567,8 +574,8 @@ class Past:
                     found += self._update(row)
                 return found
             for method, sign in (("fetch_deposits", 1), ("fetch_withdrawals", -1)):
-                if self._asks.has(_camel(method)):
-                    for row in await self._forward(method, None, start):
+                if self._asks.has(_camel(method)) and await self._asks.ask_if_told(method, None, self._now() // MILLISECOND) is not None:
+                    for row in await self._forward(method, None, start, name=_moved):
                         found += self._transaction(row, sign)
         except InvalidAmount as error:
             raise VenueUnavailable(f"the transfers of {self._venue} cannot be read exactly: {error}") from None
@@ -577,7 +584,7 @@ class Past:
     def _transaction(self, row: Row, sign: int) -> Iterable[CashFlow]:
         if row.get("status") not in ("ok", None):
             return
-        code, name = str(row.get("currency")), str(row["id"])
+        code, name = str(row.get("currency")), _moved(row)
         amount = self._names.amount(code, row.get("amount"), f"transfer {name}")
         fee = (row.get("fee") or {}).get("cost")
         kind = FlowKind.DEPOSIT if sign > 0 else FlowKind.WITHDRAWAL
@@ -661,8 +668,6 @@ class Past:
             rows = await by_id(from_id, first, full)
         else:
             rows = await by_id(from_id, await at(max(1, since)), full)
-        if contract and rows:
-            self._last_id[symbol] = max(int(row["id"]) for row in rows)
         return rows
 
     async def _ledger(self, since: int) -> list[Row]:
@@ -671,14 +676,23 @@ class Past:
         return await self._forward("fetch_ledger", None, since)
 
     async def _forward(self, method: str, symbol: str | None, since: int, *, name: Callable[[Row], str] | None = None) -> list[Row]:
-        page: Page = lambda at: self._asks.ask(method, symbol, at)  # noqa: E731
         full = self._asks.feature(_camel(method), "limit")
+        if method == "fetch_funding_rate_history" and self._manner.lines is Lines.INCOME:
+            full = 1_000
+        most = (full,) if type(full) is int else ()
+        page: Page = lambda at: self._asks.ask(method, symbol, at, *most)  # noqa: E731
         days = self._asks.feature(_camel(method), "untilDays")
         now = self._now() // MILLISECOND
-        kept = {} if name is None else {"name": name}
+
+        async def until(at: int, end: int) -> Sequence[Row]:
+            return list(await self._asks.ask(method, symbol, at, most[0] if most else None, {"until": end}))
+
+        kept: dict[str, Any] = {"full": most[0] if most else None, "first_known": self._manner.oldest_first}
+        kept |= {} if name is None else {"name": name}
+        back = until if type(days) is int else None
         if type(days) is int and 0 < days < 1_000 and since < now - days * DAY // MILLISECOND:
-            return await in_windows(page, since, now, days * DAY // MILLISECOND, **kept)
-        return await forward(page, since, full=full if type(full) is int else None, **kept)
+            return await in_windows(page, since, now, days * DAY // MILLISECOND, back=back, **kept)
+        return await forward(page, since, until=back, **kept)
 
 
 _INCOMES: Mapping[str, FlowKind] = {
@@ -761,6 +775,14 @@ def _payment(row: Row) -> str:
     """What names a funding payment among those of its contract: where all bear the same hash, or none, its time."""
     told = str(row.get("id"))
     return f"{row.get('timestamp')}" if not told.strip("0x") or told == "None" else told
+
+
+def _moved(row: Row) -> str:
+    """What names a deposit or a withdrawal: the exchange's id of it, or the transaction's on its chain."""
+    told = row.get("id") or row.get("txid")
+    if not told:
+        raise VenueUnavailable(f"a transfer without an id, of {row.get('timestamp')!r}: it cannot be told from others")
+    return str(told)
 
 
 def _payment_of_all(row: Row) -> str:

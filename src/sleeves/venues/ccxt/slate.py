@@ -105,10 +105,21 @@ class Slate:
         return self._held[place - 1] if place else 0
 
     def add(self, entries: Iterable[Traded | Paid]) -> None:
-        """Take in what is new. What comes late is put where it belongs, and all behind it is worked out again."""
+        """Take in what is new. What comes late is put where it belongs, and all behind it is worked out again.
+
+        Raises `VenueUnavailable` where it does not fit what is known; then nothing of it is taken in.
+        """
         new = [entry for entry in entries if entry.id not in self._entries]
         if not new:
             return
+        kept = self.qty, self._cost, self._until, self._average, list(self.facts), list(self._times), list(self._held), dict(self._entries)
+        try:
+            self._add(new)
+        except BaseException:
+            self.qty, self._cost, self._until, self._average, self.facts, self._times, self._held, self._entries = kept
+            raise
+
+    def _add(self, new: list[Traded | Paid]) -> None:
         late = min(entry.at for entry in new) <= self._until
         self._entries |= {entry.id: entry for entry in new}
         if late:

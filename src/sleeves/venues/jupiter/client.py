@@ -262,14 +262,19 @@ class JupiterApi:
         exclude_dexes: Sequence[str] = (),
         priority_fee_lamports: int | None = None,
         jito_tip_lamports: int | None = None,
+        fee_type: str = "",
     ) -> Ready:
-        """A quote for exactly `amount`, from whichever router is best; with a taker also the transaction to be signed."""
+        """A quote for exactly `amount`, from whichever router is best; with a taker also the transaction to be signed.
+
+        `fee_type` says what the lamports are: "maxCap", the most, or "exactFee".
+        """
         query: dict[str, str | int] = _pair(input_mint, output_mint, amount)
         query |= {"taker": taker} if taker else {}
         query |= {} if slippage_bps is None else {"slippageBps": _bps(slippage_bps)}
         query |= {name: ",".join(some) for name, some in (("excludeRouters", exclude_routers), ("excludeDexes", exclude_dexes)) if some}
         query |= {} if priority_fee_lamports is None else {"priorityFeeLamports": priority_fee_lamports}
         query |= {} if jito_tip_lamports is None else {"jitoTipLamports": jito_tip_lamports}
+        query |= {"broadcastFeeType": fee_type} if fee_type else {}
         return await self._read("/swap/v2/order", query, lambda raw, text: _ready(raw, text, query))
 
     async def execute(self, signed: bytes, request: str, *, last_valid_block_height: int | None = None) -> Executed:

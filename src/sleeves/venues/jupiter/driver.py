@@ -24,7 +24,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ...errors import InvalidMarket, VenueError, VenueRejected, VenueUnavailable, VenueUnknown
 from ...facts import CashFlow
@@ -34,14 +34,31 @@ from ...news import Reading
 from ...orders import Canceled, Event, Fill, Order, OrderReport, OrderStatus, Position, Rejected, Side, TimeInForce, Transfer
 from ..ids import ClientIds
 from ..jito import LEAST_TIP, Jito, tip_for
-from ..solana import JUPITER, Blockhash, Expired, Guard, Landed, Mint, Refused, Rpc, Sender, Signed, Signer, Spending, Unknown, ata
-from ..solana.send import Broadcast
-from ..solana.transaction import table_keys
+from ..solana import (
+    JUPITER,
+    MEMO,
+    MEMO_V1,
+    Blockhash,
+    Expired,
+    Guard,
+    Landed,
+    Mint,
+    Refused,
+    Rpc,
+    Sender,
+    Signed,
+    Signer,
+    Spending,
+    Unknown,
+    ata,
+)
+from ..solana.send import GOOD_FOR, UNSEEN, AlreadyLanded, Broadcast, Outcome
+from ..solana.transaction import called, table_keys
 from ..solana.written import address, signature
 from .client import HOST, Build, JupiterApi, JupiterRefused, Ready
 from .markets import TOKENS, Market, Token
-from .past import Moves, Told, fills_of, flows_of, market_of, memo_of, moves_of, read_memo
-from .routes import MOST_UNITS, Beyond, Offer, Terms, Wallet, find_offer, fitting_price, unit_price_of, write
+from .past import Moves, Told, fills_of, flows_of, in_ms, market_of, memo_of, moves_of, read_memo, told_by
+from .routes import MOST_UNITS, Beyond, Offer, Terms, Wallet, find_offer, fitting_price, promise_of, unit_price_of, write
 
 __all__ = ["Jupiter"]
 
@@ -52,6 +69,14 @@ BUNDLES = 3
 NEEDED = 2 * 2_039_280 + 890_880
 """Lamports that must be there besides: the rent of two token accounts, and what keeps a wallet alive."""
 _MOST_WAITING = 1_024
+_NO_BLOCKHASH = "BlockhashNotFound"
+"""What a node says of a transaction that it takes for expired, or for too new: it was not sent on."""
+_LONG = 600_000_000_000
+"""How far the chain must have come past an order's time before it is asked whether the order can still land, in ns."""
+_FAR_BACK = 21_600_000_000_000
+"""From how long before an order its transaction is searched for when its absence is to mean something, in ns."""
+_LOOK_BACK = 600_000_000_000
+"""How far the chain's own time may lag, in ns: what it says happened so much before an instant is looked at too."""
 
 log = logging.getLogger("sleeves.venues.jupiter")
 
@@ -80,7 +105,10 @@ class Jupiter:
 
     `markets` are what is quoted and traded. `rpc` is a node, `api` Jupiter's interface, `jito` a block engine for bundles; they
     are closed with it. `route` is "build", a transaction that is put together here, or "execute", one that Jupiter makes and
-    sends: then nothing on the chain says whose order it was, and after a restart its fills are nobody's.
+    sends: then nothing on the chain says whose order it was, and after a restart its fills are nobody's. A transaction of ours
+    fails where it brings less than it must, whatever the router does. One of Jupiter's is signed only where its one swap is a call of
+    Jupiter's own program that names what goes in and a least that keeps to the order's limit, its worst price and the slippage; that
+    this program keeps its word is trusted there.
 
     `costs`: with "fills" what a transaction cost in SOL (signature, priority, tip, rent) is the fee of its fill, so a sleeve needs
     SOL of its own; with "wallet" fills have no fee, and costs are lines of the wallet's ledger that belong to no fill: a residual
@@ -165,6 +193,8 @@ class Jupiter:
         self._told: dict[str, Told] = {}
         """By signature, what this process knows that no memo says."""
         self._past: dict[str, _Kept] = {}
+        self._asked: dict[str, int] = {}
+        """By order, the chain's height when it was first asked about and not found."""
         self._mints: dict[str, Mint] = {}
         self._stack: AsyncExitStack | None = None
         self._tasks: TaskGroup | None = None
@@ -173,6 +203,8 @@ class Jupiter:
         self._turn: anyio.Semaphore | None = None
         self._sender: Sender | None = None
         self._lost_told = False
+        self._under_way = 0
+        """Orders that `submit` waits for."""
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
@@ -199,8 +231,6 @@ class Jupiter:
             if self._jito is not None:
                 stack.push_async_callback(self._jito.aclose)
             await self._look_at_tokens()
-            tips = [] if self._jito is None else [address(one) for one in await self._jito.tip_accounts()]
-            self._guard = Guard(self._signer.address, programs={JUPITER: None, **self._programs}, tip_accounts=tips)
             self._sender = Sender(self._rpc, self._guard, self._signer, poll_s=self._poll_s, resend_s=self._resend_s)
             self._outbox, self._inbox = anyio.create_memory_object_stream[Event | VenueUnavailable](_MOST_WAITING)
             stack.callback(self._inbox.close)
@@ -260,7 +290,8 @@ class Jupiter:
     async def _feed(self, every: float) -> None:
         while True:
             try:
-                await self.refresh()
+                if not self._under_way:
+                    await self.refresh()
             except VenueUnavailable as error:
                 log.warning("%s: no quotes: %s", self.name, error)
                 if not self._lost_told:
@@ -271,6 +302,7 @@ class Jupiter:
     async def refresh(self) -> None:
         """Quote each market once, both ways at its size, and tell it. A market without a route is left out this time.
 
+        While an order is under way nothing is told: the calls are for it, and no price is of a later time than its fill.
         Raises `VenueUnavailable`.
         """
         self._check_open()
@@ -293,6 +325,8 @@ class Jupiter:
         slots = [one.slot for one in (sold, bought) if one.slot is not None]
         slot = min(slots) if slots else await self._rpc.slot()
         bid, ask = min(bid, ask), max(bid, ask)  # across pools that disagree the router sells dearer than it buys: told against us
+        if self._under_way:
+            return
         at = self._clock()
         self.slots[market.symbol], self._books[market.symbol] = slot, (bid, ask)
         self._tell_if_room(Reading(f"{market.symbol} slot", at, float(slot)))
@@ -310,7 +344,7 @@ class Jupiter:
         if not taker:
             return await self._api.order(goes.mint, comes.mint, raw, slippage_bps=slippage_bps, exclude_routers=["jupiterz"])
         fee = self._most_fee - 5_000
-        return await self._api.order(
+        ready = await self._api.order(
             goes.mint,
             comes.mint,
             raw,
@@ -318,7 +352,25 @@ class Jupiter:
             slippage_bps=slippage_bps,
             exclude_routers=["jupiterz"],
             priority_fee_lamports=max(0, fee),
+            fee_type="maxCap",
         )
+        return self._as_promised(ready, raw) if ready.transaction else ready
+
+    def _as_promised(self, ready: Ready, paid: int) -> Ready:
+        """An answer whose threshold is what its transaction holds itself to, which is not what is said beside it.
+
+        Raises `Refused` where that cannot be read, and where it says whose order it is: nothing of that kind is asked for.
+        """
+        swaps = [promise_of(data) for data in called(ready.transaction, JUPITER)]
+        promise = swaps[0] if len(swaps) == 1 else None
+        if promise is None:
+            raise Refused("promise", "it is no single swap of Jupiter's program that says what goes in and the least that comes")
+        if promise.paid != paid:
+            raise Refused("promise", f"{promise.paid} raw units go in, and {paid} were asked for")
+        memos = called(ready.transaction, MEMO, MEMO_V1)
+        if any(read_memo(self._ids, data.decode("utf-8", "replace")) for data in memos):
+            raise Refused("memo", "a memo in it says whose order it is, which only we say")
+        return evolve(ready, route=evolve(ready.route, threshold=min(ready.route.threshold, promise.least)))
 
     def _tell_if_room(self, event: Event | VenueUnavailable) -> None:
         """Prices may be skipped: they leave room for what may not."""
@@ -344,20 +396,20 @@ class Jupiter:
             return
         working = self._orders[order.id] = _Working(order)
         until = anyio.current_time() + self._confirm_within
+        self._under_way += 1
         try:
             why = self._refusal(order)
             if why:
                 await self._end(working, OrderStatus.REJECTED, why)
-                return
-            begun = await self._begin(working, until)
+            elif await self._begin(working, until):
+                with anyio.move_on_after(max(0.0, until - anyio.current_time())):
+                    await working.decided.wait()
         except BaseException:
-            if working.report is None:
+            if working.report is None and not working.signature:
                 del self._orders[order.id]  # nothing of it was sent
             raise
-        if not begun:
-            return
-        with anyio.move_on_after(max(0.0, until - anyio.current_time())):
-            await working.decided.wait()
+        finally:
+            self._under_way -= 1
         if working.error is not None:
             raise working.error
         if working.report is None:
@@ -406,7 +458,11 @@ class Jupiter:
             await self._turn.acquire()
             try:
                 prepared = await self._prepare(order, market)
-            except (Beyond, Refused, JupiterRefused, InvalidMarket) as error:
+            except AlreadyLanded as error:
+                raise VenueUnknown(str(error)) from None
+            except (Beyond, VenueRejected, InvalidMarket) as error:
+                if _not_sent_on(error):
+                    raise VenueUnavailable(f"{order.id}: the node is behind: {error}; nothing was sent") from None
                 await self._end(working, *_verdict(error))
                 return False
             finally:
@@ -414,14 +470,14 @@ class Jupiter:
                     self._turn.release()
         if prepared is None:
             raise VenueUnavailable(f"{order.id}: not signed within {self._confirm_within:g} s; nothing was sent")
-        signed, blockhash, broadcast, held_at = prepared
+        signed, blockhash, broadcast, held_at, made = prepared
         working.signature = str(signed.signature)
-        self._told[working.signature] = Told(order.id, order.place.qty, market.symbol)
+        self._told[working.signature] = made
         self._tasks.start_soon(self._follow, working, signed, blockhash, broadcast, held_at, name=f"sleeves jupiter {order.id}")
         return True
 
-    async def _prepare(self, order: Order, market: Market) -> tuple[Signed, Blockhash | None, Broadcast | None, int]:
-        """A signed transaction for an order, and how it is to be sent. Nothing is sent here."""
+    async def _prepare(self, order: Order, market: Market) -> tuple[Signed, Blockhash | None, Broadcast | None, int, Told]:
+        """A signed transaction for an order, how it is to be sent, and what it is. Nothing is sent here."""
         assert self._sender is not None
         wallet = await self._read_wallet(market)
         tip, tip_account = await self._tip(order, market)
@@ -437,10 +493,13 @@ class Jupiter:
         if isinstance(offer.answer, Ready):
             if not offer.answer.transaction:
                 raise Refused("order", f"{offer.answer.router} {offer.answer.code}: {offer.answer.said}")
+            if not offer.answer.request:
+                raise Refused("order", "it has no requestId, without which nobody sends it")
             signed = await self._sender.prepare(offer.answer.transaction, self._spending(market, side, offer), name=order.id)
-            return signed, None, self._by_jupiter(offer.answer), -1
+            return signed, None, self._by_jupiter(offer.answer), -1, self._made(order, market)
         blockhash = await self._rpc.latest_blockhash()
-        note = memo_of(self._ids, order.id, order.place.qty, market.symbol)
+        made = self._made(order, market)
+        note = memo_of(self._ids, made.order_id, made.qty, made.at, made.symbol)
         programs = self._mints[market.base.mint].program, self._mints[market.quote.mint].program
         offered = unit_price_of(offer.answer)
         terms = Terms(MOST_UNITS, fitting_price(offered, MOST_UNITS, self._most_fee), tip, tip_account)
@@ -456,7 +515,11 @@ class Jupiter:
         terms = Terms(units, fitting_price(offered, units, self._most_fee), tip, tip_account)
         raw, spending, held_at = write(self.wallet, market, side, offer, terms, wallet, blockhash, note, programs)
         signed = await self._sender.prepare(raw, spending, name=order.id)
-        return signed, blockhash, self._by_bundle() if tip else None, held_at
+        return signed, blockhash, self._by_bundle() if tip else None, held_at, made
+
+    def _made(self, order: Order, market: Market) -> Told:
+        """What is known of a transaction that is made now: the same as its memo says, to the digit."""
+        return Told(order.id, order.place.qty, in_ms(max(self._clock(), order.at)), market.symbol)
 
     async def _read_wallet(self, market: Market) -> Wallet:
         me = self._signer.address
@@ -471,12 +534,15 @@ class Jupiter:
         return divide(market.instrument.cost(bid, order.place.qty, Rounding.FLOOR), market.quote.factor, Rounding.FLOOR)
 
     def _afford(self, market: Market, side: Side, paid: int, wallet: Wallet, tip: int) -> None:
-        """What goes in must be there, and SOL for the costs besides, which may come out of what lies aside. Raises `Refused`."""
+        """What goes in must be there, and SOL for the costs besides, which may come out of what lies aside. Raises `Refused`.
+
+        Where the wallet bears the costs, what lies aside is less by them than the books know: then it is no bar.
+        """
         goes, has = (market.quote, wallet.quote) if side is Side.BUY else (market.base, wallet.base)
         there = wallet.lamports + (wallet.wrapped or 0)
         spare = there - self._most_fee - tip - NEEDED
         if goes.mint == self._sol.mint:
-            has, spare = there - self._aside, spare - paid
+            has, spare = there - (self._aside if self._bears else 0), spare - paid
         if (has or 0) < paid:
             need, free = (Amount(max(0, raw) * goes.factor, goes.asset) for raw in (paid, has or 0))
             raise Refused("funds", f"{need} are to be paid, and {free} are free")
@@ -487,7 +553,7 @@ class Jupiter:
     def _spending(self, market: Market, side: Side, offer: Offer) -> Spending:
         goes, comes = (market.quote, market.base) if side is Side.BUY else (market.base, market.quote)
         most = {address(goes.mint): offer.paid}
-        return Spending(most_out=most, least_in={address(comes.mint): offer.least}, lamports=self._most_fee, fee=self._most_fee)
+        return Spending(most_out=most, least_in={address(comes.mint): offer.least}, lamports=self._most_fee, fee=self._most_fee, rent=0)
 
     # -- tips and ways to send -----------------------------------------------------------------------------------------------
 
@@ -502,7 +568,12 @@ class Jupiter:
             tip = 0 if expected is None else tip_for(expected, share=self._tip_share, most=self._most_tip)
         if not tip:
             return 0, ""
-        accounts = await self._jito.tip_accounts()
+        try:
+            accounts = await self._jito.tip_accounts()
+        except VenueUnavailable as error:
+            log.warning("%s: no bundle: %s", order.id, error)
+            return 0, ""
+        self._guard.tip_accounts = frozenset(map(address, accounts))
         return tip, accounts[self._clock() // 1_000_000 % len(accounts)]
 
     def _in_lamports(self, units: int, market: Market) -> int | None:
@@ -563,47 +634,64 @@ class Jupiter:
     # -- what becomes of it ----------------------------------------------------------------------------------------------------
 
     async def _follow(self, working: _Working, signed: Signed, valid: Blockhash | None, broadcast: Broadcast | None, held_at: int) -> None:
-        """Send a transaction and follow it until it is decided; whatever that takes, no other order of the wallet begins before."""
+        """Send a transaction and follow it until it is decided; whatever that takes, no other order of the wallet begins before.
+
+        Whatever goes wrong on the way, it is asked about again: what was sent is an open order until the chain has decided it.
+        Once it has, others may begin, though it may not be told yet.
+        """
         assert self._sender is not None
         assert self._turn is not None
+        turn, name = self._turn, signed.signature
+        held = True
         try:
+            outcome: Outcome = Unknown(name, "it was not sent yet")
             try:
                 outcome = await self._sender.land(signed, valid, broadcast=broadcast)
-            except VenueUnavailable as error:
-                working.error = VenueUnavailable(f"{working.order.id}: {error}; nothing was sent")
-                del self._orders[working.order.id]
+            except (VenueUnavailable, VenueRejected) as error:
+                if isinstance(error, VenueUnavailable) or _not_sent_on(error):
+                    working.error = VenueUnavailable(f"{working.order.id}: {error}; nothing was sent")
+                    del self._orders[working.order.id]
+                else:
+                    await self._end(working, *_verdict(error, held_at))
                 return
-            except VenueRejected as error:
-                await self._end(working, *_verdict(error, held_at))
-                return
-            last = None if valid is None else valid.last_valid_block_height
-            while isinstance(outcome, Unknown):
-                await anyio.sleep(self._poll_s)
+            except Exception:
+                log.exception("%s, %s: whether it was sent is not known", working.order.id, name)
+            last = outcome.last if isinstance(outcome, Unknown) else None
+            kept: _Kept | None = None
+            while True:
                 try:
-                    outcome = await self._sender.outcome(signed.signature, signed.blockhash, last)
+                    if isinstance(outcome, Unknown):
+                        last = await self._sender.good_until(valid) if last is None else last
+                        outcome = await self._sender.outcome(name, signed.blockhash, last)
+                    if not isinstance(outcome, Unknown):
+                        well = isinstance(outcome, Landed) and outcome.err is None
+                        kept = await self._record(str(name)) if well else None
+                        if kept is not None or not well:
+                            break
                 except VenueError as error:
-                    log.debug("%s is not decided: %s", signed.signature, error)
-            await self._landed(working, outcome, held_at)
+                    log.warning("%s is not told yet: %s", name, error)
+                except Exception:
+                    log.exception("%s, %s, cannot be followed, and is asked about again", working.order.id, name)
+                if held and not isinstance(outcome, Unknown):
+                    turn.release()
+                    held = False
+                await anyio.sleep(self._poll_s)
+            await self._decide(working, outcome, kept, held_at)
         finally:
-            self._turn.release()
+            if held:
+                turn.release()
             working.decided.set()
 
-    async def _landed(self, working: _Working, outcome: Landed | Expired, held_at: int) -> None:
+    async def _decide(self, working: _Working, outcome: Landed | Expired, kept: _Kept | None, held_at: int) -> None:
+        """Tell what became of an order; `kept` is what a transaction did that landed well."""
         if isinstance(outcome, Expired):
             await self._end(working, OrderStatus.REJECTED, f"{outcome.signature} expired and never landed", reached=False)
-        elif outcome.err is not None:
+        elif kept is None:
             if _moved_on(outcome.err, held_at):
                 await self._end(working, OrderStatus.CANCELED, f"the market moved on: {outcome.err}")
             else:
                 await self._end(working, OrderStatus.REJECTED, f"it landed and failed: {outcome.err}")
         else:
-            kept = await self._record(str(outcome.signature), None)
-            while kept is None:
-                await anyio.sleep(self._poll_s)
-                try:
-                    kept = await self._record(str(outcome.signature), None)
-                except VenueUnavailable as error:
-                    log.warning("%s landed and is not told yet: %s", outcome.signature, error)
             await self._tell(*kept.fills)
             filled = sum(fill.qty for fill in kept.fills)
             if filled < working.order.place.qty:
@@ -635,12 +723,15 @@ class Jupiter:
         raise VenueRejected(f"{instrument} is no perpetual of {self.name}")
 
     async def look_up(self, order: Order) -> OrderReport | None:
-        """What became of an order: as this process knows it, else as the chain tells by its memo."""
+        """What became of an order: as this process knows it, else as the chain tells by its memo.
+
+        One that an earlier process may have sent is rejected only by the chain's own word; see `_never_landed`.
+        """
         self._check_open()
         working = self._orders.get(order.id)
         if working is not None:
             return working.report or self._report(working, OrderStatus.OPEN, order.at, 0)
-        for kept in await self._all(order.at - 60_000_000_000):
+        for kept in await self._all(order.at):
             mine = [fill for fill in kept.fills if fill.order_id == order.id]
             told = self._told.get(kept.moves.signature)
             if not mine and (told is None or told.order_id != order.id):
@@ -652,7 +743,40 @@ class Jupiter:
             return OrderReport(
                 order.id, kept.moves.at, status, filled, "it landed and failed" if kept.moves.failed else "", kept.moves.signature
             )
-        return None
+        return await self._never_landed(order)
+
+    async def _never_landed(self, order: Order) -> OrderReport | None:
+        """That an order of an earlier process came to nothing; None while that is not certain. Silence of a node is no evidence.
+
+        Certain it is when blocks that are final are ten minutes past the order's time, and two lifetimes of a blockhash past the
+        height at which this process asked first, when nobody was left to sign for it; and when a node which is no less far along
+        lists the wallet's transactions from long before the order on, with none of that order, and no swap of which no memo says
+        whose it was.
+        """
+        if self._route != "build":
+            return None
+        asked = self._asked.get(order.id)
+        if asked is None:
+            self._asked[order.id] = await self._rpc.block_height("processed")
+            return None
+        final = await self._rpc.epoch_info("finalized")
+        if final.block_height <= asked + GOOD_FOR + UNSEEN:
+            return None
+        at, first = await self._rpc.block_time(final.slot), await self._rpc.block_time(await self._rpc.first_block())
+        since = order.at - _FAR_BACK
+        if at is None or first is None or at < order.at + _LONG or first > since:
+            return None
+        for one in await self._rpc.signatures_for(self._signer.address, since=since, min_slot=final.slot):
+            kept = await self._record(str(one.signature), one.at)
+            if kept is None:
+                return None
+            told, moves = self._told.get(kept.moves.signature), kept.moves
+            unclaimed = told is None and moves.mine and not moves.failed and moves.at >= order.at - _LOOK_BACK
+            if (told is not None and told.order_id == order.id) or (unclaimed and moves.is_swap):
+                return None
+        if order.id in self._orders:
+            return None
+        return OrderReport(order.id, max(at, order.at), OrderStatus.REJECTED, 0, "it is not in the final chain, and can land no more", "")
 
     async def open_orders(self) -> Sequence[OrderReport]:
         """Those that are sent and not decided."""
@@ -703,7 +827,7 @@ class Jupiter:
         places: dict[str, tuple[int, int, int]] = {}
         times: dict[str, int | None] = {}
         for number, key in enumerate([me, *sorted(own, key=bytes)]):
-            for place, one in enumerate(await self._rpc.signatures_for(key, since=since)):
+            for place, one in enumerate(await self._rpc.signatures_for(key, since=since - _LOOK_BACK)):
                 name = str(one.signature)
                 places.setdefault(name, (one.slot, number, place))
                 times[name] = one.at
@@ -716,7 +840,7 @@ class Jupiter:
                 found.append(kept)
         return sorted(found, key=lambda kept: kept.moves.at)
 
-    async def _record(self, name: str, at: int | None) -> _Kept | None:
+    async def _record(self, name: str, at: int | None = None) -> _Kept | None:
         """A transaction as it is told: read once, and kept. None where the node does not have it yet."""
         kept = self._past.get(name)
         if kept is not None:
@@ -725,14 +849,13 @@ class Jupiter:
         if chained is None:
             return None
         when = chained.at if chained.at is not None else at
+        when = await self._rpc.block_time(chained.slot) if when is None else when
         if when is None:
             raise VenueUnavailable(f"the node does not say when {name} landed")
         moves = moves_of(chained, self._signer.address, when)
-        told = self._told.get(name)
-        if told is None and moves.mine:
-            told = next(filter(None, (read_memo(self._ids, text) for text in chained.memos)), None)
+        told = self._told.get(name) or (told_by(self._ids, chained.memos) if moves.mine else None)
         if told is not None:
-            self._told[name] = told
+            self._told[name], moves = told, evolve(moves, at=max(moves.at, min(told.at, moves.at + _LOOK_BACK)))
         market = self._by_symbol.get(told.symbol) if told is not None else market_of(moves, self.markets) if moves.mine else None
         fills: tuple[Fill, ...] = ()
         if market is not None:
@@ -778,6 +901,11 @@ def _moved_on(err: Any, held_at: int) -> bool:
     """Whether a swap failed because it would bring too little: by Jupiter's own check, or by the one that is ours."""
     found = _custom(err)
     return found is not None and (found[1] == SLIPPAGE or found[0] == held_at)
+
+
+def _not_sent_on(error: Exception) -> bool:
+    """Whether a node refused a transaction for its blockhash alone: it may be made again."""
+    return getattr(error, "err", None) == _NO_BLOCKHASH or _NO_BLOCKHASH in str(error)
 
 
 def _verdict(error: Exception, held_at: int = -1) -> tuple[OrderStatus, str]:

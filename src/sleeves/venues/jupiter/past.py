@@ -8,8 +8,9 @@ accounts that it closed.
     qty              whole lots, at most what was ordered: what came beyond it lowers the fee in that coin
     fee              in SOL. Where the coin that came too much is not SOL it is told as a second leg, whose fee is below zero
 
-A transaction of ours has a memo: the order's id in 32 hex digits, its quantity in units, and its market. Only one that our wallet
-paid for is ours, whatever its memo says.
+A transaction of ours has a memo: the order's id in 32 hex digits, its quantity in units, when it was made in milliseconds, and
+its market. Only one that our wallet paid for is ours, whatever its memo says. The chain's own time is in whole seconds and may lag,
+so a trade of ours happened at the later of the two.
 
 It asks nobody: it is handed the record.
 """
@@ -28,19 +29,22 @@ from ..ids import ClientIds
 from ..solana import SYSTEM, WSOL, Chained, ata
 from .markets import Market, Token
 
-__all__ = ["Moves", "Told", "fills_of", "flows_of", "memo_of", "moves_of", "read_memo"]
+__all__ = ["Moves", "Told", "fills_of", "flows_of", "in_ms", "memo_of", "moves_of", "read_memo", "told_by"]
 
 IMPROVEMENT = "improvement"
 """The leg that what came beyond an order is told as."""
 _TRANSFER = (2).to_bytes(4, "little")
+_MS = 1_000_000
+_LATEST = 10**19
 
 
 @frozen(order=False)
 class Told:
-    """What a transaction's memo says of it: whose order, for how much, on which market."""
+    """What a transaction's memo says of it: whose order, for how much, made when (UTC ns), on which market."""
 
     order_id: str
     qty: int
+    at: int
     symbol: str
 
 
@@ -66,24 +70,41 @@ class Moves:
     def costs(self) -> int:
         return self.fee + self.rent + self.sent
 
+    @property
+    def is_swap(self) -> bool:
+        """Whether something went and something else came, its costs apart."""
+        moved = {**self.moved, str(WSOL): self.moved.get(str(WSOL), 0) + self.costs}
+        return len({amount > 0 for amount in moved.values() if amount}) == 2
+
     def traded(self, token: Token) -> int:
         """What a trade moved of a token, its costs apart."""
         amount = self.moved.get(token.mint, 0)
         return amount + self.costs if token.mint == str(WSOL) else amount
 
 
-def memo_of(ids: ClientIds, order_id: str, qty: int, symbol: str) -> str:
-    """The memo of an order. Raises `VenueRejected` for an id that could not be read back."""
-    return f"{ids.hex(order_id)} {qty} {symbol}"
+def in_ms(at: int) -> int:
+    """An instant as a memo tells it: UTC ns, rounded up to whole milliseconds."""
+    return -(-at // _MS) * _MS
+
+
+def memo_of(ids: ClientIds, order_id: str, qty: int, at: int, symbol: str) -> str:
+    """The memo of an order, made at an instant in UTC ns, which is rounded up. Raises `VenueRejected` for an id that is none of ours."""
+    return f"{ids.hex(order_id)} {qty} {in_ms(at) // _MS} {symbol}"
 
 
 def read_memo(ids: ClientIds, text: str) -> Told | None:
     """What `memo_of` wrote; None for what it did not."""
     words = text.split(" ")
-    if len(words) != 3 or not words[1].isascii() or not words[1].isdigit() or len(words[1]) > 40:
+    if len(words) != 4 or not all(word.isascii() and word.isdigit() and len(word) <= 40 for word in words[1:3]):
         return None
-    order_id = ids.order_id(words[0])
-    return None if order_id is None or not int(words[1]) else Told(order_id, int(words[1]), words[2])
+    order_id, qty, at = ids.order_id(words[0]), int(words[1]), int(words[2]) * _MS
+    return None if order_id is None or not qty or at > _LATEST else Told(order_id, qty, at, words[3])
+
+
+def told_by(ids: ClientIds, memos: Sequence[str]) -> Told | None:
+    """What the memos of a transaction say of it: the last of them, as only ours is, where no other says such a thing too."""
+    found = [told for told in (read_memo(ids, text) for text in memos) if told is not None]
+    return read_memo(ids, memos[-1]) if len(found) == 1 else None
 
 
 def moves_of(chained: Chained, wallet: object, at: int) -> Moves:

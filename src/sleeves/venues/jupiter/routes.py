@@ -15,6 +15,7 @@ It signs nothing and sends nothing.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -26,9 +27,12 @@ from ...money import Rounding, divide
 from ...orders import Order, Side, TimeInForce
 from ..solana import (
     COMPUTE_BUDGET,
+    MEMO,
+    MEMO_V1,
     WSOL,
     Account,
     Blockhash,
+    Refused,
     Spending,
     TokenAccount,
     ata,
@@ -48,12 +52,14 @@ __all__ = [
     "PER_SIGNATURE",
     "Beyond",
     "Offer",
+    "Promise",
     "Terms",
     "Wallet",
     "bound_of",
     "find_offer",
     "fitting_price",
     "least_of",
+    "promise_of",
     "slippage_for",
     "unit_price_of",
     "write",
@@ -91,19 +97,60 @@ class Offer:
 
 @frozen(order=False)
 class Wallet:
-    """What a wallet has before a swap, in raw units: lamports, wrapped SOL, and the two tokens; None for an account not there."""
+    """What a wallet has before a swap, in raw units: lamports, wrapped SOL, and the two tokens; None for an account not there.
+
+    `rent` are the lamports in the account of wrapped SOL beside it: they come free where a swap closes it, and nobody sold them.
+    """
 
     lamports: int
     wrapped: int | None
     base: int | None
     quote: int | None
+    rent: int = 0
 
     @classmethod
     def of(cls, accounts: Sequence[Account | None]) -> Wallet:
         """From the accounts of the wallet, of its wrapped SOL, and of the two tokens."""
         home, *tokens = accounts
         found = [TokenAccount.find(one) for one in tokens]
-        return cls(home.lamports if home else 0, *(None if one is None else one.amount for one in found))
+        wrapped, base, quote = (None if one is None else one.amount for one in found)
+        rent = 0 if found[0] is None else found[0].lamports - found[0].amount
+        return cls(home.lamports if home else 0, wrapped, base, quote, rent)
+
+
+@frozen(order=False)
+class Promise:
+    """What a call of Jupiter's program says of itself: exactly what goes in, and the least that comes."""
+
+    paid: int
+    least: int
+
+
+_EARLY = {bytes.fromhex("bb64facc31c4af14"): 8, bytes.fromhex("d19853937cfed8e9"): 9}
+"""route_v2 and shared_accounts_route_v2: at which byte the figures begin; the route comes after them."""
+_LATE = (bytes.fromhex("e517cb977ae3ad2a"), bytes.fromhex("c1209b3341d69c81"))
+"""route and shared_accounts_route: the figures are the last bytes."""
+_FIGURES = struct.Struct("<QQHHH")
+_LATE_FIGURES = struct.Struct("<QQHB")
+
+
+def promise_of(data: bytes) -> Promise | None:
+    """Read a call of Jupiter's program, version 6; None for one that is not understood, or that names no exact sum that goes in.
+
+    Source: the program's interface as it lies on the chain. The figures are what goes in, what was quoted, slippage and fee in
+    basis points. The fee is counted as if it came off besides the slippage: no less than that comes.
+    """
+    paid = quoted = slippage = fee = 0
+    at = _EARLY.get(data[:8])
+    if at is not None and len(data) >= at + _FIGURES.size:
+        paid, quoted, slippage, fee, _ = _FIGURES.unpack_from(data, at)
+    elif data[:8] in _LATE and len(data) >= 8 + _LATE_FIGURES.size:
+        paid, quoted, slippage, fee = _LATE_FIGURES.unpack(data[-_LATE_FIGURES.size :])
+    else:
+        return None
+    if slippage > BP or fee > BP:
+        return None
+    return Promise(paid, quoted * (BP - slippage) * (BP - fee) // (BP * BP))
 
 
 def bound_of(order: Order) -> int | None:
@@ -117,7 +164,7 @@ def bound_of(order: Order) -> int | None:
 def least_of(order: Order, market: Market, paid: int, out: int, slippage_bps: int) -> int:
     """The least raw units that may come for `paid` raw units, of which `out` are quoted: within the bound, and the slippage."""
     bound, instrument = bound_of(order), market.instrument
-    by_slippage = divide(out * (BP - slippage_bps), BP, Rounding.CEIL)
+    by_slippage = divide(out * (BP - slippage_bps), BP, Rounding.FLOOR)
     if order.place.side is Side.SELL:
         if bound is None:
             return by_slippage
@@ -146,6 +193,7 @@ async def find_offer(order: Order, market: Market, ask: Ask, price: int | None, 
         answer = await ask(paid, slippage_bps)
     else:
         paid, answer = await _money(order, market, ask, price, slippage_bps)
+    slippage = slippage_bps
     for _ in range(3):
         route: Route = answer.route
         least = least_of(order, market, paid, route.out_amount, slippage_bps)
@@ -155,7 +203,9 @@ async def find_offer(order: Order, market: Market, ask: Ask, price: int | None, 
             raise Beyond(f"{route.out_amount} raw units for {paid} are quoted, no less than {least} keep to {shown}")
         if route.threshold >= least:
             return Offer(paid, least, answer)
-        answer = await ask(paid, slippage_for(route.out_amount, least, slippage_bps))
+        taken = divide(max(0, route.out_amount - route.threshold) * BP, route.out_amount, Rounding.CEIL) - slippage
+        slippage = max(0, slippage_for(route.out_amount, least, slippage_bps) - max(0, taken))
+        answer = await ask(paid, slippage)
     raise Beyond("the quote moved each time that it was asked for")
 
 
@@ -236,7 +286,8 @@ def write(
 ) -> tuple[bytes, Spending, int]:
     """The unsigned transaction, what it may move, and the place of the instruction that holds it to that; -1 for none.
 
-    `programs` are the token programs of base and quote. Raises `InvalidMarket` where it is too large.
+    `programs` are the token programs of base and quote. Raises `InvalidMarket` where it is too large, and `Refused` for a memo that is
+    not ours.
     """
     build: Build = offer.answer
     me = address(owner)
@@ -245,12 +296,15 @@ def write(
     tips = [transfer_sol(me, address(terms.tip_account), terms.tip)] if terms.tip else []
     mint = address(comes.mint)
     if mint == WSOL:
-        there = wallet.lamports + (wallet.wrapped or 0) + offer.least - terms.fee - terms.tip
+        there = wallet.lamports + (wallet.wrapped or 0) + wallet.rent + offer.least - terms.fee - terms.tip
         held = transfer_sol(me, me, max(0, there))
     else:
         account = ata(me, mint, program)
         held = transfer_tokens(account, mint, account, me, (has or 0) + offer.least, comes.decimals, program)
-    given = [instruction(one.program, one.accounts, one.data) for one in (*build.setup, build.swap, *build.other, *build.cleanup)]
+    parts = (*build.setup, build.swap, *build.other, *build.cleanup)
+    if any(one.program in (str(MEMO), str(MEMO_V1)) for one in parts):
+        raise Refused("memo", "a memo is among the instructions that were handed out: what a transaction says of itself is ours to say")
+    given = [instruction(one.program, one.accounts, one.data) for one in parts]
     instructions = [unit_limit(terms.units), unit_price(terms.unit_price), *given, *tips, held, memo(note, me)]
     tables = {address(table): tuple(address(key) for key in keys) for table, keys in build.tables.items()}
     raw = compile_v0(me, instructions, blockhash.hash, tables, static=[address(terms.tip_account)] if terms.tip else ())
@@ -260,5 +314,6 @@ def write(
         lamports=terms.fee + terms.tip,
         fee=terms.fee,
         tip=terms.tip,
+        rent=0,
     )
     return raw, spending, 2 + len(given) + len(tips)

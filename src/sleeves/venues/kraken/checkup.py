@@ -24,7 +24,7 @@ from ...keys.sets import EXPIRY_DAYS, span
 from ...market import DAY, SECOND
 from ...money import PPM, Rounding, decimal_text
 from ..checkup import Checkup, Grade, Isolation, Look, ahead, virtual
-from .client import PERMISSIONS, Client, Rate
+from .client import NO_TIER, PERMISSIONS, Client, Rate
 from .driver import Kraken
 from .faults import Kind, KrakenRejected
 from .names import WALLETS, Names, Pair
@@ -108,7 +108,9 @@ async def checkup(of: Kraken | Client, pairs: Iterable[str] | None = None, *, va
         tier = client.tier
         look.note(
             "limits",
-            f"taken for tier {tier.name}, which Kraken does not tell: {tier.rest_max:g} calls and {tier.rest_decay:g} more a second, "
+            "no limits of ours: whatever Kraken's are, they are met"
+            if tier is NO_TIER
+            else f"taken for tier {tier.name}, which Kraken does not tell: {tier.rest_max:g} calls and {tier.rest_decay:g} more a second, "
             f"{tier.engine_max:g} in orders of a pair and {tier.engine_decay:g} more a second, {tier.open_orders} open orders of a pair",
         )
     return look.done(*ISOLATION)

@@ -23,7 +23,7 @@ from ...errors import InvalidAmount, InvalidMarket, VenueRejected, VenueUnavaila
 from ...facts import CashFlow
 from ...market import SECOND
 from ...money import Amount
-from ...orders import Fill, TimeInForce
+from ...orders import Fill, Place, TimeInForce
 from .account import Account
 from .client import Client, LedgerLine, OrderInfo, TradeInfo
 from .ledger import Execution, estimate_of, fill_of, flows_of
@@ -44,6 +44,10 @@ OVERDUE = 5.0
 """After how many seconds the end of an order that cannot rest is asked after, when no report told it; later twice as long each time."""
 LOOK_EVERY = 1.0
 """How often it is looked whether anything is overdue, in seconds."""
+ROOM = 8
+"""So much of a key's counter must be free before it is looked whether fills can be made: what others ask for meanwhile has room then."""
+COMPARED = 4
+"""After how many looks for its ledger lines a trade that was reported is looked for in the list of trades."""
 SEVERAL = 300.0
 """The longest time between two such questions, in seconds."""
 MOST_KEPT = 100_000
@@ -53,6 +57,10 @@ MOST_KEPT = 100_000
 def pause(tried: int) -> float:
     """How long to wait before the next try."""
     return PAUSES[min(tried, len(PAUSES) - 1)]
+
+
+async def _orders_of(client: Client, txid: str, vault: str) -> dict[str, OrderInfo]:
+    return await client.query_orders(vault, txid)
 
 
 class Clerk:
@@ -67,6 +75,7 @@ class Clerk:
         name: str,
         begun: int,
         patience: float,
+        estimates: dict[str, Fill],
         give_up: Callable[[Exception], None],
     ) -> None:
         self.begun = self.seen = begun
@@ -80,6 +89,8 @@ class Clerk:
             lambda since: account.read(lambda vault: client.ledgers(vault, since)),
         )
         self._fills: dict[str, Fill] = {}
+        self._estimates = estimates
+        """Fills that were told by the trades' own figures, kept for good: what was told once is never told otherwise."""
         self._passed: set[str] = set()
         """Trades that make no fill: on margin, or in a pair that is not listed any more."""
         self._tries: dict[str, tuple[float, int]] = {}
@@ -104,6 +115,7 @@ class Clerk:
             self._stirred = anyio.Event()
             tried = 0
             while self._watch.busy or self._overdue():
+                await self._room()
                 try:
                     await self._look()
                 except VenueUnavailable as error:
@@ -121,6 +133,16 @@ class Clerk:
                     self._stirred = anyio.Event()
             self._look_is_over()
 
+    async def _room(self) -> None:
+        """Wait until the account's key has calls to spare: the more is reported, the more of it one look then serves."""
+        ring, first = self._client.ring, self._account.vaults[0]
+        rows = [] if ring is None else [row for row in ring.describe() if row["venue"] == self._client.venue]
+        own = [row["key"] for row in rows if row["vault"] == first] or [row["key"] for row in rows]
+        buckets = [self._client.bucket(name) for name in own]
+        wait = min((bucket.wait(min(ROOM, bucket.capacity)) for bucket in buckets), default=0.0)
+        if wait > 0:
+            await anyio.sleep(wait)
+
     def _look_is_over(self) -> None:
         self._done.set()
         self._done = anyio.Event()
@@ -131,14 +153,30 @@ class Clerk:
             await self._whose(tuple(watch.strange), end=True)
         for track in self._overdue():
             await self._ask_after(track)
+        if watch.unsaid:
+            await self._how_far(tuple(watch.unsaid))
         if watch.short:
             await self._find(tuple(watch.short))
         trades = [trade for trade in watch.pending.values() if trade.order not in watch.strange]
         for trade in await self._in_the_ledger(trades):
-            self._estimate(trade)
+            if self._tries.get(trade.id, (0.0, 0))[1] == COMPARED:
+                await self._compare(trade)
+            if trade.id in watch.pending:
+                await self._estimate(trade)
         for trade in trades:
             if trade.id in self._fills:
                 watch.fill(self._fills[trade.id], trade)
+
+    async def _compare(self, trade: Execution) -> None:
+        """The ledger is slow to show a trade. Where the list of trades has it under another id, that is what it is."""
+        rows = [row for row in await self._statements.trades.since(max(0, trade.at - APART)) if row.order == trade.order]
+        same = [row for row in rows if (row.price, row.qty) == (trade.price, trade.qty) and abs(row.at - trade.at) <= APART]
+        if any(row.id == trade.id for row in rows) or not same:
+            return
+        log.warning("%s: trade %s is listed as %s", self._name, trade.id, ", ".join(row.id for row in same))
+        self._watch.drop(trade)
+        for row in same:
+            self._add(row)
 
     def _overdue(self) -> list[Track]:
         """Orders that cannot rest, and of whose end nothing was heard for a while."""
@@ -162,6 +200,21 @@ class Clerk:
             self._watch.listed(info)
         if track.ended is not None:
             self._tries.pop(what, None)
+
+    async def _how_far(self, txids: Sequence[str]) -> None:
+        """Orders that are off the book, and how far they were filled was not said."""
+        for txid in txids:
+            what = f"unsaid {txid}"
+            with suppress(VenueRejected):
+                for info in (await self._account.ask(partial(_orders_of, self._client, txid))).values():
+                    self._watch.listed(info)
+            first, _ = self._tries.setdefault(what, (anyio.current_time(), 0))
+            if txid not in self._watch.unsaid:
+                self._tries.pop(what)
+            elif anyio.current_time() - first > 3 * self._patience:
+                self._tries.pop(what)
+                self._watch.unsaid.pop(txid)
+                self._give_up(VenueUnavailable(f"{self._name} does not say how far order {txid} was filled"))
 
     async def _find(self, txids: Sequence[str]) -> None:
         """Fills that orders have and nobody reported."""
@@ -207,7 +260,7 @@ class Clerk:
         left = [self._watch.execution(trade) for trade in new]
         begun, tried = anyio.current_time(), 0
         while left:
-            left = [trade for trade in await self._in_the_ledger(left) if not self._estimate(trade)]
+            left = [trade for trade in await self._in_the_ledger(left) if not await self._estimate(trade)]
             if left:
                 if anyio.current_time() - begun > self._patience + LOOK_EVERY:
                     raise VenueUnavailable(f"{self._name}: the ledger does not show trade {left[0].id}")
@@ -273,13 +326,20 @@ class Clerk:
         left = [trade for trade in trades if not self._made(trade)]
         if not left:
             return []
-        await self._statements.lines.since(max(0, min(trade.at for trade in left) - APART))
+        try:
+            await self._statements.lines.since(max(0, min(trade.at for trade in left) - APART))
+        except VenueUnavailable as error:
+            if not isinstance(error.__cause__, VenueRejected):
+                raise
+            log.warning("%s: the ledger is refused: %s", self._name, error)  # then it shows nothing, and patience is what is left
         return [trade for trade in left if not self._made(trade)]
 
     def _made(self, trade: Execution) -> bool:
         if trade.id in self._fills:
             return True
-        lines = self._statements.lines.of(trade.id)
+        if trade.id in self._estimates:
+            return self._keep(trade, self._estimates[trade.id])
+        lines = self._statements.lines.of(trade.id) or self._named(trade.id)
         try:
             fill = fill_of(trade, self._owner(trade.order), lines, self._watch.names, self._name) if lines else None
         except (InvalidAmount, InvalidMarket) as error:
@@ -287,14 +347,26 @@ class Clerk:
             return False
         return fill is not None and self._keep(trade, fill)
 
-    def _estimate(self, trade: Execution) -> bool:
-        """The ledger did not show a trade: once patience is over its own figures are taken, for good."""
+    def _named(self, trade_id: str) -> list[LedgerLine]:
+        """The ledger lines that a listed trade names itself."""
+        row = self._statements.trades.get(trade_id)
+        found = [self._statements.lines.get(name) for name in (row.ledgers if row is not None else ())]
+        return [line for line in found if line is not None]
+
+    async def _estimate(self, trade: Execution) -> bool:
+        """The ledger did not show a trade: once patience is over the figures of the list of trades are taken, for good. Those of its
+        report are, where they are whole, when that list does not have it for long: a report may leave out what it cost.
+        """
         first, times = self._tries.get(trade.id, (anyio.current_time(), 0))
         self._tries[trade.id] = first, times + 1
-        if not times or anyio.current_time() - first < self._patience:
+        waited = anyio.current_time() - first
+        if not times or waited < self._patience:
             return False
         try:
-            fill = estimate_of(trade, self._owner(trade.order), self._watch.names, self._name)
+            listed = await self._listed(trade)
+            if listed is None and waited < 3 * self._patience:
+                return False
+            fill = estimate_of(listed or trade, self._owner(trade.order), self._watch.names, self._name)
         except (InvalidAmount, InvalidMarket) as error:
             log.warning("%s: trade %s is not in the ledger, and its own figures do not fit: %s", self._name, trade.id, error)
             return False
@@ -302,7 +374,34 @@ class Clerk:
             return False
         text = "%s: the ledger does not show trade %s after %g s: it is told by its own figures, cost %s, fee %s"
         log.warning(text, self._name, trade.id, self._patience, Amount(fill.cost, fill.instrument.quote), fill.fee)
-        return self._keep(trade, fill)
+        if trade.id not in self._fills:
+            self._estimates[trade.id] = fill
+        return self._keep(trade, self._fills.get(trade.id, fill))
+
+    async def _listed(self, trade: Execution) -> Execution | None:
+        """A trade as the list of trades has it."""
+        if self._statements.trades.get(trade.id) is None:
+            with suppress(VenueUnavailable):
+                await self._statements.trades.since(max(0, trade.at - APART))
+        row = self._statements.trades.get(trade.id)
+        return None if row is None else self._watch.execution(row)
+
+    async def strangers(self, since: int, place: Place) -> bool:
+        """Whether there were trades from an instant on of an order without a client id that could be `place`. Raises `VenueUnavailable`."""
+        market, found = place.instrument.symbol, set()
+        for trade in await self._statements.trades.since(max(0, since - APART)):
+            track = self._watch.at(trade.order)
+            with suppress(InvalidMarket):
+                if trade.side == place.side and self._watch.names.pair(trade.pair).symbol == market and (track is None or not track.mine):
+                    found.add(trade.order)
+        for txid in sorted(found):
+            try:
+                info = (await self._account.ask(partial(_orders_of, self._client, txid))).get(txid)
+            except VenueRejected:
+                info = None
+            if info is None or info.cl_ord_id is None:
+                return True
+        return False
 
     def _keep(self, trade: Execution, fill: Fill) -> bool:
         self._fills[trade.id] = fill

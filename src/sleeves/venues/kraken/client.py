@@ -15,21 +15,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
+from weakref import WeakSet
 
 from attrs import evolve, field, frozen
 
 from ...errors import InvalidMarket, VenueError, VenueUnavailable, VenueUnknown
-from ...keys import Health, Held, InvalidKey, KeyRing, KeySet, NoKey, Nonces, Right, Rights, Secret, Sign
+from ...keys import Health, Held, InvalidKey, KeyRing, KeysError, KeySet, NoKey, Nonces, Right, Rights, Secret, Sign
 from ...market import DAY, SECOND
 from ...money import Asset
 from ..rate import Bucket, Buckets
 from ..retry import Reading, Retry
 from .faults import Fault, Kind, KrakenUnavailable, KrakenUnknown, error_of, read_envelope
 from .names import Names
-from .transport import Transport, open_transport
+from .transport import Args, Transport, open_transport
 
 __all__ = [
     "ADD_COST",
@@ -37,6 +39,7 @@ __all__ = [
     "CANCEL_COSTS",
     "EDIT_COSTS",
     "HOST",
+    "NO_TIER",
     "PERMISSIONS",
     "TIERS",
     "Act",
@@ -89,6 +92,9 @@ TIERS: Mapping[str, Tier] = {
 }
 """Kraken's published limits, by what the account is verified for."""
 
+NO_TIER = Tier("none", 1e12, 1e12, 1e12, 1e12, 10**9)
+"""No limits of ours: for a local exchange that has none."""
+
 MOST_ROUNDS = 5
 """How often all pages are read anew where the count says that rows are missing."""
 
@@ -123,6 +129,23 @@ PERMISSIONS: Mapping[str, Right | None] = {
     "update-withdraw-address": Right.WITHDRAW,
 }
 """What Kraken's words for a key's permissions mean here. Who may write addresses to withdraw to is taken to withdraw."""
+
+NEEDED: Mapping[Right, tuple[str, ...]] = {
+    Right.READ: ("query-funds", "query-open-trades", "query-closed-trades", "query-ledger"),
+    Right.TRADE: ("modify-trades",),
+}
+"""What a key must be permitted for a right to be worth anything: without query-ledger no fill is ever told."""
+
+
+class _User:
+    """A client that has its ring's keys for itself."""
+
+    def __init__(self, ring: KeyRing | None) -> None:
+        self.ring = ring
+
+
+_USERS: dict[tuple[str, str], WeakSet[_User]] = {}
+"""Who in this process has a key at a place, by both: two rings with nonces of their own would have each other's refused."""
 
 
 @frozen
@@ -293,7 +316,8 @@ class Client:
     """Kraken's REST. Made without any I/O; `aclose` closes the connections. To be used in one event loop at a time.
 
     `keys` is a ring with nonces, or one key set, whose nonces then rise for this process alone; None for public calls. `transport` is
-    "httpx", "krakenex" or a `Transport`. `tier` is the account's. `pace` is the least time between two public calls of one
+    "httpx", "krakenex" or a `Transport`. `tier` is the account's; None: there are no limits of ours, for a local exchange. `account`
+    is whose keys are used alone, as they call it, where the ring has others too. `pace` is the least time between two public calls of one
     endpoint, in seconds: by default 1 at Kraken's own host and none elsewhere. `patience` is how long a call waits for room
     below a counter. `clock` gives ns UTC.
 
@@ -306,7 +330,8 @@ class Client:
         *,
         base_url: str = HOST,
         transport: str | Transport = "httpx",
-        tier: str | Tier = "starter",
+        tier: str | Tier | None = "starter",
+        account: str | None = None,
         timeout: float = 10.0,
         connect_timeout: float = 5.0,
         pace: float | None = None,
@@ -319,25 +344,53 @@ class Client:
             keys = KeyRing([keys], clock=clock, nonces=Nonces(clock))
         if keys is not None and (not isinstance(keys, KeyRing) or keys.nonces is None):
             raise InvalidKey("the keys of a client are a KeyRing with nonces=Nonces.open(path, clock), or a KeySet")
-        found = TIERS.get(tier) if isinstance(tier, str) else tier
+        found = NO_TIER if tier is None else TIERS.get(tier) if isinstance(tier, str) else tier
         if not isinstance(found, Tier):
-            raise InvalidMarket(f"tier {tier!r} is none of {', '.join(TIERS)}, or a Tier")
+            raise InvalidMarket(f"tier {tier!r} is none of {', '.join(TIERS)}, or a Tier, or None for no limits")
         self.ring = keys
         self.tier = found
         self.venue = venue
         self.clock = clock
+        self.account = account
+        self._place = base_url.rstrip("/")
+        self._user = _User(keys)
         self._transport = open_transport(transport, base_url, timeout=timeout, connect_timeout=connect_timeout)
         self._patience = patience
         self._retry = evolve(retry or Retry(), again=self._again)
         pace = (1.0 if base_url.rstrip("/") == HOST else 0.0) if pace is None else pace
         self._public = Buckets(1, 1 / pace, name="public") if pace else None
+        self._only = ""
         self._nonces: dict[str, int] = {}
         """By key how many nonces were refused in a row."""
         self._counters = Buckets(max(found.rest_max - HEADROOM, 2), found.rest_decay, name="key")
 
     async def aclose(self) -> None:
-        """Close the connections. Closing again does nothing."""
+        """Close the connections, and leave the keys to others. Closing again does nothing."""
+        for users in _USERS.values():
+            users.discard(self._user)
         await self._transport.aclose()
+
+    def claim(self) -> None:
+        """Have the keys for this ring until `aclose`, as a venue does that is open: no client with another ring uses them meanwhile.
+
+        Raises `InvalidKey` where one has them already: their nonces would cross.
+        """
+        marks = [(self._place, self._free(name, self._keys().fingerprint(name))) for name in self._names()]
+        for mark in marks:
+            _USERS.setdefault(mark, WeakSet()).add(self._user)
+
+    def _free(self, name: str, fingerprint: str) -> str:
+        if any(user.ring is not self._user.ring for user in _USERS.get((self._place, fingerprint), ())):
+            raise InvalidKey(
+                f"key {name} of {self.venue} is used already in this process, by a venue that is open with another ring: make one "
+                "KeyRing([...], nonces=...) and hand it to both, else each one's nonces are refused for the other's"
+            )
+        return fingerprint
+
+    def _names(self) -> list[str]:
+        """The keys that calls are made with."""
+        rows = self._keys().describe()
+        return [row["key"] for row in rows if row["venue"] == self.venue and self.account in (None, row["account"])]
 
     async def __aenter__(self) -> Client:
         return self
@@ -351,6 +404,14 @@ class Client:
     def bucket(self, key: str) -> Bucket:
         """The counter of a key's calls, by the key's name."""
         return self._counters[key]
+
+    def by(self, key: str) -> Client:
+        """This client with all private calls made by one key, by its name: for a look at that key. Whose it is does not change by it,
+        and what a vault is named in a call does not matter. Calls raise `NoKey` where the key may not be probed.
+        """
+        made = copy(self)
+        made._only = key
+        return made
 
     # -- public ------------------------------------------------------------------------------------------------------------
 
@@ -478,6 +539,7 @@ class Client:
         """
         ring = self._keys()
         async with ring.probe(key) as held:
+            self._begin(held)
             self.bucket(key).spend(1)
             result = _key_info(await self._once(held, Query("GetApiKeyInfo"), {}, first=False))
             words, addresses = result.get("permissions"), result.get("ipAllowlist")
@@ -493,20 +555,60 @@ class Client:
         To be called now and then: a suspect key is used for exits alone until it was probed. What Kraken does not answer is logged.
         """
         ring = self._keys()
-        here = {row["key"] for row in ring.describe() if row["venue"] == self.venue}
+        here = set(self._names())
         found = {}
         for key in ring.due(every):
             if key in here:
                 try:
                     found[key] = await self.probe(key)
-                except VenueError as error:
+                except (VenueError, KeysError) as error:  # the latter of one that was retired meanwhile
                     log.warning("key %s of %s could not be probed: %s", key, self.venue, error, extra={"key": key})
         return found
 
+    async def check_rights(self) -> None:
+        """That the keys have the permissions that they must have for the rights that they are said to have: asked of Kraken.
+
+        Raises `InvalidKey` naming those that are missing: of a right to read where no key has one, of a right to trade where none
+        of the vault's has; and as `claim` does. A key of which nothing can be learned is not held against anybody: that is logged,
+        and so is a key that lacks what another one has.
+        """
+        ring = self._keys()
+        self.claim()
+        listed: dict[str, frozenset[str] | None] = {}
+        for name in self._names():
+            words: Any = None
+            try:
+                words = (await self.by(name).api_key_info("any")).get("permissions")
+            except (VenueError, KeysError) as error:
+                log.warning("%s does not tell what key %s may do: %s", self.venue, name, error, extra={"key": name})
+            known = isinstance(words, list) and any(isinstance(word, str) and word in PERMISSIONS for word in words)
+            listed[name] = frozenset(word for word in words if isinstance(word, str)) if known else None
+        vaults = {name: ring.vault_of(name) for name in listed}
+        missing = []
+        for right, needed in NEEDED.items():
+            having = [name for name in listed if right in ring.rights(name).granted]
+            groups = [[name for name in having if vaults[name] in ("", vault)] for vault in sorted(set(vaults.values()))]
+            for group in [having] if right is Right.READ else groups:
+                for word in needed:
+                    lacking = [name for name in group if (words := listed[name]) is not None and word not in words]
+                    if not lacking:
+                        continue
+                    what = f"key {' and '.join(lacking)} to {right} without the permission {word}"
+                    if len(lacking) == len(group):
+                        missing.append(what)
+                    else:
+                        log.warning("%s: there is %s", self.venue, what, extra={"key": lacking[0]})
+        if missing:
+            said = "; ".join(dict.fromkeys(missing))
+            raise InvalidKey(f"at {self.venue} there is {said}: give it to the key there, or state what it may do (Rights.of(...))")
+
     # -- acts ------------------------------------------------------------------------------------------------------------------
 
-    async def add_order(self, vault: str, args: Mapping[str, str], *, exit: bool = False) -> Added:  # noqa: A002
+    async def add_order(self, vault: str, args: Args, *, exit: bool = False) -> Added:  # noqa: A002
         """Send an order: AddOrder's own arguments, as text. Sent once.
+
+        What makes the arguments (a callable) is called once, when no other call with the key is under way any more, right before it
+        is sent: a deadline in them begins then. A `VenueUnavailable` of it is raised, and nothing is sent.
 
         Raises `KrakenRejected` where it was refused, `VenueUnavailable` where it was not processed, `VenueUnknown` where that is not
         known: look for its cl_ord_id then.
@@ -563,16 +665,23 @@ class Client:
         self,
         call: Query | Act,
         vault: str,
-        args: Mapping[str, str] | None = None,
+        args: Args | None = None,
         *,
         right: Right = Right.READ,
         leaves: bool = False,
     ) -> Any:
         """A private call: an act once; a question again, with another key where the ring has one by then."""
-        ring, given = self._keys(), dict(args or {})
+        ring, given = self._keys(), args if callable(args) else dict(args or {})
 
         async def once() -> Any:
-            async with ring.use(vault, self.venue, right=right, exit=leaves) as held:
+            taken = (
+                ring.probe(self._only, call=call.name)
+                if self._only
+                else ring.use(vault, self.venue, right=right, exit=leaves, account=self.account, call=call.name)
+            )
+            async with taken as held:
+                held.right = right
+                self._begin(held)
                 if isinstance(call, Query):
                     await self.bucket(held.name).take(call.cost, within=self._patience)
                 return await self._once(held, call, given)
@@ -581,7 +690,14 @@ class Client:
             return await once()
         return await self._retry(Reading(f"{call.name} of Kraken", once))
 
-    async def _once(self, held: Held, call: Query | Act, args: Mapping[str, str], *, first: bool = True) -> Any:
+    def _begin(self, held: Held) -> None:
+        """Raises `NoKey` where a venue with another ring has the key: nothing was sent."""
+        try:
+            self._free(held.name, held.fingerprint)
+        except InvalidKey as error:
+            raise NoKey(str(error)) from None
+
+    async def _once(self, held: Held, call: Query | Act, args: Args, *, first: bool = True) -> Any:
         """One call with one key. A question whose nonce is refused is asked once more with a higher one: it was not processed."""
         what, order = f"{call.name} of Kraken", isinstance(call, Act)
         try:
@@ -598,7 +714,7 @@ class Client:
         del reply
         self._warned(call.name, warnings)
         faults = tuple(evolve(fault, text=held.hide(fault.text)) for fault in faults)
-        self._tell(held, faults)
+        self._tell(held, call, faults)
         if not faults:
             return result
         if first and not order and all(fault.kind is Kind.NONCE for fault in faults):
@@ -606,12 +722,16 @@ class Client:
             return await self._once(held, call, args, first=False)
         raise error_of(what, faults, order=order)
 
-    def _tell(self, held: Held, faults: Sequence[Fault]) -> None:
-        """Tell the ring what Kraken said. A nonce that is refused once is nothing yet; twice in a row, somebody else uses the key."""
+    def _tell(self, held: Held, call: Query | Act, faults: Sequence[Fault]) -> None:
+        """Tell the ring what Kraken said. A nonce that is refused once is nothing yet; twice in a row, somebody else uses the key. A
+        question that is not permitted is that one question: each has a permission of its own.
+        """
         refused = any(fault.kind is Kind.NONCE for fault in faults)
         self._nonces[held.name] = self._nonces.get(held.name, 0) + 1 if refused else 0
         for fault in faults:
-            if fault.sign is not None and not (fault.kind is Kind.NONCE and self._nonces[held.name] < 2):
+            if fault.kind is Kind.PERMISSION and isinstance(call, Query):
+                held.refused(call.name, fault.text)
+            elif fault.sign is not None and not (fault.kind is Kind.NONCE and self._nonces[held.name] < 2):
                 held.told(fault.sign, until=fault.until, why=fault.text)
             if fault.kind is Kind.LIMIT:
                 self.bucket(held.name).note(self.tier.rest_max)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from types import TracebackType
@@ -28,7 +29,7 @@ from attrs import frozen
 
 from ...errors import InvalidAmount, InvalidMarket, VenueError, VenueRejected, VenueUnavailable, VenueUnknown
 from ...facts import CashFlow
-from ...keys import InvalidKey, KeyRing, KeySet, Secret
+from ...keys import InvalidKey, KeyRing, KeysError, KeySet, Secret
 from ...market import SECOND, Instrument, Quote
 from ...money import PPM, Amount, Asset, divide
 from ...money import Rounding as Round
@@ -40,7 +41,7 @@ from .clerk import BACK, Clerk
 from .client import ADD_COST, CANCEL_COSTS, HOST, Client, OrderInfo, Tier, aged
 from .faults import Kind, KrakenRejected, KrakenUnavailable
 from .feed import Feed
-from .names import Names, Wallet
+from .names import Names, Pair, Wallet
 from .outbox import Outbox
 from .socket import socket_url as check_url
 from .tickets import objection, ticket
@@ -59,9 +60,26 @@ PRIVATE_SOCKET = "wss://ws-auth.kraken.com/v2"
 
 LOOKS = (0.0, 0.3, 0.7, 1.5, 3.0)
 """After how many seconds each an order whose answer was lost is looked for, within the deadline."""
+TEND_EVERY = 10.0
+"""How often keys are looked at, in seconds."""
 MOST_COUNTED = 1_000_000
+"""A count of the engine beyond this is none."""
 STATUS_AGE = 5.0
 """How old, in seconds, what is known of a pair's status may be to refuse an order by it."""
+LISTING_WITHIN = 10.0
+"""How long an order waits for a look at such a status, in seconds; where that fails it is judged by what is known."""
+EXIT_WITHIN = 2.0
+"""The same for an exit; where that fails it is sent."""
+CLOCK_EVERY = 300.0
+"""How often Kraken's clock is looked at, in seconds, besides when ours was set."""
+CLOCK_WITHIN = 2.0
+"""How long that may take before an order, in seconds."""
+OFF = SECOND
+"""So far our clock may be from what has passed since it was compared with Kraken's."""
+OLDER = 2 * SECOND
+"""An order that was opened so long before another was made is not that one."""
+NO_DEADLINE = "EGeneral:Invalid arguments:deadline"
+LATE = "EService:Deadline elapsed"
 
 
 @frozen
@@ -116,13 +134,18 @@ class Kraken:
     is taken as it stands, where it counts as Kraken does: give a journal's own, so that its positions keep theirs.
     `vaults` says by the code of a quote asset whose key trades there, a `CoreVault` or its `owner`; without it that is the key whose
     vault ends with that code, and with one key set that key for all. `sleeves` are names of sleeves with more than 15 characters,
-    `assets` replace assets by code. `tier` is the account's, `transport` "httpx", "krakenex" or one of your own.
+    `assets` replace assets by code. `tier` is the account's (None: no limits of ours, for a local exchange), `transport` "httpx",
+    "krakenex" or one of your own.
+    `account` is whose keys these are, as they call it, where the ring has keys of several.
 
     Seconds: `dead_man` is after how long without a word Kraken cancels all orders of the account (None: never), `deadline` how late an
     order may reach the engine (at most 60; None: whenever), `deadline_grace` how long after that one that Kraken nowhere shows is taken
     for never come in, `ledger_patience` how long a fill waits for its ledger lines before it is
     told by the trade's own figures, `rate_patience` how long an order waits for room below the engine's counter, `quiet` how long a
     socket may say nothing. `clock` gives ns UTC.
+
+    A fill that was told by the trade's own figures keeps them for as long as this object lasts, opened again or not. The next process
+    finds the ledger's, which may differ in the last digits: what it books anew it books by those.
 
     Raises `InvalidMarket` for arguments that are none of this, `InvalidKey` for keys that are none.
     """
@@ -139,14 +162,15 @@ class Kraken:
         socket_url: str = SOCKET,
         private_socket_url: str = PRIVATE_SOCKET,
         transport: str | Transport = "httpx",
-        tier: str | Tier = "starter",
+        tier: str | Tier | None = "starter",
+        account: str | None = None,
         vaults: Mapping[str, Any] | None = None,
         sleeves: Iterable[str] = (),
         assets: Mapping[str, Asset] | None = None,
         dead_man: float | None = 60.0,
         deadline: float | None = 5.0,
         deadline_grace: float = 30.0,
-        ledger_patience: float = 10.0,
+        ledger_patience: float = 30.0,
         rate_patience: float = 10.0,
         timeout: float = 10.0,
         connect_timeout: float = 5.0,
@@ -176,7 +200,8 @@ class Kraken:
         )
         if self.client.ring is None:
             raise InvalidKey("Kraken as a venue needs keys: a KeyRing or a KeySet")
-        self._account = Account(self.client.ring, self.client.venue, vaults)
+        self._account = Account(self.client.ring, self.client.venue, vaults, account)
+        self.client.account = self._account.name
         limits = self.client.tier
         self._engine = Buckets(limits.engine_max, limits.engine_decay, name=f"{name} orders in")
         self.status = ""
@@ -186,15 +211,29 @@ class Kraken:
         self._armed = dead_man is not None
         self._outbox = Outbox()
         self._tasks: TaskGroup | None = None
+        self._stale = False
+        """Whether an order was refused by the mode of its pair, so that what is known of modes is old."""
         self._latest: dict[str, int] = {}
         self._sent: dict[str, float] = {}
         """When orders were sent whose fate is not known, by our own clock."""
+        self._once: set[str] = set()
+        """The ids that were sent or refused from here: none is sent a second time, also when this was opened again."""
+        self._unsent: dict[str, int] = {}
+        """Orders that were broken off before they were sent, and when."""
+        self._missed: dict[str, float] = {}
+        """When an order was first looked for in vain that cannot come in any more."""
+        self._estimates: dict[str, Fill] = {}
+        self._before: Watch | None = None
+        self._flying = 0
+        """How many orders are on the wire."""
+        self._landed = anyio.Event()
 
     # -- opening and closing -------------------------------------------------------------------------------------------------------
 
     async def aopen(self) -> None:
         """Ask what there is, and connect. Raises `VenueUnavailable` where Kraken is not reached or the keys may not, `InvalidMarket` for a
-        market that Kraken does not list, or that an instrument counts otherwise. Then it is closed, and may be opened again.
+        market that Kraken does not list, or that an instrument counts otherwise, `InvalidKey` where the keys lack a permission, by name,
+        or are used by another venue or client of this process that has a ring of its own. Then it is closed, and may be opened again.
         """
         if self._tasks is not None:
             raise VenueUnavailable(f"{self.name} is open already")
@@ -206,8 +245,12 @@ class Kraken:
             self.skew = await self._look_at_the_clock()
             begun = self.now()
             self._heard_status(await self.client.status())
+            await self.client.check_rights()
             await self._take_names()
             self._watch = Watch(self._ids, self.names, self.instruments, self._outbox.put, self.now)
+            if self._before is not None:
+                self._watch.follow(self._before)
+            self._before = self._watch
             self._feed = Feed(
                 self._urls,
                 tuple(self.instruments),
@@ -226,10 +269,13 @@ class Kraken:
                 name=self.name,
                 begun=begun,
                 patience=self._ledger_patience,
+                estimates=self._estimates,
                 give_up=self._feed.lose,
             )
             tasks.start_soon(self._clerk.run, name=f"{self.name} fills")
             await self._feed.connect(tasks)
+            tasks.start_soon(self._tend, name=f"{self.name} keys")
+            self._armed = self._dead_man is not None
             if self._armed:
                 tasks.start_soon(self._hold_the_switch, name=f"{self.name} dead-man switch")
         except BaseException:
@@ -237,7 +283,10 @@ class Kraken:
             raise
 
     async def aclose(self) -> None:
-        """Disarm the dead-man switch, close the connections, end what runs. Orders stay as they are. Closing again does nothing."""
+        """Disarm the dead-man switch, close the connections, end what runs. Orders stay as they are. Closing again does nothing.
+
+        An order that is on the wire is waited for; one that still waits for its turn is not sent (`VenueUnavailable`).
+        """
         if self._tasks is not None:
             await self._close(disarm=True)
 
@@ -257,6 +306,9 @@ class Kraken:
         self._outbox.end(VenueUnavailable(f"{self.name} is closed"))
         try:
             with anyio.CancelScope(shield=True):
+                with anyio.move_on_after(self._timeout):
+                    while self._flying:
+                        await self._landed.wait()
                 if disarm and self._armed:
                     with anyio.move_on_after(self._timeout):
                         await self._switch(0)
@@ -273,9 +325,22 @@ class Kraken:
         before = self._clock()
         told = await self.client.time()
         after = self._clock()
-        if told + SECOND <= before:
-            return told + SECOND - before
-        return told - after if told > after else 0
+        self._compared = after, anyio.current_time()
+        least, most = told - after, told + SECOND - before
+        return 0 if least <= 0 <= most else (least + most) // 2
+
+    async def _mind_the_clock(self, *, always: bool = False) -> None:
+        """Look at Kraken's clock anew where ours was set since, or with `always`. Where that fails what was known stays."""
+        wall, at = self._compared
+        if not always and abs(self._clock() - wall - int((anyio.current_time() - at) * SECOND)) < OFF:
+            return
+        with anyio.move_on_after(CLOCK_WITHIN):
+            try:
+                self.skew = await self._look_at_the_clock()
+            except VenueUnavailable as error:
+                log.warning("%s: its clock cannot be read: %s", self.name, error)
+            return
+        log.warning("%s: its clock was not told within %g s", self.name, CLOCK_WITHIN)
 
     async def _take_names(self) -> None:
         self.names = Names(await self.client.assets(), await self.client.asset_pairs(), venue=self.name, override=self._assets)
@@ -399,10 +464,18 @@ class Kraken:
     # -- orders --------------------------------------------------------------------------------------------------------------------------
 
     async def submit(self, order: Order) -> None:
-        """See `protocols.Broker`. At market with a worst price it is a limit there, immediate or cancel."""
-        self._open()
+        """See `protocols.Broker`. At market with a worst price it is a limit there, immediate or cancel.
+
+        An id that another order at Kraken bears already, of former books, is refused; where it may be the same order, that is unknown.
+        """
+        tasks = self._open()
         await anyio.lowlevel.checkpoint()
-        if self._watch.of(order.id) is not None:
+        watch = self._watch
+        track = watch.of(order.id)
+        if order.id in self._once or (track is not None and track.order is not None):
+            return
+        if track is not None:
+            await self._meet(order, track, tasks)
             return
         place = order.place
         try:
@@ -412,74 +485,148 @@ class Kraken:
             reason = objection(place, known)
         except (InvalidMarket, VenueRejected) as error:
             reason = str(error)
+        self._once.add(order.id)
+        self._unsent.pop(order.id, None)
         if reason is not None:
-            self._watch.refuse(order, f"{self.name}: {reason}")
+            watch.refuse(order, f"{self.name}: {reason}")
             return
-        track = self._watch.sent(order, self.now())
+        track = watch.sent(order, self.now())
         try:
-            await self._send(order, track, client_id)
+            await self._send(order, track, client_id, tasks)
         except VenueUnavailable:
             if track.txid:
                 return  # it was reported meanwhile: it is there
-            self._watch.forget(track)
-            self._sent.pop(order.id, None)
+            self._forget(watch, track, order)
+            raise
+        except BaseException:
+            if not track.handed and not track.txid:  # broken off while it waited
+                self._forget(watch, track, order)
+                self._unsent[order.id] = self.now()
             raise
 
-    async def _send(self, order: Order, track: Track, client_id: str) -> None:
-        txid = ""
+    def _forget(self, watch: Watch, track: Track, order: Order) -> None:
+        watch.forget(track)
+        self._sent.pop(order.id, None)
+        self._once.discard(order.id)
+
+    async def _meet(self, order: Order, track: Track, tasks: TaskGroup) -> None:
+        """An order is to be sent under an id that one at Kraken bears, which was not sent from here: it is not sent."""
+        rows = await self._account.read(lambda vault: self.client.query_orders(vault, track.txid)) if track.txid else {}
+        self._still(tasks, order)
+        info = rows.get(track.txid)
+        opened = track.opened if info is None else info.opened
+        told = f"{self.name} has an order {track.txid} of the id {order.id} already, that was not sent from here"
+        if opened is None or opened + OLDER >= order.at + min(self.skew, 0):
+            raise VenueUnknown(f"{told}: it may be this one")
+        self._once.add(order.id)
+        self._watch.disown(track)
+        self._watch.refuse(order, f"{told}, and is older: it was not sent", reached=False)
+
+    async def _send(self, order: Order, track: Track, client_id: str, tasks: TaskGroup) -> None:
+        txid, watch = "", self._watch
         try:
             if (closed := await self._closed(order)) is not None:
-                self._watch.refuse(order, f"{self.name}: {closed}; it was not sent", reached=False)
+                watch.refuse(order, f"{self.name}: {closed}; it was not sent", reached=False)
                 return
             pair = self.names.pair(order.place.instrument.symbol)
             bucket = self._engine[pair.symbol]
             await bucket.take(ADD_COST, within=self._rate_patience)
-            track.sent_at = self.now()
-            track.deadline = None if self._deadline is None else track.sent_at + self._deadline
-            args = ticket(order, pair, client_id, track.deadline)
-            self._sent[order.id] = anyio.current_time()
+            if self._deadline is not None:
+                await self._mind_the_clock()
+            make = partial(self._ticket, order, track, pair, client_id, tasks, anyio.current_time())
             try:
-                added = await self.client.add_order(self._vault(order), args, exit=order.place.exits)
+                added = await self.client.add_order(self._vault(order), make, exit=order.place.exits)
             except KrakenRejected as error:
+                if _says(error, NO_DEADLINE):
+                    await self._mind_the_clock(always=True)
+                    raise VenueUnavailable(f"{self.name} did not take the deadline of {order.id}, and so not the order: {error}") from error
                 self._refused(order, error)
             except VenueRejected as error:
-                self._watch.refuse(order, str(error))
+                watch.refuse(order, str(error))
             except KrakenUnavailable as error:
                 if Kind.ENGINE in error.kinds:
                     bucket.note(bucket.capacity)
                 raise
             except VenueUnknown as error:
-                txid = await self._look_for(order, track, error)
+                if _says(error, LATE):
+                    await self._mind_the_clock(always=True)
+                txid = await self._look_for(order, track, error, tasks)
             else:
-                txid = added.txids[0] if added.txids else await self._look_for(order, track, VenueUnknown("AddOrder named no order"))
+                lost = VenueUnknown("AddOrder named no order")
+                txid = added.txids[0] if added.txids else await self._look_for(order, track, lost, tasks)
         finally:
-            self._watch.answered(track, txid)
+            watch.answered(track, txid)
+            if track.handed:
+                self._flying -= 1
+                self._landed.set()
+                self._landed = anyio.Event()
             if txid or track.refused is not None:
                 self._sent.pop(order.id, None)
             self._clerk.stir()
 
+    def _ticket(self, order: Order, track: Track, pair: Pair, client_id: str, tasks: TaskGroup, begun: float) -> Mapping[str, str]:
+        """The order as it is sent now that its key's turn is had. Raises `VenueUnavailable` where it is not to be sent any more."""
+        self._still(tasks, order)
+        waited = anyio.current_time() - begun
+        if self._deadline is not None and waited * SECOND > self._deadline:
+            raise VenueUnavailable(f"{self.name}: {order.id} waited {waited:.1f} s for its key, beyond its deadline: it was not sent")
+        track.sent_at = self.now()
+        track.deadline = None if self._deadline is None else track.sent_at + self._deadline
+        args = ticket(order, pair, client_id, track.deadline)
+        self._sent[order.id] = anyio.current_time()
+        track.handed = True
+        self._flying += 1
+        return args
+
+    def _still(self, tasks: TaskGroup, order: Order) -> None:
+        if self._tasks is not tasks:
+            raise VenueUnavailable(f"{self.name} was closed while {order.id} waited: it was not sent")
+
     def _refused(self, order: Order, error: KrakenRejected) -> None:
         """Kraken's own words, kept as they came."""
         text = "; ".join(fault.text for fault in error.faults) or str(error)
-        if Kind.MARKET in error.kinds:
-            self._named_at = 0.0  # what is known of the pair's status is old
-        self._watch.refuse(order, text)
+        self._stale |= Kind.MARKET in error.kinds
+        self._watch.refuse(order, text, reached=Kind.MARKET not in error.kinds)  # its engine was not: an exit may be ordered again
 
     async def _closed(self, order: Order) -> str | None:
-        """Why neither Kraken nor the pair would take such an order now. A status is looked at again before it is held against one."""
-        symbol = order.place.instrument.symbol
-        if _closed_to(order, self.status, self.name) and anyio.current_time() - self._status_at > STATUS_AGE:
-            self._heard_status(await self.client.status())
-        if _closed_to(order, self.names.pair(symbol).status, symbol) and anyio.current_time() - self._named_at > STATUS_AGE:
-            await self._look_at_pairs()
-        return _closed_to(order, self.status, self.name) or _closed_to(order, self.names.pair(symbol).status, symbol)
+        """Why neither Kraken nor the pair would take such an order now. A status is looked at again before it is held against one; where
+        that fails an order is judged by what is known, and an exit is sent.
+        """
+        symbol, exits = order.place.instrument.symbol, order.place.exits
+        within = EXIT_WITHIN if exits else LISTING_WITHIN
+        by_status = _closed_to(order, self.status, self.name)
+        if by_status and anyio.current_time() - self._status_at > STATUS_AGE:
+            await self._in_time(self._look_at_status, within)
+        by_pair = _closed_to(order, self.names.pair(symbol).status, symbol)
+        old = anyio.current_time() - self._named_at > STATUS_AGE
+        looked = True
+        if (by_pair and old) or (self._stale and not exits):
+            looked = await self._in_time(self._look_at_pairs, within)
+        by_status, by_pair = _closed_to(order, self.status, self.name), _closed_to(order, self.names.pair(symbol).status, symbol)
+        return by_status or (by_pair if looked or not exits else None)
+
+    async def _look_at_status(self) -> None:
+        self._heard_status(await self.client.status())
 
     async def _look_at_pairs(self) -> None:
-        names = Names(await self.client.assets(), await self.client.asset_pairs(), venue=self.name, override=self._assets)
-        self.names = self._watch.names = names
-        self._named_at = anyio.current_time()
+        """Raises `VenueUnavailable`, also for a list that cannot be read; what was known stays then."""
+        rows = await self.client.assets(), await self.client.asset_pairs()
+        self.names = self._watch.names = _exactly(partial(Names, *rows, venue=self.name, override=self._assets))
+        self._named_at, self._stale = anyio.current_time(), False
 
-    async def _look_for(self, order: Order, track: Track, error: VenueUnknown) -> str:
+    async def _in_time(self, look: Callable[[], Awaitable[None]], within: float) -> bool:
+        """Have something looked at; whether that was done. No order fails of it."""
+        with anyio.move_on_after(within):
+            try:
+                await look()
+            except VenueError as error:
+                log.warning("%s: what it takes orders for cannot be looked at: %s", self.name, error)
+                return False
+            return True
+        log.warning("%s: what it takes orders for was not told within %g s", self.name, within)
+        return False
+
+    async def _look_for(self, order: Order, track: Track, error: VenueUnknown, tasks: TaskGroup) -> str:
         """Kraken's id of an order whose answer was lost. Raises `VenueUnknown` where it is not found in time; it is not sent again."""
         log.warning("%s: the answer to %s is lost (%s): it is looked for", self.name, order.id, error)
         within = (self._deadline or 5 * SECOND) / SECOND + 1.0
@@ -488,12 +635,15 @@ class Kraken:
                 await anyio.sleep(pause)
                 if track.txid:
                     return track.txid
+                if self._tasks is not tasks:
+                    break
                 try:
                     info, _ = await self._find(order, track)
                 except VenueUnavailable as failed:
                     log.warning("%s: it cannot be looked for: %s", self.name, failed)
                     continue
                 if info is not None:
+                    self._watch.join(track, info.id)
                     self._watch.listed(info)
                     log.warning("%s: %s was found, as %s: %s", self.name, order.id, info.id, info.status)
                     return info.id
@@ -505,8 +655,9 @@ class Kraken:
         """See `protocols.Broker`. Of an order that is off the book, or was never sent, nothing is asked or told."""
         self._open()
         await anyio.lowlevel.checkpoint()
+        self._know_sleeve(order)
         track = self._watch.of(order.id)
-        if track is not None and track.done:
+        if track is not None and track.done and not track.presumed:
             return
         txid = track.txid if track is not None else ""
         try:
@@ -527,7 +678,8 @@ class Kraken:
         if not count:
             info, _ = await self._find(order, track)
             if info is not None:
-                self._watch.listed(info)
+                self._join(track, info)
+                self._watch.listed(info, end=track is not None and track.followed)
         self._clerk.stir()
 
     async def settle(self, instrument: Instrument) -> None:
@@ -546,29 +698,61 @@ class Kraken:
 
     async def look_up(self, order: Order) -> OrderReport | None:
         """See `protocols.Broker`. An order that was refused is known for as long as this lasts; Kraken itself forgets it at once. One whose
-        answer was lost is taken for never come in when its deadline is over for `deadline_grace` and Kraken shows nothing that could be it.
+        answer was lost is taken for never come in when its deadline is over for `deadline_grace` by Kraken's clock, the sockets are up,
+        and two looks, a sixth of that apart, find nothing that could be it: no order, and no trade of an order of nobody's.
         """
         self._open()
         await anyio.lowlevel.checkpoint()
+        self._know_sleeve(order)
         track = self._watch.of(order.id)
+        if track is None and order.id in self._unsent:
+            why = f"{self.name}: it was broken off before it was sent"
+            return OrderReport(order.id, max(order.at, self._unsent[order.id]), OrderStatus.REJECTED, 0, why, "")
         if track is None or track.refused is None:
             info, alike = await self._find(order, track)
             if info is not None:
-                return await self._report(order, info)
-            if track is None or alike or not self._too_late(track):
+                self._join(track, info)
+                return await self._report(order, info, followed=track is not None and track.followed)
+            if track is None or not await self._never_came(order, track, alike=alike):
                 return None
             self._sent.pop(order.id, None)
+            track.presumed = True
             self._watch.refuse(order, f"{self.name}: its answer was lost, its deadline is over, and it is not there: it never came in")
         assert track.refused is not None
         return OrderReport(order.id, track.refused.at, OrderStatus.REJECTED, 0, track.refused.reason, track.txid)
 
-    async def _report(self, order: Order, info: OrderInfo) -> OrderReport:
-        self._watch.listed(info)
+    async def _report(self, order: Order, info: OrderInfo, *, followed: bool) -> OrderReport:
+        self._watch.listed(info, end=followed)  # of one that was over before this was opened, who asks is told
         self._clerk.stir()
-        report = _exactly(report_of, info, order.id, order.place.instrument, self.now())
+        report = _exactly(report_of, info, order.id, order.place.instrument, self.now(), order.place.qty)
         if report.status.done and report.filled:
             await self._clerk.all_listed(info)
         return report
+
+    def _join(self, track: Track | None, info: OrderInfo) -> None:
+        """What Kraken shows is this order of ours, whatever the clocks say."""
+        if track is not None and track.order is not None and not track.txid:
+            self._watch.join(track, info.id)
+
+    def _know_sleeve(self, order: Order) -> None:
+        """Its id is read back from now on, however long the name of its sleeve."""
+        with suppress(VenueRejected):
+            self._ids.know(order.sleeve)
+
+    async def _never_came(self, order: Order, track: Track, *, alike: bool) -> bool:
+        """Whether it is sure that an order that was not found will never be: in any doubt it is not. Raises `VenueUnavailable`."""
+        if alike or not self._too_late(track):
+            self._missed.pop(order.id, None)
+            return False
+        await self._mind_the_clock(always=True)
+        if not self._too_late(track) or not self._feed.up:
+            return False
+        await self._feed.ping()  # all that was reported is heard, and what is open was shown when this connection began
+        if track.txid or await self._clerk.strangers(track.sent_at, order.place):
+            self._missed.pop(order.id, None)
+            return False
+        now = anyio.current_time()
+        return now - self._missed.setdefault(order.id, now) >= self._grace / SECOND / 6 and not track.txid
 
     def _too_late(self, track: Track) -> bool:
         """Whether an order that nobody has seen cannot be taken by the engine any more, by Kraken's clock and by ours."""
@@ -606,10 +790,15 @@ class Kraken:
             mine = self._ids.uuid(order.id).replace("-", "")
         except VenueRejected:
             return None, False
-        alike, since = False, max(0, order.at - BACK)
+        sent = track is not None and track.order is not None
+        at = min(order.at, order.at + self.skew, track.sent_at if sent and track is not None and track.sent_at else order.at)
+        alike, since = False, max(0, at - BACK)
         for ask in (self.client.open_orders, partial(self._closed_since, since)):
-            rows = [one for one in (await self._account.read(ask)).values() if (one.opened or since) >= since]
+            rows = list((await self._account.read(ask)).values())
             named = [one for one in rows if _plain(one.cl_ord_id) == mine]
+            alike |= bool(named)  # an older one is of former books; but what clocks say is no evidence
+            if not sent or ask != self.client.open_orders:
+                named = [one for one in named if (one.opened or since) >= since]
             if named:
                 return max(named, key=lambda one: one.opened or 0), True
             place = order.place
@@ -722,6 +911,16 @@ class Kraken:
             what = f"not held: all orders are canceled {self._dead_man} s after the last time" if seconds else "not disarmed"
             log.warning("%s: the dead-man switch was %s: %s", self.name, what, error)
 
+    async def _tend(self) -> None:
+        """Probe keys that are due, so that one that was suspected and is sound is used again."""
+        while True:
+            await anyio.sleep(TEND_EVERY)
+            await self._mind_the_clock(always=anyio.current_time() - self._compared[1] > CLOCK_EVERY)
+            try:
+                await self.client.tend()
+            except (VenueError, KeysError) as error:
+                log.warning("%s: keys cannot be probed: %s", self.name, error)
+
     # -- how -------------------------------------------------------------------------------------------------------------------------------
 
     def _vault(self, order: Order) -> str:
@@ -750,6 +949,11 @@ def _closed_to(order: Order, status: str, what: str) -> str | None:
     if status == "reduce_only" and place.side.value == "sell":
         return None
     return f"{what} is {status}"
+
+
+def _says(error: VenueError, text: str) -> bool:
+    """Whether Kraken's words begin so."""
+    return any(fault.text.startswith(text) for fault in getattr(error, "faults", ()))
 
 
 def _exactly(make: Callable[..., T], *args: Any) -> T:

@@ -138,7 +138,7 @@ class Feed:
 
     async def _talk_privately(self, connection: _Connection, token: Secret, socket: Socket) -> None:
         connection.sockets.append(socket)
-        params = {"channel": "executions", "snap_orders": True, "snap_trades": True, "order_status": True, "ratecounter": True}
+        params = {"channel": "executions", "snap_orders": True, "snap_trades": False, "order_status": True, "ratecounter": True}
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(socket.read, partial(self._hear_in_order, connection))
             await socket.ask("subscribe", params | {"token": token.reveal()})

@@ -28,7 +28,8 @@ __all__ = ["Execution", "estimate_of", "fill_of", "flow_kind", "flows_of"]
 class Execution:
     """A trade as an execution report, or the list of trades, tells it. `fees` are (asset, quantity) as Kraken writes them.
 
-    `order` is Kraken's id of the order. With `margin` it moved no coins of a spot wallet.
+    `order` is Kraken's id of the order. With `margin` it moved no coins of a spot wallet. `fees` None: they were not told.
+    `ledgers` are the ids of its lines in the ledger, where they were told.
     """
 
     id: str
@@ -39,18 +40,23 @@ class Execution:
     price: Decimal
     qty: Decimal
     cost: Decimal | None = None
-    fees: tuple[tuple[str, Decimal], ...] = ()
+    fees: tuple[tuple[str, Decimal], ...] | None = ()
     maker: bool = False
     margin: bool = False
+    ledgers: tuple[str, ...] = ()
 
 
 def fill_of(trade: Execution, order_id: str, lines: Iterable[LedgerLine], names: Names, venue: str) -> Fill | None:
     """The fill that the ledger's lines of a trade make; None while they are not all there.
 
-    Both coins must have moved, in the trade's direction. A fee in several assets is that in the quote currency here: the others
-    stand in the ledger as lines of their own. Raises `InvalidAmount` for figures finer than the asset counts.
+    They are all there when every line that the trade names is, when the base coins that moved are the trade's quantity, to the digit,
+    and when the money that moved is its price times that, or its own cost, but for the rounding of each line: a trade that draws on
+    two wallets has two lines of a coin, and one may be written later. A fee in several assets is that in the quote currency here: the
+    others stand in the ledger as lines of their own. Raises `InvalidAmount` for figures finer than the asset counts.
     """
-    market = trade.market
+    market, lines = trade.market, tuple(lines)
+    if not {line.id for line in lines}.issuperset(trade.ledgers):
+        return None
     moved: dict[Asset, int] = {}
     fees: dict[Asset, int] = {}
     times: list[int] = []
@@ -65,9 +71,26 @@ def fill_of(trade: Execution, order_id: str, lines: Iterable[LedgerLine], names:
     sign = trade.side.sign
     if not times or sign * base <= 0 or sign * quote > 0:
         return None
+    if abs(base) != market.base(trade.qty).units or not _pays(trade, [line for line in lines if _of(line, market.quote, names)], names):
+        return None
     paid = {asset: units for asset, units in fees.items() if units}
     asset = market.quote if market.quote in paid or not paid else next(iter(paid))
     return _fill(trade, order_id, venue, min(times), abs(base), abs(quote), Amount(paid.get(asset, 0), asset))
+
+
+def _of(line: LedgerLine, asset: Asset, names: Names) -> bool:
+    return names.wallet(line.asset).asset == asset
+
+
+def _pays(trade: Execution, lines: Sequence[LedgerLine], names: Names) -> bool:
+    """Whether these lines are all that a trade moved of its quote currency: each may be rounded to the decimals it is written with."""
+    quote, places = trade.market.quote, names.pair(trade.market.symbol).cost_decimals
+    coarsest = max(Decimal(1).scaleb(1 - places), Decimal(1).scaleb(-quote.scale))
+    written = (Decimal(1).scaleb(int(line.amount.as_tuple().exponent)) for line in lines)
+    most = sum((min(step, coarsest) for step in written), Decimal(0))
+    moved = abs(sum((line.amount for line in lines), Decimal(0)))
+    by_cost = trade.cost is not None and abs(moved - trade.cost) <= most + Decimal(1).scaleb(-places)
+    return by_cost or abs(moved - trade.price * trade.qty) <= most
 
 
 def estimate_of(trade: Execution, order_id: str, names: Names, venue: str) -> Fill | None:
@@ -76,7 +99,7 @@ def estimate_of(trade: Execution, order_id: str, names: Names, venue: str) -> Fi
     Raises `InvalidAmount` for figures finer than the assets count: they are not rounded.
     """
     market = trade.market
-    if trade.cost is None:
+    if trade.cost is None or trade.fees is None:
         return None
     paid = [(names.wallet(name).asset, fee) for name, fee in trade.fees if fee]
     if len({asset for asset, _ in paid}) > 1:

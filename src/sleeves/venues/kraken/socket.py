@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from ...errors import InvalidMarket, MissingExtra, VenueUnavailable
+from ...keys import Secret
 from ..wire import exact
 
 __all__ = ["Socket", "converse", "only_error", "socket_url"]
@@ -68,7 +69,7 @@ class Socket:
                 if asked:
                     self._lose(f"nothing was heard for {2 * self._quiet:g} s, and a ping was not answered")
                 asked = True
-                await self._send({"method": "ping", "req_id": self._next()})
+                await self._send(Secret(json.dumps({"method": "ping", "req_id": self._next()})))
                 continue
             asked = False
             message = self._parsed(text)
@@ -83,13 +84,11 @@ class Socket:
         Raises `VenueUnavailable` too where it is refused, or not answered in time.
         """
         number, answer = self._next(), _Answer()
+        request = Secret(json.dumps({"method": method, "req_id": number} | ({} if params is None else {"params": dict(params)})))
+        del params  # they may hold a token: no frame of a traceback keeps it
         self._answers[number] = answer
-        request: dict[str, Any] = {"method": method, "req_id": number}
-        if params is not None:
-            request["params"] = dict(params)
         try:
             await self._send(request)
-            del request  # it may hold a token
             with anyio.move_on_after(self._patience if within is None else within):
                 await answer.came.wait()
         finally:
@@ -147,12 +146,12 @@ class Socket:
         except (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
             raise self._broken(error) from None
 
-    async def _send(self, message: Mapping[str, Any]) -> None:
+    async def _send(self, message: Secret) -> None:
         if self._lost is not None:
             raise self._lost
         failure: Exception | None = None
         try:
-            await self._session.send_text(json.dumps(message))
+            await self._session.send_text(message.reveal())
         except Exception as error:  # the library raises errors of three others here, and holds what was sent
             failure = error
         if failure is not None:
@@ -192,7 +191,7 @@ async def converse(
     lost: str | None = None
     try:
         async with (
-            httpx.AsyncClient(timeout=timeout, trust_env=False) as client,
+            httpx.AsyncClient(timeout=timeout, trust_env=False, verify=parts.scheme == "wss") as client,
             httpx_ws.aconnect_ws(url, client, keepalive_ping_interval_seconds=None) as session,
         ):
             socket = Socket(session, name, quiet, patience)

@@ -45,25 +45,31 @@ class Statement(Generic[R]):
         self._most = most
         self._from: int | None = None
         self._newest = 0
-        self._deep = 0.0
+        self._deep, self._deep_from = 0.0, 0
         self._asking = anyio.Lock()
 
     async def since(self, at: int) -> list[R]:
         """All rows from an instant on, that instant included, oldest first, with those that came by now. Raises what `fetch` raises."""
         async with self._asking:
             now, known = anyio.current_time(), self._from
-            deep = known is None or at < known or now - self._deep >= DEEP_EVERY
-            begin = at if known is None or deep else max(known, self._newest - self._late)
+            usual = at if known is None else max(known, self._newest - self._late)
+            deep = known is None or at < self._deep_from or now - self._deep >= DEEP_EVERY
+            begin = min(at, usual) if deep else usual
             for row in await self._fetch(max(0, begin)):
                 self._keep(row)
             if deep:
-                self._from, self._deep = at if known is None else min(at, known), now
+                self._from = begin if known is None else min(begin, known)
+                self._deep, self._deep_from = now, begin  # whoever asks for more than that has not had a deep look yet
             self._forget()
             return sorted((row for row in self._rows.values() if row.at >= at), key=_when)
 
     def of(self, group: str) -> list[R]:
         """The rows that are known of a group, oldest first."""
         return sorted(self._groups.get(group, ()), key=_when)
+
+    def get(self, row_id: str) -> R | None:
+        """A row that is known, by its id."""
+        return self._rows.get(row_id)
 
     def _keep(self, row: R) -> None:
         if row.id not in self._rows:

@@ -4,18 +4,23 @@
     KrakenexTransport   krakenex, a client that many have already, in a worker thread
 
 A private call waits for its key's turn, draws the nonce, and holds the turn until the reply is in, so that the calls of one key
-reach Kraken in the order of their nonces. From the nonce on it is shielded from cancellation: what was sent has an answer, or is
-known to be without one, before anybody else's call goes out; the time limits bound that.
+reach Kraken in the order of their nonces; acts go before questions that wait. From the nonce on it is shielded from cancellation:
+what was sent has an answer, or is known to be without one, before anybody else's call goes out; the time limits bound that.
 
 It knows no endpoint, no error of Kraken's and no meaning of a reply, and sends everything once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlencode
+from weakref import ref
 
 import anyio
 import anyio.to_thread
@@ -25,15 +30,19 @@ from ...keys import Held
 from ..wire import Reply, Wire
 from .sign import signature
 
-__all__ = ["HttpxTransport", "KrakenexTransport", "Transport", "open_transport"]
+__all__ = ["Args", "HttpxTransport", "KrakenexTransport", "Transport", "open_transport"]
+
+Args: TypeAlias = Mapping[str, str] | Callable[[], Mapping[str, str]]
+"""Arguments of a call, or what makes them once the call's turn has come: what it raises is raised, and nothing is sent."""
 
 
 class Transport(Protocol):
     """The port. A call is public, a GET with its arguments in the query, where no key is held, else a signed POST."""
 
-    async def call(self, held: Held | None, path: str, args: Mapping[str, str]) -> Reply:
-        """Send it once; `path` is /0/public/X or /0/private/X. Arguments are text. Raises `VenueUnavailable` where nothing was sent,
-        `VenueUnknown` where the answer is lost; whatever Kraken answered is a reply.
+    async def call(self, held: Held | None, path: str, args: Args) -> Reply:
+        """Send it once; `path` is /0/public/X or /0/private/X. Arguments are text, made in the key's turn where they are made.
+
+        Raises `VenueUnavailable` where nothing was sent, `VenueUnknown` where the answer is lost; whatever Kraken answered is a reply.
         """
 
     async def aclose(self) -> None:
@@ -51,8 +60,9 @@ def open_transport(which: str | Transport, base_url: str, *, timeout: float, con
     raise InvalidMarket(f"transport {which!r} is none of httpx, krakenex, or a Transport of your own")
 
 
-def _checked(args: Mapping[str, str]) -> dict[str, str]:
+def _checked(given: Args) -> dict[str, str]:
     """Arguments as text only: anything else is written in two ways by two libraries, and a signature covers one."""
+    args = given() if callable(given) else given
     for name, value in args.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise InvalidMarket(f"argument {name!r} of a call to Kraken is a {type(value).__name__}: give text")
@@ -67,14 +77,15 @@ class HttpxTransport:
     def __init__(self, base_url: str, *, timeout: float = 10.0, connect_timeout: float = 5.0) -> None:
         self._wire = Wire(base_url, timeout=timeout, connect_timeout=connect_timeout)
 
-    async def call(self, held: Held | None, path: str, args: Mapping[str, str]) -> Reply:
+    async def call(self, held: Held | None, path: str, args: Args) -> Reply:
         """See `Transport`."""
-        args = _checked(args)
+        if not callable(args):
+            args = _checked(args)
         if held is None:
-            return await self._wire.get(path, args)
+            return await self._wire.get(path, _checked(args))
         async with held.turn() as nonce:
             with anyio.CancelScope(shield=True):
-                reply = await self._wire.post(path, *_signed(held, path, nonce, args))
+                reply = await self._wire.post(path, *_signed(held, path, nonce, _checked(args)))
         return reply
 
     async def aclose(self) -> None:
@@ -105,7 +116,7 @@ class KrakenexTransport:
 
     Its nonces are the ring's, not its own clock's; what it is given is a copy, and text only; it keeps key and secret for the time of
     a call alone; it follows no redirect and takes no proxy from the environment; each reply is taken from it before the next call.
-    It waits without a limit on the whole reply: `timeout` bounds each wait for more of it.
+    krakenex has no limit on the whole of a call: after `timeout` and `connect_timeout` together its connections are cut.
     """
 
     def __init__(self, base_url: str, *, timeout: float = 10.0, connect_timeout: float = 5.0) -> None:
@@ -114,18 +125,19 @@ class KrakenexTransport:
         self._times = connect_timeout, timeout
         self._apis: dict[str, tuple[Any, anyio.CapacityLimiter]] = {}
 
-    async def call(self, held: Held | None, path: str, args: Mapping[str, str]) -> Reply:
+    async def call(self, held: Held | None, path: str, args: Args) -> Reply:
         """See `Transport`."""
-        args = _checked(args)
+        if not callable(args):
+            args = _checked(args)
         api, limiter = self._api("" if held is None else held.name)
         if held is None:
-            ask = partial(_krakenex_call, api, None, 0, path, args, self._times)
+            ask = partial(_krakenex_call, api, None, 0, path, _checked(args), self._times)
             outcome = await anyio.to_thread.run_sync(ask, limiter=limiter)
         else:
             async with held.turn() as nonce:
                 signature(held.secret, path, nonce, b"")  # krakenex would tell of a secret that is none in a thread, by its value
                 with anyio.CancelScope(shield=True):
-                    ask = partial(_krakenex_call, api, held, nonce, path, args, self._times)
+                    ask = partial(_krakenex_call, api, held, nonce, path, _checked(args), self._times)
                     outcome = await anyio.to_thread.run_sync(ask, limiter=limiter)
         if isinstance(outcome, Reply):
             return outcome
@@ -155,6 +167,7 @@ class KrakenexTransport:
             api.uri = self._base
             api.session.max_redirects = 0
             api.session.trust_env = False
+            api.lines = _listed(api.session)
             self._apis[name] = api, anyio.CapacityLimiter(1)
         return self._apis[name]
 
@@ -168,6 +181,10 @@ def _krakenex_call(
     name = path.rpartition("/")[2]
     api.response = None
     outcome: tuple[bool, str] = (True, "no answer")
+    cut = threading.Event()
+    deadline = threading.Timer(sum(times), _cut, (api.lines, cut))
+    deadline.daemon = True
+    deadline.start()
     try:
         if held is None:
             api.query_public(name, args, timeout=times)
@@ -190,17 +207,49 @@ def _krakenex_call(
     except ValueError:
         outcome = (False, "it cannot be written as HTTP")  # unless there is a reply, which is no JSON then
     finally:
+        deadline.cancel()
         response, api.response = api.response, None
         api.key = api.secret = ""
         api.__dict__.pop("_nonce", None)
         args.clear()
     if response is None:
-        return outcome
+        return (True, f"no whole answer within {sum(times):g} s") if cut.is_set() and outcome[0] else outcome
     try:
         text = response.content.decode("utf-8")
     except UnicodeDecodeError:
         return True, f"an answer with status {response.status_code} that is no text"
     return Reply(response.status_code, {key.lower(): value for key, value in response.headers.items()}, text)
+
+
+def _listed(session: Any) -> deque[ref[Any]]:
+    """Have a session list the connections that it opens last, so that they can be cut from another thread while it waits."""
+    lines: deque[ref[Any]] = deque(maxlen=8)
+    for adapter in session.adapters.values():
+        pools = adapter.poolmanager.pool_classes_by_scheme
+        adapter.poolmanager.pool_classes_by_scheme = {scheme: _listing(pool, lines) for scheme, pool in pools.items()}
+    return lines
+
+
+def _listing(pool: Any, lines: deque[ref[Any]]) -> Any:
+    class Line(pool.ConnectionCls):  # type: ignore[misc]
+        def _new_conn(self) -> Any:
+            line = super()._new_conn()
+            lines.append(ref(line))
+            return line
+
+        def connect(self) -> None:
+            super().connect()
+            lines.append(ref(self.sock))  # another one where it is encrypted
+
+    return type(pool.__name__, (pool,), {"ConnectionCls": Line})
+
+
+def _cut(lines: deque[ref[Any]], cut: threading.Event) -> None:
+    """End every wait for the other side on these connections. What was sent may have been done."""
+    cut.set()
+    for line in tuple(lines):
+        with suppress(OSError, TypeError):  # it is closed already
+            socket.socket.shutdown(line(), socket.SHUT_RDWR)  # type: ignore[arg-type]  # beneath any encryption: who reads meets its end
 
 
 def _never_connected(error: Any) -> bool:

@@ -35,6 +35,10 @@ log = logging.getLogger("sleeves.venues.kraken")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 what is subtracted from it is UTC by the format
 _ENDS = {"filled": OrderStatus.FILLED, "closed": OrderStatus.FILLED, "canceled": OrderStatus.CANCELED, "expired": OrderStatus.CANCELED}
 _ON_THE_BOOK = frozenset({"new", "partially_filled"})
+LESS = "closed with less than was ordered"
+"""Why an order is off the book that Kraken calls filled with less: somebody amended it."""
+BEFORE = 5 * SECOND
+"""What is dated so long before an order was sent is of another one, of former books, under the same id."""
 _STEP = 100_000
 """REST shows times to a tenth of a millisecond: what is told of an order's life is rounded down to that, so that no fill is before it."""
 
@@ -86,6 +90,8 @@ class Track:
     side: Side | None = None
     qty: int | None = None
     sent_at: int = 0
+    handed: bool = False
+    """Whether it left, as far as is known."""
     deadline: int | None = None
     """Until when the engine takes it, if it was sent so, in ns of Kraken's time."""
     accepted: bool = False
@@ -95,6 +101,17 @@ class Track:
     """The latest time that was told of it."""
     ended: Ended | None = None
     done: bool = False
+    opened: int | None = None
+    """When Kraken opened it, where a listing said so."""
+    foreign: bool = False
+    """Whether it bears an id of ours and is not that order: it is of former books."""
+    presumed: bool = False
+    """Whether it was refused here because Kraken shows it nowhere, and not by Kraken's word."""
+
+    @property
+    def followed(self) -> bool:
+        """Whether what becomes of it is told from here: it was sent from here, or was open since."""
+        return self.order is not None or self.accepted
 
 
 class Watch:
@@ -117,12 +134,16 @@ class Watch:
         """Kraken's ids of orders of which it is to be found out whose they are."""
         self.short: dict[str, None] = {}
         """Kraken's ids of orders that have more fills than were reported."""
+        self.unsaid: dict[str, None] = {}
+        """Kraken's ids of orders that are off the book, and how far they were filled was not said."""
         self._ids = ids
         self._markets = markets
         self._tell = tell
         self.now = now
         """Kraken's time, in ns UTC."""
         self._ours: dict[str, Track] = {}
+        self._running: dict[str, Track] = {}
+        """Orders of ours that were sent from here, or open since, until they are known to be off the book."""
         self._theirs: dict[str, Track] = {}
         self.sending = 0
         """How many orders are on their way, so that what is reported of nobody's order may still prove to be ours."""
@@ -142,15 +163,15 @@ class Watch:
         track = self._ours.get(order.id) or Track(order.id, True)
         track.order, track.sent_at = order, at
         track.market, track.side, track.qty = order.place.instrument, order.place.side, order.place.qty
-        self._ours[order.id] = track
+        self._ours[order.id] = self._running[order.id] = track
         self.sending += 1
         return track
 
     def answered(self, track: Track, txid: str = "") -> None:
         """AddOrder was answered, or its answer is lost."""
-        self.sending -= 1
+        self.sending = max(0, self.sending - 1)
         if txid:
-            self._join(track, txid)
+            self.join(track, txid)
 
     def refuse(self, order: Order, reason: str, *, reached: bool = True) -> None:
         """An order was refused, there or here: told once."""
@@ -159,10 +180,26 @@ class Watch:
         track.refused = Rejected(order.id, max(order.at, self.now()), reason, reached)
         self._tell(track.refused)
 
+    def follow(self, before: Watch) -> None:
+        """Orders that were refused, or whose fate is not known, are kept from an earlier opening: Kraken may show nothing of them."""
+        for order_id, track in before._ours.items():
+            if track.order is not None and not track.txid:
+                self._ours[order_id] = track
+                if not track.done:
+                    self._running[order_id] = track
+
+    def disown(self, track: Track) -> None:
+        """An order bears an id of ours, and is another one than that: its fills are nobody's from now on."""
+        if track.order_id is not None and self._ours.get(track.order_id) is track:
+            del self._ours[track.order_id]
+            self._running.pop(track.order_id, None)
+        track.mine, track.foreign, track.order_id, track.order = False, True, track.txid, None
+
     def forget(self, track: Track) -> None:
         """Nothing of it was sent."""
         if track.order_id is not None and not track.txid:
             self._ours.pop(track.order_id, None)
+            self._running.pop(track.order_id, None)
 
     # -- what Kraken reports -------------------------------------------------------------------------------------------------------
 
@@ -172,9 +209,9 @@ class Watch:
         if not isinstance(txid, str) or not txid:
             return
         kind, status = str(item.get("exec_type", "")), str(item.get("order_status", ""))
-        track = self._track(txid, item.get("cl_ord_id"))
-        self._describe(track, item)
         at = instant(item.get("timestamp"))
+        track = self._track(txid, item.get("cl_ord_id"), at)
+        self._describe(track, item)
         at = self.now() if at is None else at
         if kind == "trade" or (item.get("exec_id") and item.get("last_qty") is not None):
             trade = self._trade(track, item, at)
@@ -185,15 +222,18 @@ class Watch:
                 self.add(trade)
             else:
                 return
-        if kind in _ENDS or (not kind and status in _ENDS) or kind == "rejected":
-            self._accept(track, at, only=kind == "filled")
-            self._end(track, kind or status, at, str(item.get("reason") or item.get("cancel_reason") or ""), figure(item.get("cum_qty")))
+        end = kind if kind in _ENDS else status  # what the order is counts, whatever the report is called
+        if kind == "rejected" or end in _ENDS:
+            end = "rejected" if kind == "rejected" else end
+            self._accept(track, at, only=end == "filled")
+            self._end(track, end, at, str(item.get("reason") or item.get("cancel_reason") or ""), figure(item.get("cum_qty")))
         elif kind == "new" or (status in _ON_THE_BOOK and kind != "pending_new"):
             self._accept(track, at)
 
     def listed(self, info: OrderInfo, *, end: bool = True) -> Track:
         """An order as REST shows it; with `end`, what became of it counts, and is told where no report told it."""
-        track = self._track(info.id, info.cl_ord_id)
+        track = self._track(info.id, info.cl_ord_id, info.opened, sure=True)
+        track.opened = info.opened or track.opened
         if track.order_id is None:
             track.order_id = info.id  # it has no client id: it is nobody's here
         self.strange.pop(info.id, None)
@@ -206,7 +246,7 @@ class Watch:
             if info.status in ("open", "closed") or info.filled:
                 self._accept(track, info.opened or self.now())
             if info.status in _ENDS:
-                self._end(track, info.status, info.closed or self.now(), info.reason, info.filled)
+                self._end(track, info.status, info.closed or self.now(), info.reason, info.filled, asked=True)
         self._settle(track)
         return track
 
@@ -228,6 +268,11 @@ class Watch:
         if track.order_id is None:
             self.strange[trade.order] = None
 
+    def drop(self, trade: Execution) -> None:
+        """A report of a trade is one that is listed under another id: it is none of its own."""
+        self.pending.pop(trade.id, None)
+        self.told.add(trade.id)
+
     def fill(self, fill: Fill, trade: Execution) -> None:
         """The fill of a trade was made: it is told, unless it was."""
         self.pending.pop(trade.id, None)
@@ -247,11 +292,13 @@ class Watch:
     @property
     def busy(self) -> bool:
         """Whether something that was reported is not told yet."""
-        return bool(self.pending or self.strange or self.short)
+        return bool(self.pending or self.strange or self.short or self.unsaid)
 
     def unfinished(self) -> list[Track]:
-        """Orders of ours that were sent from here and are not off the book as far as is known."""
-        return [track for track in self._ours.values() if track.order is not None and not track.done and track.ended is None]
+        """Orders of ours that were sent from here, or open since, and are not off the book as far as is known."""
+        for order_id in [name for name, track in self._running.items() if track.done or track.ended is not None]:
+            del self._running[order_id]
+        return list(self._running.values())
 
     def missing(self, txid: str) -> bool:
         """Whether an order still lacks fills, now that the list of trades was read; what it lacked and has is settled."""
@@ -259,8 +306,7 @@ class Watch:
         if track is None:
             self.short.pop(txid, None)
             return False
-        waiting = sum(self._units(trade.market, trade.qty) or 0 for trade in self.pending.values() if trade.order == txid)
-        if track.ended is None or track.ended.filled is None or track.told + waiting >= track.ended.filled:
+        if track.ended is None or track.ended.filled is None or track.told + self._waiting(txid) >= track.ended.filled:
             self.short.pop(txid, None)
             self._settle(track)
         return txid in self.short
@@ -271,24 +317,32 @@ class Watch:
         market = self._markets.get(pair.symbol) or pair.instrument
         fees = ((pair.quote, trade.fee),) if trade.fee else ()
         side, maker = Side(trade.side), bool(trade.maker)
-        return Execution(trade.id, trade.order, trade.at, market, side, trade.price, trade.qty, trade.cost, fees, maker, bool(trade.margin))
+        figures = trade.price, trade.qty, trade.cost
+        return Execution(trade.id, trade.order, trade.at, market, side, *figures, fees, maker, bool(trade.margin), trade.ledgers)
 
     # -- how -----------------------------------------------------------------------------------------------------------------------
 
-    def _track(self, txid: str, client_id: object) -> Track:
-        """An order by Kraken's id, found by its client id where that is ours."""
+    def _track(self, txid: str, client_id: object, at: int | None = None, *, sure: bool = False) -> Track:
+        """An order by Kraken's id, found by its client id where that is ours. What is dated long before ours was sent is not that; with
+        `sure`, that date is when it was opened.
+        """
         track = self._theirs.get(txid)
         ours = self._ids.order_id(client_id)
-        if track is None or (track.order_id is None and ours is not None):
+        nobodys = track is not None and track.order_id == txid and not track.mine and not track.foreign
+        if track is None or (ours is not None and (track.order_id is None or nobodys)):
             known = self._ours.get(ours) if ours is not None else None
-            if known is not None and known.txid and known.txid != txid:
-                known = None  # an older order of the same number, of other books
-            if known is not None and track is not None:
-                self._join(known, txid)
+            other = known is not None and bool(known.txid) and known.txid != txid  # an older order of the same number, of other books
+            old = known is not None and known.order is not None and at is not None and at + BEFORE < known.sent_at
+            if known is not None and track is not None and not other and not old:
+                self.join(known, txid)
                 return known
-            track = known or track or Track()
+            track = track or (Track() if known is None or other or old else known)
             track.txid = txid
-            if ours is not None and track.order_id is None:
+            if other or (old and sure):
+                track.order_id, track.foreign = txid, True
+            elif old:
+                pass  # a listing says which of the two it is
+            elif ours is not None:
                 track.order_id, track.mine = ours, True
                 self._ours.setdefault(ours, track)
             elif client_id is not None and track.order_id is None:
@@ -298,7 +352,7 @@ class Watch:
                 self.strange.pop(txid, None)
         return track
 
-    def _join(self, track: Track, txid: str) -> None:
+    def join(self, track: Track, txid: str) -> None:
         """It is known now that this order of ours is that one of Kraken's: what was reported of it before counts."""
         known = self._theirs.get(txid)
         track.txid = txid
@@ -309,7 +363,7 @@ class Watch:
             track.last = max(track.last, known.last)
             if known.accepted:
                 self._accept(track, known.last)
-            track.ended = track.ended or known.ended
+            track.ended, track.opened = track.ended or known.ended, track.opened or known.opened
             self._settle(track)
 
     def _describe(self, track: Track, item: Mapping[str, Any]) -> None:
@@ -329,25 +383,29 @@ class Watch:
             return None
         if price <= 0 or qty <= 0:
             return None
-        fees = []
-        for fee in item.get("fees") or ():
+        listed, fees = item.get("fees"), []
+        for fee in listed or ():
             paid = figure(fee.get("qty")) if isinstance(fee, Mapping) else None
             if paid is None or not isinstance(fee.get("asset"), str):
                 return None
             fees.append((fee["asset"], paid))
         maker, margin = item.get("liquidity_ind") == "m", item.get("margin") is True
-        return Execution(trade_id, track.txid, at, market, track.side, price, qty, figure(item.get("cost")), tuple(fees), maker, margin)
+        known = None if listed is None else tuple(fees)  # a fee that was not told is not none
+        return Execution(trade_id, track.txid, at, market, track.side, price, qty, figure(item.get("cost")), known, maker, margin)
 
     def _accept(self, track: Track, at: int, *, only: bool = True) -> None:
         if not only or track.accepted or not track.mine or track.order_id is None or track.done:
             return
         track.accepted = True
+        if not track.done and track.ended is None:
+            self._running[track.order_id] = track
         begun = track.order.at if track.order is not None else 0
         at = max(at // _STEP * _STEP, begun)
         track.last = max(track.last, at)
         self._tell(Accepted(track.order_id, at, track.txid))
 
-    def _end(self, track: Track, kind: str, at: int, reason: str, filled: Decimal | None) -> None:
+    def _end(self, track: Track, kind: str, at: int, reason: str, filled: Decimal | None, *, asked: bool = False) -> None:
+        """It is off the book. How far it was filled is asked for where it is not said: a fill may come behind."""
         if track.ended is not None or track.done:
             return
         if track.order_id is None or (track.mine and track.market is None):
@@ -355,8 +413,12 @@ class Watch:
             return
         units = None if filled is None or track.market is None else self._units(track.market, filled)
         status = _ENDS.get(kind, OrderStatus.REJECTED)
-        if units is None and status is OrderStatus.FILLED:
-            units = track.qty
+        if units is None and status is OrderStatus.FILLED and track.qty is not None:
+            units = track.qty if asked or track.told + self._waiting(track.txid) >= track.qty else None
+        if units is None and not asked and track.mine and status is not OrderStatus.REJECTED:
+            self.unsaid[track.txid] = None
+            return
+        self.unsaid.pop(track.txid, None)
         track.ended = Ended(status, at, reason or ("expired" if kind == "expired" else ""), units)
         self._settle(track)
 
@@ -373,7 +435,9 @@ class Watch:
             return
         self.short.pop(track.txid, None)
         track.done = True
-        if not track.mine or ended.status is OrderStatus.FILLED:
+        ordered = track.order.place.qty if track.order is not None else track.qty
+        less = ordered is not None and max(track.told, ended.filled or 0) < ordered
+        if not track.mine or (ended.status is OrderStatus.FILLED and not less):
             return
         at = max(ended.at // _STEP * _STEP, track.last)
         if track.order is not None:
@@ -382,7 +446,11 @@ class Watch:
             track.refused = Rejected(track.order_id, at, ended.reason or "rejected")
             self._tell(track.refused)
         else:
-            self._tell(Canceled(track.order_id, at, ended.reason))
+            self._tell(Canceled(track.order_id, at, LESS if ended.status is OrderStatus.FILLED else ended.reason))
+
+    def _waiting(self, txid: str) -> int:
+        """So much of an order was reported as traded, and is not told."""
+        return sum(self._units(trade.market, trade.qty) or 0 for trade in self.pending.values() if trade.order == txid)
 
     def _market(self, name: object) -> Instrument | None:
         try:
@@ -401,11 +469,16 @@ class Watch:
 _STATUSES = {"open": OrderStatus.OPEN, "pending": OrderStatus.OPEN, **_ENDS}
 
 
-def report_of(info: OrderInfo, order_id: str, market: Instrument, now: int) -> OrderReport:
-    """An order as REST shows it, as a report. Raises `InvalidMarket` for an unknown status, `InvalidAmount` for a figure too fine."""
+def report_of(info: OrderInfo, order_id: str, market: Instrument, now: int, ordered: int | None = None) -> OrderReport:
+    """An order as REST shows it, as a report; one that is closed with less than was `ordered` is canceled.
+
+    Raises `InvalidMarket` for an unknown status, `InvalidAmount` for a figure too fine.
+    """
     status = _STATUSES.get(info.status)
     if status is None:
         raise InvalidMarket(f"order {info.id} of Kraken has a status {info.status!r} that is not known")
     filled = market.base(info.filled).units
     at = (info.closed if status is not OrderStatus.OPEN else now) or now
+    if status is OrderStatus.FILLED and ordered is not None and filled < ordered:
+        return OrderReport(order_id, at, OrderStatus.CANCELED, filled, LESS, info.id)
     return OrderReport(order_id, at, status, filled, info.reason, info.id)

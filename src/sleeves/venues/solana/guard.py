@@ -6,8 +6,8 @@ A transaction may come from anywhere: built here, or by an API. It is signed onl
 - each instruction calls a program that is allowed, and says something that is understood: System, the token programs, associated
   accounts, compute budget and memos by the rules below, a named program by its own rule;
 - nothing leaves but to a known place and within a cap: fees, tips, and payments to named payees;
-- a run of it, before it is signed, moves no more out of our accounts, and no less into them, than was agreed, and leaves nobody
-  else a hold on them.
+- a run of it, before it is signed, moves no more out of our accounts, and no less into them, than was agreed, leaves nobody
+  else a hold on them, and no more rent than was agreed in new ones.
 
 Allowed of what could move money: SOL to our own wrapped account, to a tip account, to a payee; tokens to our own account or a
 payee's, the mint named; an account's closing into our own wallet; the creation of our own or a payee's associated account.
@@ -15,8 +15,9 @@ Refused always: any power over an account for others (approve, a new authority),
 a transaction never expires.
 
 What is trusted. The node that runs it: one that lies about the run and about lookup tables hides what a named program would do.
-The named programs: between the run and the block they can act differently, so name only what you would trust with one swap. It
-asks nobody itself, and it knows no market.
+The named programs: between the run and the block they can act differently, so name only what you would trust with one swap. What
+they own they may change, whatever it says of us; and what is ours without our address in it is not known here: an account of the
+System program derived from our wallet and a seed, a position that a token stands for. It asks nobody itself, and it knows no market.
 """
 
 from __future__ import annotations
@@ -89,14 +90,19 @@ def _lamports(_: object, attribute: Any, value: object) -> None:
         raise VenueRejected(f"{attribute.name} {value!r} of a spending must be whole lamports from 0 on")
 
 
+def _lamports_or_none(spending: object, attribute: Any, value: object) -> None:
+    if value is not None:
+        _lamports(spending, attribute, value)
+
+
 @frozen(order=False)
 class Spending:
     """The most that one transaction may take from us, and the least that it must bring, in raw units by mint.
 
     SOL that is traded stands under the mint of wrapped SOL, whether it is wrapped or not. `lamports` is what may leave besides it,
-    for good: fee, tip, rent of others' accounts. The rent of our own accounts stays ours and is not counted. `fee` caps what goes
-    to validators for signature and priority, `tip` what goes to tip accounts. Raises `VenueRejected` for what is no whole number
-    from 0 on.
+    for good: fee, tip, rent of others' accounts. The rent of our own accounts stays ours and is not counted; `rent` caps what lies in
+    new ones for other mints than those named here and wrapped SOL, None does not. `fee` caps what goes to validators for signature
+    and priority, `tip` what goes to tip accounts. Raises `VenueRejected` for what is no whole number from 0 on.
     """
 
     most_out: Mapping[Pubkey, int] = field(factory=dict, validator=_amounts("most_out"))
@@ -104,6 +110,21 @@ class Spending:
     lamports: int = field(default=0, validator=_lamports)
     fee: int = field(default=0, validator=_lamports)
     tip: int = field(default=0, validator=_lamports)
+    rent: int | None = field(default=None, validator=_lamports_or_none)
+
+
+class _Seal:
+    """Put by a guard under what it makes, once: a copy with anything changed in it has none."""
+
+    __slots__ = ("_used",)
+
+    def __init__(self) -> None:
+        self._used = False
+
+    def put(self) -> bool:
+        """Whether it is put for the first time."""
+        fresh, self._used = not self._used, True
+        return fresh
 
 
 @frozen(order=False)
@@ -116,7 +137,11 @@ class Examined:
     tip: int
     named: frozenset[Pubkey]
     """The programs with rules of their own that it calls."""
-    _seal: object = field(repr=False, default=None)
+    _seal: object = field(repr=False, eq=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self._seal, _Seal) or not self._seal.put():
+            object.__setattr__(self, "_seal", None)
 
     @property
     def watched(self) -> tuple[Pubkey, ...]:
@@ -134,14 +159,11 @@ class Cleared:
     tip: int
     moved: Mapping[Pubkey, int] = field(repr=False)
     """What the run moved, in raw units by mint; SOL in all its forms, fees in it, under the mint of wrapped SOL."""
-    _seal: object = field(repr=False)
+    _seal: object = field(repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        if self._seal is not _SEAL:
+        if not isinstance(self._seal, _Seal) or not self._seal.put():
             raise VenueRejected("a transaction is cleared by Guard.clear, and by nothing else")
-
-
-_SEAL = object()
 
 
 @frozen(order=False)
@@ -211,7 +233,7 @@ class Guard:
         fee = PER_SIGNATURE + _priority(decoded)
         self._caps(fee, tally, spending)
         named = frozenset(one.program.address for one in decoded.instructions) & set(self.programs)
-        return Examined(decoded, spending, fee, sum(tally.tips), named, seal=_SEAL)
+        return Examined(decoded, spending, fee, sum(tally.tips), named, seal=_Seal())
 
     def _frame(self, decoded: Decoded) -> None:
         """Who pays and who signs."""
@@ -307,7 +329,7 @@ class Guard:
         Raises `Refused`: for a run that failed, for more out or less in than agreed, and for any hold on our accounts that it
         leaves to others.
         """
-        if examined._seal is not _SEAL or examined.decoded.payer != self.owner:
+        if examined._seal is None or examined.decoded.payer != self.owner:
             raise Refused("unexamined", "this transaction was not examined by this wallet's guard")
         if simulation.err is not None:
             told = next((line for line in reversed(simulation.logs) if "failed" in line or "Error" in line), "")
@@ -320,11 +342,14 @@ class Guard:
             for mint, amount in self._change(key, old, new, examined.named):
                 moved[mint] = moved.get(mint, 0) + amount
         spending = examined.spending
+        rent = sum(self._rent(old, new, spending) for old, new in zip(before.values, simulation.accounts, strict=True))
+        if spending.rent is not None and rent > spending.rent:
+            raise Refused("rent", f"it leaves {rent} lamports in new token accounts of what is not traded; at most {spending.rent} may be")
         for mint in {*moved, *spending.least_in}:
             least = spending.least_in.get(mint, 0) - spending.most_out.get(mint, 0) - (spending.lamports if mint == WSOL else 0)
             if moved.get(mint, 0) < least:
                 raise Refused("spending", f"the run moves {moved.get(mint, 0)} of {_shown(mint)}; no less than {least} was agreed")
-        return Cleared(examined.decoded, self.owner, examined.fee, examined.tip, moved, _SEAL)
+        return Cleared(examined.decoded, self.owner, examined.fee, examined.tip, moved, _Seal())
 
     def _change(self, key: Pubkey, old: Account | None, new: Account | None, named: frozenset[Pubkey]) -> list[tuple[Pubkey, int]]:
         """What one account's change is to us, by mint. Raises `Refused` for what must not change."""
@@ -338,6 +363,13 @@ class Guard:
         if ours and old is not None and (old.owner not in named or new is None or new.owner != old.owner):
             raise Refused("account", f"it changes {key} of {old.owner}, in which our wallet stands")
         return []
+
+    def _rent(self, old: Account | None, new: Account | None, spending: Spending) -> int:
+        """What lies in a token account of ours that was not there, of what is not traded."""
+        has = TokenAccount.find(new)
+        if has is None or has.owner != self.owner or has.mint in (WSOL, *spending.most_out, *spending.least_in):
+            return 0
+        return 0 if TokenAccount.find(old) is not None else has.lamports - (old.lamports if old else 0)
 
     def _wallet(self, old: Account | None, new: Account | None) -> list[tuple[Pubkey, int]]:
         if new is not None and (new.owner != SYSTEM or new.data):

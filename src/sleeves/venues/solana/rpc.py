@@ -349,6 +349,14 @@ class Rpc:
         """How many blocks there are: less than slots, since some had none."""
         return await self._read("getBlockHeight", [self._config(commitment)], _whole)
 
+    async def block_time(self, slot: int) -> int | None:
+        """When the block of a slot was made, in UTC nanoseconds; None where the node cannot say."""
+        return await self._read("getBlockTime", [slot], lambda it: None if it is None else _whole(it) * 1_000_000_000)
+
+    async def first_block(self) -> int:
+        """The slot of the oldest block that the node still has."""
+        return await self._read("getFirstAvailableBlock", [], _whole)
+
     async def epoch_info(self, commitment: str | None = None) -> EpochInfo:
         """Epoch, slot and block height, all of one moment."""
 
@@ -509,14 +517,21 @@ class Rpc:
         return Statuses(min(slots), tuple(found))
 
     async def signatures_for(
-        self, address: Pubkey, *, since: int | None = None, until: Signature | None = None, before: Signature | None = None
+        self,
+        address: Pubkey,
+        *,
+        since: int | None = None,
+        until: Signature | None = None,
+        before: Signature | None = None,
+        min_slot: int | None = None,
     ) -> tuple[SignatureInfo, ...]:
         """The transactions that an address was part of, the oldest first, all pages of them.
 
-        From a block's time on (`since`, UTC ns, that instant included), after a signature (`until`), before one.
+        From a block's time on (`since`, UTC ns, that instant included), after a signature (`until`), before one; told by a node
+        that has come to a slot (`min_slot`).
         """
         found: list[SignatureInfo] = []
-        least: int | None = None
+        least = min_slot
         while True:
             more = {name: str(one) for name, one in (("until", until), ("before", before)) if one is not None}
             config = self._config(self._settled, least, limit=_MOST_SIGNATURES, **more)

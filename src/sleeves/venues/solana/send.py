@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 import anyio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from solders.hash import Hash
 from solders.signature import Signature
 
@@ -30,7 +30,7 @@ from .signer import Signed, Signer
 from .tokens import Account, TokenAccount
 from .transaction import table_keys
 
-__all__ = ["Broadcast", "Expired", "Landed", "Outcome", "Sender", "Unknown"]
+__all__ = ["AlreadyLanded", "Broadcast", "Expired", "Landed", "Outcome", "Sender", "Unknown"]
 
 log = logging.getLogger("sleeves.venues.solana")
 
@@ -41,7 +41,12 @@ UNSEEN = 150
 
 Broadcast = Callable[[Signed, int], Awaitable[None]]
 """Another way to send: called with the transaction and how often it was sent before. It raises `VenueRejected` or
-`VenueUnavailable` where surely nothing was sent by this call, `VenueUnknown` where it may have been."""
+`VenueUnavailable` where surely nothing was sent by this call, `VenueUnknown` where it may have been; whatever else it raises
+says as little as `VenueUnknown`."""
+
+
+class AlreadyLanded(VenueRejected):
+    """Nothing is signed for a name of which a transaction has landed well."""
 
 
 @frozen(order=False)
@@ -67,10 +72,11 @@ class Expired:
 
 @frozen(order=False)
 class Unknown:
-    """Not decided: it may have landed, or still land. Ask `Sender.outcome` later."""
+    """Not decided: it may have landed, or still land. Ask `Sender.outcome` later, with `last`: until when it may, where that is known."""
 
     signature: Signature = field(repr=str)
     why: str
+    last: int | None = None
 
 
 Outcome = Landed | Expired | Unknown
@@ -118,7 +124,7 @@ class Sender:
         """Have a transaction looked at, run and signed. Nothing is sent.
 
         Raises `Refused` where it is not to be signed, `VenueUnavailable` where that could not be found out. With a `name`, also
-        `VenueRejected` when one of that name has landed well, and `VenueUnknown` while one may still land.
+        `AlreadyLanded` when one of that name has landed well, and `VenueUnknown` while one may still land.
         """
         await self._free(name)
         signed = self._signer.sign(await self.clear(raw, spending), name)
@@ -158,7 +164,7 @@ class Sender:
         if isinstance(outcome, Unknown):
             raise VenueUnknown(f"{name}: {outcome.signature} may still land: {outcome.why}")
         if isinstance(outcome, Landed) and outcome.well:
-            raise VenueRejected(f"{name}: {outcome.signature} has landed already, in slot {outcome.slot}")
+            raise AlreadyLanded(f"{name}: {outcome.signature} has landed already, in slot {outcome.slot}")
 
     # -- sending --------------------------------------------------------------------------------------------------------------
 
@@ -171,7 +177,7 @@ class Sender:
         """
         if valid is not None and valid.hash != signed.blockhash:
             raise VenueRejected(f"{signed.signature} has the blockhash {signed.blockhash}, not {valid.hash}")
-        last = valid.last_valid_block_height if valid else (await self._rpc.epoch_info("processed")).block_height + GOOD_FOR + UNSEEN
+        last = await self.good_until(valid)
         before = self._noted(signed, last)
         try:
             times, why = await self._first(signed, broadcast or partial(self._try, None if valid is None else valid.slot))
@@ -185,7 +191,8 @@ class Sender:
             while True:
                 try:
                     outcome = await self.outcome(signed.signature, signed.blockhash, last)
-                except VenueError as error:
+                except Exception as error:
+                    log.log(logging.DEBUG if isinstance(error, VenueError) else logging.ERROR, "%s: no look: %r", signed.signature, error)
                     outcome = Unknown(signed.signature, str(error))
                 if not isinstance(outcome, Unknown):
                     break
@@ -195,8 +202,16 @@ class Sender:
                         await send(signed, times)
                     except VenueError as error:
                         log.debug("%s was sent again in vain: %s", signed.signature, error)
+                    except Exception:
+                        log.exception("%s could not be sent again", signed.signature)
                     times, again = times + 1, anyio.current_time() + self._resend_s
-        return outcome
+        return evolve(outcome, last=last) if isinstance(outcome, Unknown) else outcome
+
+    async def good_until(self, valid: Blockhash | None) -> int:
+        """The last block height at which what is signed by now may land: as told with its blockhash, else one that is surely no less."""
+        if valid is not None:
+            return valid.last_valid_block_height
+        return (await self._rpc.epoch_info("processed")).block_height + GOOD_FOR + UNSEEN
 
     def _noted(self, signed: Signed, last: int | None) -> int | None:
         """Note until when a transaction of a name may land, and say what was noted before; None: it was not sent.
@@ -222,6 +237,11 @@ class Sender:
                 if times + 1 == self._tries:
                     raise
                 await anyio.sleep(min(self._poll_s, self._resend_s))
+            except VenueRejected:
+                raise
+            except Exception as error:
+                log.exception("%s: whether it was sent is not known", signed.signature)
+                return times + 1, f"it may have been sent: {error!r}"
             else:
                 return times + 1, "sent, and in no block yet"
         raise AssertionError("it is sent at least once")

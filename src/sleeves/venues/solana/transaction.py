@@ -177,6 +177,17 @@ def table_keys(raw: bytes) -> tuple[Pubkey, ...]:
     return tuple(lookup.account_key for lookup in message.address_table_lookups) if isinstance(message, MessageV0) else ()
 
 
+def called(raw: bytes, *programs: Pubkey) -> tuple[bytes, ...]:
+    """The data of each call of these programs that a transaction makes itself, in order. Raises `Refused` for what is no transaction."""
+    try:
+        message = VersionedTransaction.from_bytes(raw).message
+    except Exception as error:
+        raise Refused("unreadable", f"no transaction: {error}") from None
+    keys = message.account_keys
+    calls = (one for one in message.instructions if one.program_id_index < len(keys))
+    return tuple(bytes(one.data) for one in calls if keys[one.program_id_index] in programs)
+
+
 def base64_of(raw: bytes) -> str:
     """Bytes as nodes take them."""
     return b64encode(raw).decode()
