@@ -57,7 +57,7 @@ def test_every_public_thing_has_a_docstring():
         for node in tree.body:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets):
-                public = set(ast.literal_eval(node.value))
+            public = set(ast.literal_eval(node.value))
         for node in tree.body:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name in public:
                 assert ast.get_docstring(node), f"{name}.{node.name} has no docstring"

@@ -872,7 +872,7 @@ except MissingExtra as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == 'a PostgreSQL journal needs psycopg: python -m pip install "sleeves[postgres]"\n'
+    assert done.stdout == 'a PostgreSQL journal needs psycopg: python -m pip install "sleeves[postgres]", or ".[postgres]" in a clone\n'
 
 
 def test_importing_the_journals_does_not_import_psycopg():

@@ -42,7 +42,7 @@ except ImportError:
     raise MissingExtra("solders and starlette", "servers", "a local block engine") from None
 
 from .solana_server import Chain, ChainError, Fault
-from .solana_server.asgi import Served, cut, lifespan, reply
+from .solana_server.asgi import Served, body_of, cut, lifespan, reply
 from .solana_server.base58 import decode58
 from .solana_server.layout import SYSTEM
 
@@ -123,7 +123,9 @@ class JitoServer(Served[Asked, Fault]):
                 await lifespan(receive, send)
             return
         request = Request(scope, receive)
-        body = await request.body()
+        body = await body_of(request)
+        if body is None:
+            return
         if request.method == "GET" and request.url.path == "/api/v1/bundles/tip_floor":
             method, params, number = "tip_floor", [], None
         else:

@@ -133,6 +133,7 @@ async def test_the_cancel_of_an_order_of_another_run_that_is_over_is_passed_over
         await on.step()
         async with stand_again(on).venue as again:
             await again.cancel(one)
+            await again.cancel(order(on, 2, Side.BUY, "0.1", limit="1900.0"))  # and one that was sent by nobody
 
 
 # -- fills that may be ours ---------------------------------------------------------------------------------------------------

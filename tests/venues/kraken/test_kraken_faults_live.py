@@ -145,9 +145,7 @@ def test_the_trend_script_with_a_fault_at_each_of_its_orders(fault, backend):
 @both
 def test_coins_that_kraken_moves_to_earn_are_the_balance_all_the_same_and_a_sale_draws_on_them(backend):
     async def tell(exchange, venue):
-        one = await _through(
-            exchange, venue, {HELD: lambda: exchange.earn("ETH", "1.5"), HELD + 2: lambda: exchange.earn("ETH", "-0.25")}
-        )
+        one = await _through(exchange, venue, {HELD: lambda: exchange.earn("ETH", "1.5"), HELD + 2: lambda: exchange.earn("ETH", "-0.25")})
         flows = [flow for flow in await venue.cash_flows(0) if flow.kind is FlowKind.EARN]
         assert len(flows) == 4 and sum(flow.amount.units for flow in flows) == 0
         assert {"ETH.F", "ETH"} == {row["asset"].removeprefix("X") for row in exchange.ledger().values()} - {"ZUSD"}
@@ -161,9 +159,7 @@ def test_coins_that_kraken_moves_to_earn_are_the_balance_all_the_same_and_a_sale
 def test_what_the_owner_trades_by_hand_is_found_named_and_booked_to_nobody(backend):
     async def tell(exchange, venue):
         one = Story(exchange, venue, Trend(ether))
-        await one.run(
-            {HELD: lambda: exchange.manual("ETH/USD", "buy", "0.1"), HELD + 2: lambda: exchange.reward("ETH.F", "0.0003")}
-        )
+        await one.run({HELD: lambda: exchange.manual("ETH/USD", "buy", "0.1"), HELD + 2: lambda: exchange.reward("ETH.F", "0.0003")})
         assert one.sleeve.is_flat() and len(fills_of(one.desk)) == 2
         (looked,) = await reconcile(one.desk, venue)
         causes = {(found.amount.asset.code, found.cause) for found in looked.standing}

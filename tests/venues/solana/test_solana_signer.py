@@ -125,8 +125,11 @@ except ImportError as error:
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        ("sleeves.venues.solana", 'Solana needs solders: python -m pip install "sleeves[jupiter]"'),
-        ("sleeves.testing.solana_server", 'a local Solana needs solders and starlette: python -m pip install "sleeves[servers]"'),
+        ("sleeves.venues.solana", 'Solana needs solders: python -m pip install "sleeves[jupiter]", or ".[jupiter]" in a clone'),
+        (
+            "sleeves.testing.solana_server",
+            'a local Solana needs solders and starlette: python -m pip install "sleeves[servers]", or ".[servers]" in a clone',
+        ),
     ],
 )
 def test_without_solders_it_says_what_is_missing(module, said):

@@ -30,7 +30,7 @@ from starlette.types import Receive, Scope, Send
 
 from ...amm import Pool
 from ..solana_server import Chain, ChainError, Fault
-from ..solana_server.asgi import Served, cut, lifespan
+from ..solana_server.asgi import Served, body_of, cut, lifespan
 from ..solana_server.layout import ATA, COMPUTE_BUDGET, SYSTEM, TOKEN, ata, read_token
 from .dexes import _PROGRAMS, WSOL, Amm, Dexes, Path, threshold
 
@@ -119,7 +119,9 @@ class JupiterServer(Served[Asked, Fault]):
                 await lifespan(receive, send)
             return
         request = Request(scope, receive)
-        body = await request.body()
+        body = await body_of(request)
+        if body is None:
+            return
         path, query = request.url.path, dict(request.query_params)
         key = request.headers.get("x-api-key")
         fault = self._take(path.rpartition("/")[2])

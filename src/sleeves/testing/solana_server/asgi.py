@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Generic, TypeVar
 
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from ..serving import Server
 
-__all__ = ["Served", "cut", "lifespan", "reply"]
+__all__ = ["Served", "body_of", "cut", "lifespan", "reply"]
 
 A = TypeVar("A")
 F = TypeVar("F")
@@ -54,6 +55,14 @@ class Served(Generic[A, F]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raise NotImplementedError
+
+
+async def body_of(request: Request) -> bytes | None:
+    """What was sent; None where the client has gone before its end."""
+    try:
+        return await request.body()
+    except ClientDisconnect:
+        return None
 
 
 async def reply(send: Send, status: int, text: str, kind: str = "application/json; charset=utf-8") -> None:

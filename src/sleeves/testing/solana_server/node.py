@@ -22,7 +22,7 @@ from solders.transaction import VersionedTransaction
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from .asgi import Served, cut, lifespan, reply
+from .asgi import Served, body_of, cut, lifespan, reply
 from .base58 import decode58, encode58
 from .chain import FINAL_AFTER, Chain, ChainError, Err, Inner, Landing, State, TokenBalance
 from .layout import TOKEN, TOKEN_2022, read_token
@@ -147,7 +147,9 @@ class SolanaServer(Served[Asked, Fault]):
                 await lifespan(receive, send)
             return
         request = Request(scope, receive)
-        body = await request.body()
+        body = await body_of(request)
+        if body is None:
+            return
         if request.method != "POST":
             await reply(send, 405, "Used HTTP Method is not allowed. POST or OPTIONS is required", "text/plain")
             return

@@ -660,7 +660,7 @@ class Ccxt:
     async def cancel(self, order: Order) -> None:
         """Ask for a cancel; an order that is over is passed over. Raises like `submit`.
 
-        One that is not found is not known to be over: it may be on its way still. That is `VenueUnknown`.
+        One that was sent from here and is not found is not known to be over: it may be on its way still. That is `VenueUnknown`.
         """
         self._open()
         tracked = self._tracked.get(order.id)
@@ -672,7 +672,7 @@ class Ccxt:
             args = (venue_id, order.place.instrument.symbol)
         else:
             row = await self._find(order.id, order.place.instrument.symbol, order.at)
-            if row is None and order.id in self._refused:
+            if row is None and (order.id in self._refused or order.id not in self._sent):
                 return
             if row is None or row.get("id") is None:
                 raise VenueUnknown(f"{self.name}: {order.id} is not found, so that it could not be canceled: it may be on its way still")
