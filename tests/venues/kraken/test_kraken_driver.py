@@ -365,6 +365,18 @@ async def test_an_order_whose_answer_is_lost_is_found_and_not_sent_again(fault, 
         assert (await venue.look_up(order)).status is OrderStatus.FILLED
 
 
+async def test_the_cancel_of_an_order_that_is_not_found_yet_is_not_taken_for_done():
+    """A stop cancels what may still come in: said to be canceled, it would rest and fill."""
+    async with stand(deadline=0.5, deadline_grace=60.0) as (exchange, venue):
+        order = an_order(venue, limit="2400.00")
+        exchange.fault("AddOrder", Fault.drop())
+        with pytest.raises(VenueUnknown):
+            await venue.submit(order)
+        with pytest.raises(VenueUnknown, match="does not find flash-1, which was sent"):
+            await venue.cancel(order)
+        await venue.cancel(an_order(venue, 2, limit="2400.00"))  # one that was never sent is passed over
+
+
 @pytest.mark.parametrize("fault", [Fault.hang(0.2), Fault.drop(), Fault.status(520), Fault.error("EService:Unavailable")])
 async def test_an_order_that_never_came_in_is_unknown_then_not_found_and_at_last_known_not_to_come(fault):
     async with stand(deadline=0.5, deadline_grace=0.5) as (exchange, venue):

@@ -652,7 +652,9 @@ class Kraken:
         raise VenueUnknown(f"{self.name}: {order.id} was sent, and the answer is lost ({error}); it was not found in {within:g} s")
 
     async def cancel(self, order: Order) -> None:
-        """See `protocols.Broker`. Of an order that is off the book, or was never sent, nothing is asked or told."""
+        """See `protocols.Broker`. Of an order that is off the book, or was never sent from here, nothing is told. One that was sent, and that
+        Kraken does not find yet, is not taken for canceled: `VenueUnknown`, so that it is asked for again.
+        """
         self._open()
         await anyio.lowlevel.checkpoint()
         self._know_sleeve(order)
@@ -680,6 +682,8 @@ class Kraken:
             if info is not None:
                 self._join(track, info)
                 self._watch.listed(info, end=track is not None and track.followed)
+            elif track is not None and track.handed and not track.done:
+                raise VenueUnknown(f"{self.name} does not find {order.id}, which was sent: what would cancel it may not have")
         self._clerk.stir()
 
     async def settle(self, instrument: Instrument) -> None:
