@@ -28,10 +28,10 @@ class Later(NamedTuple):
 
 
 LATER: Mapping[str, Later] = {
-    "2.1": Later("there is no driver of a chain to connect to its main network", "8 and 9"),
+    "2.1": Later("there is no driver of a perpetual market on a chain to connect with", "9"),
     "2.9": Later("there is no page to tell; that listeners of the books hear at once is tried with 3.6", "10"),
-    "4.5": Later("bundles through Jito: there is no driver of a chain", "8 and 9"),
-    "4.6": Later("another RPC after three failures: there is no driver of a chain", "8 and 9"),
+    "4.5": Later("swaps go as Jito bundles (tests/venues/jupiter); there is no driver of a perpetual market on a chain", "9"),
+    "4.6": Later("swaps go to the node after three failures (tests/venues/jupiter); contracts on a chain have no driver", "9"),
     "4.12": Later("positions told over a socket within a second: there is no page; P5 says what there is to tell", "10"),
     "P8": Later("state told over a socket within half a second: there is no page", "10"),
     "P17": Later("positions told over a socket within a second: there is no page", "10"),
