@@ -1413,7 +1413,8 @@ def test_criterion_10_1_everything_is_logged_under_one_name_and_nothing_is_print
     assert "root" not in names
     own = [name for name in names if name.lstrip("f").strip("\"'").startswith("sleeves")]
     assert len(own) >= 5
-    assert {name for name in names if name not in own} <= {"name"}, "alerts alone looks at loggers of others, to blot credentials out"
+    others = {"name", "'stamina'"}
+    assert {name for name in names if name not in own} <= others, "to blot credentials out, and to have one not print by itself"
 
 
 @pytest.mark.parametrize(("level", "seen"), [("DEBUG", "DIWE"), ("INFO", "IWE"), ("warning", "WE"), ("ERROR", "E"), (None, "IWE")])
