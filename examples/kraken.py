@@ -1,6 +1,6 @@
 """One bot, two venues: on paper, and at Kraken over real sockets, with the books equal to the exchange's balances to the last digit.
 
-    python examples/kraken.py
+    python examples/kraken.py        needs: python -m pip install ".[kraken,servers]"
 
 There is no account and no network in this: `kraken_server` is an exchange on this machine that speaks Kraken's REST and
 WebSocket v2, with its signatures, nonces and errors. It plays real hourly BTC/USD candles of 2017. On the way it

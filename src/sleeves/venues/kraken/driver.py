@@ -652,8 +652,8 @@ class Kraken:
         raise VenueUnknown(f"{self.name}: {order.id} was sent, and the answer is lost ({error}); it was not found in {within:g} s")
 
     async def cancel(self, order: Order) -> None:
-        """See `protocols.Broker`. Of an order that is off the book, or was never sent from here, nothing is told. One that was sent, and that
-        Kraken does not find yet, is not taken for canceled: `VenueUnknown`, so that it is asked for again.
+        """See `protocols.Broker`. Of an order that is off the book, or was never sent from here, nothing is told. One that was sent,
+        and that Kraken does not find yet, is not taken for canceled: `VenueUnknown`, so that it is asked for again.
         """
         self._open()
         await anyio.lowlevel.checkpoint()
