@@ -149,7 +149,12 @@ class Bundles:
         flight = self._of(order_id)
         if flight is None or flight.out:
             return []
-        return self._go_on(flight, max(now, self._books.now))  # what a venue tells late is answered now, at the prices of now
+        return self._go_on(flight, max(now, *self._priced(flight)))  # what a venue tells late is answered at the prices of now
+
+    def _priced(self, flight: Flight) -> list[int]:
+        """When the prices of its legs were told; zero for one that has none."""
+        books = [self._seats[flight.record.sleeve].view.book_of(leg.instrument) for leg in flight.legs]
+        return [0 if book is None else book.at for book in books]
 
     def look(self, now: int) -> list[Command]:
         """Prices have come: go on with what waited for one."""

@@ -23,7 +23,7 @@ from sleeves.sim.faults import Faults
 from sleeves.sim.trial import BEGIN, Restless, Trial
 from sleeves.verify import verify
 
-SEEDS = [int(seed) for seed in os.environ.get("SLEEVES_DAYS", "3").split(",")]
+SEEDS = [int(seed) for seed in os.environ.get("SLEEVES_DAYS", "1").split(",")]
 DAY = 24 * 60
 EVERY = 30 * MINUTE
 """How often the books are held against the venue, besides when they are at random."""
