@@ -6,16 +6,34 @@ that was looked at is ever changed by looking.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import TypeVar
 
 from attrs import field, frozen
 
 from ..errors import MissingExtra, SleevesError
+from ..keys import Right
 from ..market import SECOND
 
-__all__ = ["Checkup", "Finding", "Grade", "Isolation", "Look", "ahead", "virtual"]
+__all__ = ["KRAKEN_PERMISSIONS", "Checkup", "Finding", "Grade", "Isolation", "Look", "ahead", "virtual"]
+
+KRAKEN_PERMISSIONS: Mapping[str, Right | None] = {
+    "query-funds": Right.READ,
+    "query-open-trades": Right.READ,
+    "query-closed-trades": Right.READ,
+    "query-ledger": Right.READ,
+    "modify-trades": Right.TRADE,
+    "close-trades": None,
+    "export-data": None,
+    "create-ws-token": None,
+    "earn-funds": None,
+    "add-funds": Right.DEPOSIT,
+    "withdraw-funds": Right.WITHDRAW,
+    "add-withdraw-address": Right.WITHDRAW,
+    "update-withdraw-address": Right.WITHDRAW,
+}
+"""What Kraken's words for a key's permissions mean here. Who may write addresses to withdraw to is taken to withdraw."""
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from attrs import evolve, frozen
 
 from ...errors import InvalidAmount, InvalidMarket, VenueUnavailable
 from ...keys import Held, Right, Rights, check_rights
-from ..checkup import Checkup, Grade, Isolation, Look, ahead, virtual
+from ..checkup import KRAKEN_PERMISSIONS, Checkup, Grade, Isolation, Look, ahead, virtual
 from .driver import Ccxt
 from .manners import MANNERS, Lines, Manner
 from .names import exact, seen
@@ -88,21 +88,7 @@ RIGHTS: Mapping[str, Asked] = {
     "kraken": Asked(
         "privatePostGetApiKeyInfo",
         _kraken,
-        {
-            "query-funds": Right.READ,
-            "query-open-trades": Right.READ,
-            "query-closed-trades": Right.READ,
-            "query-ledger": Right.READ,
-            "modify-trades": Right.TRADE,
-            "close-trades": None,
-            "export-data": None,
-            "create-ws-token": None,
-            "earn-funds": None,
-            "add-funds": Right.DEPOSIT,
-            "withdraw-funds": Right.WITHDRAW,
-            "add-withdraw-address": Right.WITHDRAW,
-            "update-withdraw-address": Right.WITHDRAW,
-        },
+        KRAKEN_PERMISSIONS,
         ("query-funds", "query-open-trades", "query-closed-trades", "query-ledger", "modify-trades"),
     ),
     "binance": evolve(_OF_BINANCE, needed=("enableReading", "enableSpotAndMarginTrading")),

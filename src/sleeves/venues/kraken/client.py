@@ -27,6 +27,7 @@ from ...errors import InvalidMarket, VenueError, VenueUnavailable, VenueUnknown
 from ...keys import Health, Held, InvalidKey, KeyRing, KeysError, KeySet, NoKey, Nonces, Right, Rights, Secret, Sign
 from ...market import DAY, SECOND
 from ...money import Asset
+from ..checkup import KRAKEN_PERMISSIONS as PERMISSIONS
 from ..rate import Bucket, Buckets
 from ..retry import Reading, Retry
 from .faults import Fault, Kind, KrakenUnavailable, KrakenUnknown, error_of, read_envelope
@@ -112,23 +113,6 @@ def aged(costs: Sequence[tuple[int, int]], age_ns: int) -> int:
     """What an order of this age costs by such a table: `aged(CANCEL_COSTS, 4 * SECOND)` is 8, from 300 s on 0."""
     return next((cost for seconds, cost in costs if age_ns < seconds * SECOND), 0)
 
-
-PERMISSIONS: Mapping[str, Right | None] = {
-    "query-funds": Right.READ,
-    "query-open-trades": Right.READ,
-    "query-closed-trades": Right.READ,
-    "query-ledger": Right.READ,
-    "modify-trades": Right.TRADE,
-    "close-trades": None,
-    "export-data": None,
-    "create-ws-token": None,
-    "earn-funds": None,
-    "add-funds": Right.DEPOSIT,
-    "withdraw-funds": Right.WITHDRAW,
-    "add-withdraw-address": Right.WITHDRAW,
-    "update-withdraw-address": Right.WITHDRAW,
-}
-"""What Kraken's words for a key's permissions mean here. Who may write addresses to withdraw to is taken to withdraw."""
 
 NEEDED: Mapping[Right, tuple[str, ...]] = {
     Right.READ: ("query-funds", "query-open-trades", "query-closed-trades", "query-ledger"),
