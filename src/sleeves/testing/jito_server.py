@@ -37,12 +37,12 @@ try:
     from solders.signature import Signature
     from solders.transaction import VersionedTransaction
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Send
 except ImportError:
     raise MissingExtra("solders and starlette", "servers", "a local block engine") from None
 
 from .solana_server import Chain, ChainError, Fault
-from .solana_server.asgi import Served, body_of, cut, lifespan, reply
+from .solana_server.asgi import Served, cut, reply
 from .solana_server.base58 import decode58
 from .solana_server.layout import SYSTEM
 
@@ -117,15 +117,7 @@ class JitoServer(Served[Asked, Fault]):
 
     # -- HTTP ----------------------------------------------------------------------------------------------------------------
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await lifespan(receive, send)
-            return
-        request = Request(scope, receive)
-        body = await body_of(request)
-        if body is None:
-            return
+    async def _respond(self, request: Request, body: bytes, send: Send) -> None:
         if request.method == "GET" and request.url.path == "/api/v1/bundles/tip_floor":
             method, params, number = "tip_floor", [], None
         else:

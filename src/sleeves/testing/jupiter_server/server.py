@@ -26,11 +26,11 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from ...amm import Pool
 from ..solana_server import Chain, ChainError, Fault
-from ..solana_server.asgi import Served, body_of, cut, lifespan
+from ..solana_server.asgi import Served, cut
 from ..solana_server.layout import ATA, COMPUTE_BUDGET, SYSTEM, TOKEN, ata, read_token
 from .dexes import _PROGRAMS, WSOL, Amm, Dexes, Path, threshold
 
@@ -113,15 +113,7 @@ class JupiterServer(Served[Asked, Fault]):
 
     # -- HTTP ----------------------------------------------------------------------------------------------------------------
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await lifespan(receive, send)
-            return
-        request = Request(scope, receive)
-        body = await body_of(request)
-        if body is None:
-            return
+    async def _respond(self, request: Request, body: bytes, send: Send) -> None:
         path, query = request.url.path, dict(request.query_params)
         key = request.headers.get("x-api-key")
         fault = self._take(path.rpartition("/")[2])

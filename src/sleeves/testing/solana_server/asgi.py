@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..serving import Server
 
-__all__ = ["Served", "body_of", "cut", "lifespan", "reply"]
+__all__ = ["Served", "cut", "lifespan", "reply"]
 
 A = TypeVar("A")
 F = TypeVar("F")
@@ -54,15 +54,19 @@ class Served(Generic[A, F]):
         return next((queue.popleft() for name in (word, "*") if (queue := self._faults.get(name))), None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan(receive, send)
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return  # it has gone before its end
+        await self._respond(request, body, send)
+
+    async def _respond(self, request: Request, body: bytes, send: Send) -> None:
         raise NotImplementedError
-
-
-async def body_of(request: Request) -> bytes | None:
-    """What was sent; None where the client has gone before its end."""
-    try:
-        return await request.body()
-    except ClientDisconnect:
-        return None
 
 
 async def reply(send: Send, status: int, text: str, kind: str = "application/json; charset=utf-8") -> None:

@@ -20,9 +20,9 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
-from .asgi import Served, body_of, cut, lifespan, reply
+from .asgi import Served, cut, reply
 from .base58 import decode58, encode58
 from .chain import FINAL_AFTER, Chain, ChainError, Err, Inner, Landing, State, TokenBalance
 from .layout import TOKEN, TOKEN_2022, read_token
@@ -141,15 +141,7 @@ class SolanaServer(Served[Asked, Fault]):
 
     # -- HTTP -----------------------------------------------------------------------------------------------------------------
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await lifespan(receive, send)
-            return
-        request = Request(scope, receive)
-        body = await body_of(request)
-        if body is None:
-            return
+    async def _respond(self, request: Request, body: bytes, send: Send) -> None:
         if request.method != "POST":
             await reply(send, 405, "Used HTTP Method is not allowed. POST or OPTIONS is required", "text/plain")
             return
