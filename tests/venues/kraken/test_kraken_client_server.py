@@ -162,8 +162,8 @@ FAULTS = [
     ("EService:Unavailable", KrakenUnknown),
     (Fault.status(520), KrakenUnknown),
     (Fault.html(), KrakenUnknown),
-    (Fault.hang(1.0), VenueUnknown),
-    (Fault.lost(1.0), VenueUnknown),
+    (Fault.hang(2.5), VenueUnknown),
+    (Fault.lost(2.5), VenueUnknown),
     (Fault.cut(), VenueUnknown),
     (Fault.drop(), VenueUnknown),
     (Fault.after(Fault.status(502)), KrakenUnknown),
@@ -183,7 +183,8 @@ def test_an_order_is_sent_once_and_a_question_until_it_is_answered(exchange, bac
             exchange.fault("BalanceEx", fault)
         return await client.balance_ex(VAULT)
 
-    assert run(story, exchange, backend, transport=way, timeout=0.4)["ZUSD"].balance == D("10000")
+    timeout = 1.0 if isinstance(fault, Fault) and fault.delay else 10.0
+    assert run(story, exchange, backend, transport=way, timeout=timeout)["ZUSD"].balance == D("10000")
     assert len([call for call in exchange.calls if call.method == "AddOrder"]) <= 1, "it was sent again"
     assert len(exchange.orders()) <= 1
 
