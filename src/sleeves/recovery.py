@@ -282,9 +282,14 @@ def _wallets(desk: Desk, venues: Sequence[Venue]) -> dict[str, list[Venue]]:
     return {venue.name: [venue] for venue in venues}
 
 
+async def _asked_from(question: Callable[[int], Awaitable[Sequence[T]]], since: int) -> Sequence[T]:
+    """What a venue says has happened from an instant on; it is not asked from never on."""
+    return await question(since) if since < NEVER - OVERLAP else ()
+
+
 async def _catch_up(desk: Desk, venue: _Source, since: int, hands: _Hands) -> None:
-    """Book what the venue says has happened, each fact once. Nothing is asked from never on."""
-    for fact in await venue.history(since) if since < NEVER - OVERLAP else ():
+    """Book what the venue says has happened, each fact once."""
+    for fact in await _asked_from(venue.history, since):
         await hands(desk.step(fact))
 
 
@@ -353,7 +358,7 @@ async def _reconcile(
             for code, amount in (await venue.balances()).items():
                 balances[code] = amount if code not in balances else balances[code] + amount
             positions |= await venue.positions()
-            flows += await venue.cash_flows(lines_since) if lines_since < NEVER - OVERLAP else ()
+            flows += await _asked_from(venue.cash_flows, lines_since)
         news = await _news(desk, venues, since)
         if not news and seen == (books.changes, len(books.facts), sum(map(len, books.quarantine.values()))):
             found, more = desk.reconcile(balances, flows, positions=positions, wallet=wallet, by=by)
@@ -365,8 +370,7 @@ async def _reconcile(
 async def _news(desk: Desk, venues: Sequence[_Source], since: Mapping[str, int]) -> bool:
     """Whether something has happened that is not booked and not in quarantine."""
     for venue in venues:
-        facts = await venue.history(since[venue.name]) if since[venue.name] < NEVER - OVERLAP else ()
-        if any(_is_news(desk, fact) for fact in facts):
+        if any(_is_news(desk, fact) for fact in await _asked_from(venue.history, since[venue.name])):
             return True
     return False
 
