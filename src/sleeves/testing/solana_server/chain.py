@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -140,11 +141,16 @@ class Call:
         self.data = data
         self.logs: list[str] = []
         self.writes: dict[Pubkey, State] = {}
+        self.units = 0
+        """Compute units that the program takes; the stand-in says how many."""
+        self.signed: set[Pubkey] = set()
+        self.closed: list[tuple[Pubkey, Pubkey]] = []
         self._look = look
 
     def account(self, address: Pubkey) -> State | None:
-        """What is there at this point of the transaction."""
-        return self.writes.get(address) or self._look(address)
+        """What is there at this point of the transaction; None where nothing is."""
+        state = self.writes.get(address) or self._look(address)
+        return state if state is not None and state.lamports else None
 
     def tokens(self, address: Pubkey) -> int:
         """What a token account holds at this point; 0 where there is none."""
@@ -161,9 +167,38 @@ class Call:
             raise ProgramError("ReadonlyDataModified", f"{address} was not handed over for writing")
         self.writes[address] = State(state.lamports, state.owner, bytes(data))
 
+    def make(self, address: Pubkey, data: bytes, lamports: int) -> None:
+        """Fill an account that a call of this one's makes in the System program, with `lamports` as its rent.
+
+        Raises `ProgramError` where there is one already, or where it was not handed over for writing.
+        """
+        if self.account(address) is not None:
+            raise ProgramError(0, f"Allocate: account Address {{ address: {address} }} already in use")
+        if not any(meta.pubkey == address and meta.is_writable for meta in self.accounts):
+            raise ProgramError("ReadonlyDataModified", f"{address} was not handed over for writing")
+        self.writes[address] = State(lamports, self.program, bytes(data))
+
+    def close(self, address: Pubkey, to: Pubkey) -> None:
+        """Give an account of this program up; `to` gets its lamports. Raises `ProgramError` as `write` does."""
+        self.write(address, b"")
+        if not any(meta.pubkey == to and meta.is_writable for meta in self.accounts):
+            raise ProgramError("ReadonlyLamportChange", f"{to} was not handed over for writing")
+        self.closed.append((address, to))
+        self.writes[address] = State(0, SYSTEM, b"")
+
+    def sign(self, *seeds: bytes) -> Pubkey:
+        """Sign the calls that follow with the address that this program derives from seeds."""
+        address = Pubkey.find_program_address(list(seeds), self.program)[0]
+        self.signed.add(address)
+        return address
+
     def log(self, text: str) -> None:
         """A line in the transaction's logs."""
         self.logs.append(f"Program log: {text}")
+
+    def tell(self, data: bytes) -> None:
+        """An event in the transaction's logs."""
+        self.logs.append(f"Program data: {b64encode(data).decode()}")
 
 
 StandIn = Callable[[Call], "Sequence[Instruction]"]
@@ -618,6 +653,8 @@ class Chain:
         logs: list[str] = []
         inner: dict[int, tuple[Inner, ...]] = {}
         writes: dict[Pubkey, State] = {}
+        closed: list[tuple[Pubkey, Pubkey, int]] = []
+        units, limit = 0, _budget(opened.instructions)[0]
         for place, each in enumerate(opened.instructions):
             stand_in = self._programs.get(each.program_id)
             if stand_in is None:
@@ -625,25 +662,41 @@ class Chain:
                 places.append(place)
                 continue
             call = Call(each.program_id, tuple(each.accounts), bytes(each.data), self._seen(opened, steps, writes))
+            begun = f"Program {each.program_id} invoke [1]"
             try:
                 made = list(stand_in.run(call))
-                _held_to_the_rules(call, made, stand_in.owns)
+                _held_to_the_rules(call, made, stand_in.owns | call.signed)
+                if units + call.units > limit:
+                    raise ProgramError("ProgramFailedToComplete", "exceeded CUs meter at BPF instruction")
             except ProgramError as error:
-                return self._charge(
-                    opened, {"InstructionError": [place, error.err]}, [*logs, *call.logs, f"Program log: {error.log}"], commit
-                )
-            logs += [f"Program {each.program_id} invoke [1]", *call.logs, f"Program {each.program_id} success"]
+                why = f"Program {each.program_id} failed: {_why(error.err)}"
+                told = [*logs, begun, *call.logs, f"Program log: {error.log}", why]
+                run = self._charge(opened, {"InstructionError": [place, error.err]}, told, commit)
+                run.units = min(limit, run.units + units + call.units)
+                return run
+            spent = [f"Program {each.program_id} consumed {call.units} of {limit - units} compute units"] if call.units else []
+            logs += [begun, *call.logs, *spent, f"Program {each.program_id} success"]
+            units += call.units
+            for address, to in call.closed:
+                gone = self.account(address) if address not in writes else writes[address]
+                closed.append((address, to, _lamports(gone)))
             writes.update(call.writes)
             inner[place] = tuple(_inner(opened.keys, one) for one in made)
             steps += made
             places += [place] * len(made)
         run = self._execute(opened, *self._rewritten(opened, steps, places), commit)
-        run.logs, run.inner = [*logs, *run.logs], {**run.inner, **inner}
+        run.logs, run.inner, run.units = [*logs, *run.logs], {**run.inner, **inner}, run.units + units
         if run.err is None:
             run.after.update(writes)
             if commit:
                 for key, state in writes.items():
                     self._put(key, state)
+            for _, to, lamports in closed:
+                has = (None if commit else run.after.get(to)) or self.account(to) or State(0, SYSTEM, b"")
+                got = State(has.lamports + lamports, has.owner, has.data, has.executable)
+                run.after[to] = got
+                if commit:
+                    self._put(to, got)
         return run
 
     def _seen(self, opened: _Opened, steps: Sequence[Instruction], writes: Mapping[Pubkey, State]) -> Callable[[Pubkey], State | None]:
@@ -709,6 +762,11 @@ def said(err: Err) -> str:
             return f"Error processing Instruction {place}: custom program error: {why['Custom']:#x}"
         return f"Error processing Instruction {place}: {why}"
     return json.dumps(err)
+
+
+def _why(err: Err) -> str:
+    """What a program's failure is called in the logs."""
+    return f"custom program error: {err['Custom']:#x}" if isinstance(err, dict) and "Custom" in err else str(err)
 
 
 def _refused(err: Err, why: str, logs: list[str], units: int) -> ChainError:
