@@ -33,6 +33,7 @@ from .addresses import (
 )
 from .guard import Cleared, Examined, Guard, Rule, Spending
 from .lst import STAKING_TOKENS, FairValues, Sanctum, StakingToken, Worth
+from .pubsub import Changed, Concluded, Gap, Logged, Pubsub, Pushes, SlotMoved
 from .rpc import (
     Accounts,
     Blockhash,
@@ -83,19 +84,25 @@ __all__ = [
     "Accounts",
     "Blockhash",
     "Chained",
+    "Changed",
     "Cleared",
+    "Concluded",
     "Decoded",
     "EpochInfo",
     "Examined",
     "Expired",
     "FairValues",
+    "Gap",
     "Guard",
     "Instruction",
     "Key",
     "Landed",
+    "Logged",
     "Mint",
     "Outcome",
     "Preflight",
+    "Pubsub",
+    "Pushes",
     "Refused",
     "Rpc",
     "RpcFault",
@@ -107,6 +114,7 @@ __all__ = [
     "Signed",
     "Signer",
     "Simulation",
+    "SlotMoved",
     "Spending",
     "StakingToken",
     "Status",
