@@ -28,7 +28,10 @@ __all__ = [
     "adjust",
     "adopt_coins",
     "allocate",
+    "arrive",
     "bind",
+    "call_back",
+    "come_home",
     "cover",
     "deposit",
     "earmark",
@@ -38,6 +41,7 @@ __all__ = [
     "hold",
     "land",
     "mint",
+    "move",
     "open_vault",
     "paid_in",
     "paid_out",
@@ -46,6 +50,7 @@ __all__ = [
     "release",
     "reserve",
     "send",
+    "set_out",
     "suspend",
     "sweep",
     "take_in",
@@ -115,19 +120,60 @@ def sweep(core: str, sleeve: str, asset: Asset, units: int, kept: int, *, at: in
 
     `kept` is the change of the profit above its allocation that the sleeve has shared and keeps.
     """
+    return _sweep(_free(sleeve), core, sleeve, asset, units, kept, at=at, by=by, ref=ref, why=why)
+
+
+def _sweep(whence: Account, core: str, sleeve: str, asset: Asset, units: int, kept: int, *, at: int, by: str, ref: str, why: str) -> Entry:
     return _entry(
         at,
         EntryKind.SWEEP,
         by,
         ref,
         why,
-        Posting(_free(sleeve), asset, -units),
+        Posting(whence, asset, -units),
         Posting(_idle(core), asset, units),
         Posting(Account(core, Role.TRADEABLE), asset, units),
         Posting(Account(core, Role.MEMO), asset, -units),
         Posting(Account(sleeve, Role.HIGH_WATER), asset, kept),
         Posting(Account(sleeve, Role.MEMO), asset, -kept),
     )
+
+
+# -- between a core vault and a sleeve with a sub-account of its own ----------------------------------------------------
+
+
+def _between(sleeve: str, of: str) -> Account:
+    return Account(sleeve, Role.BETWEEN, of)
+
+
+def set_out(core: str, sleeve: str, asset: Asset, units: int, of: str, *, at: int, by: str, why: str = "") -> Entry:
+    """IDLE -units | BETWEEN:of +units: allocated, and still to go to the sub-account."""
+    return _entry(at, EntryKind.ALLOCATE, by, sleeve, why, Posting(_idle(core), asset, -units), Posting(_between(sleeve, of), asset, units))
+
+
+def call_back(core: str, sleeve: str, asset: Asset, units: int, of: str, *, at: int, by: str, ref: str = "", why: str = "") -> Entry:
+    """BETWEEN:of -units | IDLE +units: it was allocated and has not gone, or it came back out of the sleeve's allocation."""
+    ref = ref or sleeve
+    return _entry(at, EntryKind.RECLAIM, by, ref, why, Posting(_between(sleeve, of), asset, -units), Posting(_idle(core), asset, units))
+
+
+def move(sleeve: str, asset: Asset, units: int, before: str, after: str, *, at: int, by: str, ref: str = "", why: str = "") -> Entry:
+    """BETWEEN:before -units | BETWEEN:after +units; nothing stands for FREE, the sub-account itself."""
+    whence, to = (_between(sleeve, of) if of else _free(sleeve) for of in (before, after))
+    return _entry(at, EntryKind.MOVE, by, ref, why, Posting(whence, asset, -units), Posting(to, asset, units))
+
+
+def arrive(sleeve: str, asset: Asset, units: int, of: str, *, at: int, by: str, ref: str) -> Entry:
+    """BETWEEN:of -units | FREE +units: what was allocated is in the sub-account."""
+    return _entry(at, EntryKind.ARRIVE, by, ref, "", Posting(_between(sleeve, of), asset, -units), Posting(_free(sleeve), asset, units))
+
+
+def come_home(core: str, sleeve: str, asset: Asset, units: int, kept: int, of: str, *, at: int, by: str, ref: str, why: str) -> Entry:
+    """As `sweep`, out of BETWEEN:of: the profit has come from the sub-account."""
+    return _sweep(_between(sleeve, of), core, sleeve, asset, units, kept, at=at, by=by, ref=ref, why=why)
+
+
+# -- in and out of the wallet -------------------------------------------------------------------------------------------
 
 
 def deposit(core: str, asset: Asset, units: int, cures: dict[str, int], grows: int, *, at: int, by: str, why: str = "") -> Entry:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from .errors import JournalError, SleevesError
-from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred
+from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Shifted, Transferred
 from .ledger import Account, Entry, EntryKind, Posting, Role
 from .market import Basis, FundingRate, Instrument
 from .money import Amount, Asset
@@ -228,7 +228,18 @@ def _residual(r: Residual) -> tuple[str, dict[str, Any]]:
 
 def _asked(r: Asked) -> tuple[str, dict[str, Any]]:
     t = r.transfer
-    return "asked", {"at": r.at, "by": r.by, "vault": r.vault, "id": t.id, "amount": _amount(t.amount), "venue": t.venue}
+    body = {"at": r.at, "by": r.by, "vault": r.vault, "id": t.id, "amount": _amount(t.amount), "venue": t.venue}
+    return "asked", body | ({"sleeve": r.sleeve, "source": t.source, "target": t.target} if t.inside else {})
+
+
+def _shifted(r: Shifted) -> tuple[str, dict[str, Any]]:
+    body = {"at": r.at, "amount": _amount(r.amount), "id": r.id, "venue": r.venue}
+    return "shifted", body | {"source": r.source, "target": r.target}
+
+
+def _settled(r: Settled) -> tuple[str, dict[str, Any]]:
+    kind, body = _of_contract("settled", r)
+    return kind, body | ({"fee": str(r.fee)} if r.fee else {})
 
 
 _ENCODERS: Mapping[type, Any] = {
@@ -245,9 +256,10 @@ _ENCODERS: Mapping[type, Any] = {
     OrderUpdate: lambda r: ("update", {"at": r.at, "order": r.order_id, "status": r.status.value, "reason": r.reason}),
     Fill: _fill,
     FundingPaid: _funding,
-    Settled: lambda r: _of_contract("settled", r),
+    Settled: _settled,
     Liquidated: _liquidated,
     Bankrupted: lambda r: _of_contract("bankrupted", r),
+    Shifted: _shifted,
     Transferred: lambda r: ("transferred", {"at": r.at, "amount": _amount(r.amount), "id": r.id, "venue": r.venue}),
     Refusal: _refusal,
     Alert: lambda r: ("alert", {"at": r.at, "level": r.level.value, "subject": r.subject, "code": r.code, "text": r.text}),
@@ -400,7 +412,8 @@ class Decoder:
         return FundingPaid(rate, _units(b["qty"]), _units(b["amount"]), b["id"], b["venue"])
 
     def _settled(self, b: dict[str, Any]) -> Settled:
-        return Settled(b["at"], self.instrument(b["instrument"]), _units(b["amount"]), b["id"], b["venue"])
+        fee = _units(b["fee"]) if "fee" in b else 0
+        return Settled(b["at"], self.instrument(b["instrument"]), _units(b["amount"]), b["id"], b["venue"], fee)
 
     def _liquidated(self, b: dict[str, Any]) -> Liquidated:
         market, change, price, cost = self.instrument(b["instrument"]), _units(b["change"]), _units(b["price"]), _units(b["cost"])
@@ -408,6 +421,9 @@ class Decoder:
 
     def _bankrupted(self, b: dict[str, Any]) -> Bankrupted:
         return Bankrupted(b["at"], self.instrument(b["instrument"]), _units(b["amount"]), b["id"], b["venue"])
+
+    def _shifted(self, b: dict[str, Any]) -> Shifted:
+        return Shifted(b["at"], self.amount(b["amount"]), b["source"], b["target"], b["id"], b["venue"])
 
     def _transferred(self, b: dict[str, Any]) -> Transferred:
         return Transferred(b["at"], self.amount(b["amount"]), b["id"], b["venue"])
@@ -424,7 +440,8 @@ class Decoder:
         return Marked(b["at"], prices, watched)
 
     def _asked(self, b: dict[str, Any]) -> Asked:
-        return Asked(b["at"], b["by"], b["vault"], Transfer(b["id"], self.amount(b["amount"]), b["venue"]))
+        transfer = Transfer(b["id"], self.amount(b["amount"]), b["venue"], b.get("source"), b.get("target"))
+        return Asked(b["at"], b["by"], b["vault"], transfer, _text(b.get("sleeve", "")))
 
     def _instructed(self, b: dict[str, Any]) -> Instructed:
         return Instructed(b["at"], _text(b["by"]), _text(b["id"]), _text(b["what"]), b["terms"])
@@ -490,6 +507,7 @@ _READERS: Mapping[str, Callable[[Decoder, dict[str, Any]], Record]] = {
     "fill": Decoder._fill,
     "funding": Decoder._funding,
     "settled": Decoder._settled,
+    "shifted": Decoder._shifted,
     "liquidated": Decoder._liquidated,
     "bankrupted": Decoder._bankrupted,
     "transferred": Decoder._transferred,

@@ -24,6 +24,7 @@ __all__ = [
     "FundingPaid",
     "Liquidated",
     "Settled",
+    "Shifted",
     "TransferRefused",
     "Transferred",
 ]
@@ -78,7 +79,8 @@ class FundingPaid:
 class Settled:
     """The venue moved `amount` quote units of a perpetual's unsettled profit (below zero: loss) to the account's cash.
 
-    Of 0 where it had nothing to move: slices that cancel out for the venue may still owe each other.
+    Of 0 where it had nothing to move: slices that cancel out for the venue may still owe each other. `fee` is what that cost
+    besides, in quote units, such as what a liquidator takes who is paid a loss out of the account's coins.
     """
 
     at: int
@@ -86,11 +88,14 @@ class Settled:
     amount: int
     id: str
     venue: str = ""
+    fee: int = 0
     key: str = field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         _contract(self, self.instrument)
-        _check(self, self.at, (self.id, self.venue), (self.amount,))
+        _check(self, self.at, (self.id, self.venue), (self.amount, self.fee))
+        if self.fee < 0:
+            raise InvalidMarket(f"settlement {self.id!r}: a fee of {self.fee} units must not be below zero")
         object.__setattr__(self, "key", key(self.venue, "settled", self.instrument.symbol, self.id))
 
 
@@ -159,6 +164,30 @@ class Transferred:
 
 
 @frozen(order=False)
+class Shifted:
+    """Coins moved from one sub-account of the venue's account to another. `id` is that of the `Transfer` that asked for it, if any did.
+
+    The account as a whole has as much as before.
+    """
+
+    at: int
+    amount: Amount
+    source: int
+    target: int
+    id: str
+    venue: str = ""
+    key: str = field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.amount, Amount) or self.amount.units <= 0:
+            raise InvalidMarket(f"shift {self.id!r}: {self.amount!r} must be an Amount above zero")
+        _check(self, self.at, (self.id, self.venue), (self.source, self.target))
+        if self.source < 0 or self.target < 0 or self.source == self.target:
+            raise InvalidMarket(f"shift {self.id!r} from sub-account {self.source} to {self.target}: need two, from 0 on")
+        object.__setattr__(self, "key", key(self.venue, "shifted", self.amount.asset.code, self.id))
+
+
+@frozen(order=False)
 class TransferRefused:
     """The venue refused a transfer; nothing of it was done."""
 
@@ -186,6 +215,8 @@ class FlowKind(StrEnum):
     """To or from a wallet of the venue's own that lends or stakes coins out."""
     DUST = "dust"
     """The venue turned small rests into another coin."""
+    INTEREST = "interest"
+    """What coins in the account earned by lying there, or what borrowed ones cost."""
     OTHER = "other"
 
 
@@ -193,8 +224,9 @@ class FlowKind(StrEnum):
 class CashFlow:
     """One line of the venue's own ledger: coins that came into the account (above zero) or left it.
 
-    `ref` is what the line follows from: the trade id of a fill, the id of a transfer. Lines explain what the books cannot:
-    they are compared, and never booked as profit.
+    `ref` is what the line follows from: the trade id of a fill, the id of a transfer. `account` is the sub-account whose coins they
+    are, where the venue has some. Lines explain what the books cannot: they are compared, and never booked as profit, but for
+    interest, which belongs to those whose coins earned it.
     """
 
     at: int
@@ -203,14 +235,15 @@ class CashFlow:
     id: str
     ref: str = ""
     venue: str = ""
+    account: int | None = None
     key: str = field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.amount, Amount) or not isinstance(self.kind, FlowKind):
             raise InvalidMarket(f"cash flow {self.id!r} of {self.amount!r}, {self.kind!r}: need an Amount and a FlowKind")
-        _check(self, self.at, (self.id, self.ref, self.venue), ())
+        _check(self, self.at, (self.id, self.ref, self.venue), () if self.account is None else (self.account,))
         object.__setattr__(self, "key", key(self.venue, "flow", self.amount.asset.code, self.id))
 
 
-AccountFact = FundingPaid | Settled | Liquidated | Bankrupted | Transferred
+AccountFact = FundingPaid | Settled | Liquidated | Bankrupted | Transferred | Shifted
 """Facts that have a key: each is booked once."""

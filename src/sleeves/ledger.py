@@ -37,6 +37,9 @@ class Role(StrEnum):
     """Coins set aside for one open order (`of` is the order's id)."""
     MARGIN = "margin"
     """Coins set aside behind open contracts in one perpetual (`of`)."""
+    BETWEEN = "between"
+    """Coins of a sleeve with a sub-account of its own that are not in it, or are to leave it. `of` says what for: allocate, reclaim
+    or sweep, and behind a colon the id of the transfer that moves them, once it was asked for."""
     UNSETTLED = "unsettled"
     """Profit, fees and funding of one perpetual (`of`) that the venue has not settled to cash yet; below zero: owed to it."""
 
@@ -81,7 +84,7 @@ class Role(StrEnum):
     """The other side of shares: minus all that were issued and not redeemed."""
 
 
-COIN_ROLES = frozenset({Role.FREE, Role.HELD, Role.MARGIN, Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT, Role.CLIENT})
+COIN_ROLES = frozenset({Role.FREE, Role.HELD, Role.MARGIN, Role.BETWEEN, Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT, Role.CLIENT})
 """Coins that exist. Their sum is what the venue holds for us, what it has not settled yet apart."""
 
 SLEEVE_ROLES = frozenset(
@@ -89,6 +92,7 @@ SLEEVE_ROLES = frozenset(
         Role.FREE,
         Role.HELD,
         Role.MARGIN,
+        Role.BETWEEN,
         Role.UNSETTLED,
         Role.TRADING,
         Role.CONTRACTS,
@@ -114,6 +118,7 @@ GUARDED_ROLES = frozenset(
         Role.FREE,
         Role.HELD,
         Role.MARGIN,
+        Role.BETWEEN,
         Role.IDLE,
         Role.RESERVED,
         Role.IN_TRANSIT,
@@ -148,6 +153,8 @@ class EntryKind(StrEnum):
     """Set aside for an order."""
     SEND = "send"
     """Coins set out on their way, or back from it."""
+    MOVE = "move"
+    """Coins of a sleeve are to go to, or come from, the sub-account that backs it, or stay where they are after all."""
     MINT = "mint"
     """Shares of a megavault were issued, for money or as a fee."""
     REDEEM = "redeem"
@@ -168,6 +175,8 @@ class EntryKind(StrEnum):
     """New coins were seen in the wallet."""
     WITHDRAWAL = "withdrawal"
     """Coins have left the wallet."""
+    ARRIVE = "arrive"
+    """Coins of a sleeve have come to the sub-account that backs it."""
     ADJUST = "adjust"
     """A named human, or reconciliation, put a residual in its place."""
 
@@ -186,6 +195,7 @@ FACTS = frozenset(
         EntryKind.BANKRUPTCY,
         EntryKind.DEPOSIT,
         EntryKind.WITHDRAWAL,
+        EntryKind.ARRIVE,
         EntryKind.ADJUST,
     }
 )
@@ -200,6 +210,8 @@ INTERNAL = frozenset(
         EntryKind.SETTLE,
         EntryKind.LIQUIDATION,
         EntryKind.BANKRUPTCY,
+        EntryKind.MOVE,
+        EntryKind.ARRIVE,
     }
 )
 """Kinds that stay within one sleeve: they can make a profit or a loss there, never a payment."""

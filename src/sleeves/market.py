@@ -184,6 +184,17 @@ class Instrument:
         except InvalidAmount as error:
             raise InvalidMarket(str(error)) from error
 
+    @property
+    def account(self) -> int | None:
+        """The sub-account that it is traded in, the number behind the last colon of its symbol; None where that is no number.
+
+            >>> from sleeves.money import SOL, USD
+            >>> Instrument("SOL-PERP:2", base=SOL, quote=USD, kind=Kind.PERP).account
+            2
+        """
+        _, colon, number = self.symbol.rpartition(":")
+        return int(number) if colon and number.isascii() and number.isdigit() else None
+
     # -- prices ------------------------------------------------------------------------------------------------------
 
     def price(self, value: str | int | Decimal) -> int:

@@ -251,16 +251,32 @@ class SettlePnl:
 
 @frozen(order=False)
 class Transfer:
-    """Told to the shell: bring coins into the venue's account (above zero) or take them out of it."""
+    """Told to the shell: bring coins into the venue's account (above zero) or take them out of it.
+
+    With `source` and `target` they stay in it, and move from one of its sub-accounts to another (`inside`).
+    """
 
     id: str
     amount: Amount
     venue: str = ""
+    source: int | None = None
+    target: int | None = None
 
     def __attrs_post_init__(self) -> None:
         words = isinstance(self.id, str) and isinstance(self.venue, str)
         if not words or not isinstance(self.amount, Amount) or not self.amount.units:
             raise InvalidMarket(f"transfer {self.id!r} of {self.amount!r} needs an id and an Amount other than zero")
+        if self.source is None and self.target is None:
+            return
+        numbers = type(self.source) is int and type(self.target) is int and self.source >= 0 and self.target >= 0
+        if not numbers or self.source == self.target or self.amount.units < 0:
+            between = f"transfer {self.id!r} of {self.amount} from sub-account {self.source!r} to {self.target!r}"
+            raise InvalidMarket(f"{between}: need two numbers from 0 on, and an amount above zero")
+
+    @property
+    def inside(self) -> bool:
+        """Whether the coins stay in the account."""
+        return self.source is not None
 
 
 @frozen(order=False)

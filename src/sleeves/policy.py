@@ -114,8 +114,11 @@ class ProfitPolicy:
         units = min(units, free)
         if units <= 0 or (self.least is not None and units < asset(self.least).units):
             return Sweep(0, 0)
-        kept = min(profit - units, divide(units * (PPM - self.share_ppm), self.share_ppm, Rounding.UP))
-        return Sweep(units, kept if self.high_water else 0)
+        return Sweep(units, min(profit - units, self.kept(units)))
+
+    def kept(self, units: int) -> int:
+        """The profit that a sleeve has shared and keeps where so many units of it are swept."""
+        return divide(units * (PPM - self.share_ppm), self.share_ppm, Rounding.UP) if self.high_water and self.share_ppm else 0
 
 
 QUIET = ProfitPolicy.compound()

@@ -14,7 +14,7 @@ from enum import StrEnum
 from attrs import field, frozen
 
 from .errors import LedgerError, VaultError
-from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Transferred
+from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Shifted, Transferred
 from .ledger import Entry
 from .market import Instrument
 from .money import Amount
@@ -265,6 +265,8 @@ class Asked:
     by: str
     vault: str
     transfer: Transfer
+    sleeve: str = ""
+    """Whose coins it moves between sub-accounts, where it moves some."""
 
 
 @frozen(order=False)
@@ -320,6 +322,8 @@ class Cause(StrEnum):
     FEE = "fee"
     """A fee in a coin that its sleeve does not have."""
     DUST = "dust"
+    INTEREST = "interest"
+    """Coins earned it by lying there, or it is what borrowed ones cost."""
     FUNDING = "funding"
     SETTLEMENT = "settlement"
     LIQUIDATION = "liquidation"
@@ -413,7 +417,7 @@ Record = (
 )
 
 
-_KEYED = frozenset({Fill, FundingPaid, Settled, Liquidated, Bankrupted, Transferred})
+_KEYED = frozenset({Fill, FundingPaid, Settled, Liquidated, Bankrupted, Transferred, Shifted})
 
 
 def key_of(record: Record) -> str | None:

@@ -134,7 +134,10 @@ class Slice:
         return self.instrument.notional(mark.price, self.qty.units, Rounding.FLOOR) - self.cost
 
 
-_BALANCE = frozenset({Role.FREE, Role.HELD, Role.MARGIN, Role.UNSETTLED, Role.TRADING, Role.CONTRACTS})
+ALLOCATED, RECLAIMED, SWEPT = "allocate", "reclaim", "sweep"
+"""Why coins are between a core vault and a sleeve with a sub-account of its own."""
+
+_BALANCE = frozenset({Role.FREE, Role.HELD, Role.MARGIN, Role.BETWEEN, Role.UNSETTLED, Role.TRADING, Role.CONTRACTS})
 """What a sleeve's balance is the sum of, in its vault's asset."""
 
 
@@ -147,13 +150,17 @@ def move_together(books: Books, records: Iterable[Record], moves: Iterable[tuple
 
 
 class Sleeve(Stateful):
-    """One strategy's own money inside a core vault. Made by `CoreVault.sleeve`; every figure is read from the ledger."""
+    """One strategy's own money inside a core vault. Made by `CoreVault.sleeve`; every figure is read from the ledger.
 
-    def __init__(self, vault: CoreVault, name: str, policy: ProfitPolicy) -> None:
+    `account` is the sub-account at the venue that its coins lie in; None for a slice of the wallet's main account.
+    """
+
+    def __init__(self, vault: CoreVault, name: str, policy: ProfitPolicy, account: int | None = None) -> None:
         super().__init__(vault.books, "sleeve", name, Status.STAND_BY)
         self.vault = vault
         self.name = name
         self.policy = policy
+        self.account = account
         self._free = Account(name, Role.FREE)
         self._pending = Account(vault.owner, Role.IDLE, name)
         self._trading: dict[str, Account] = {}
@@ -229,8 +236,21 @@ class Sleeve(Stateful):
 
     def next_sweep(self) -> Sweep:
         """What its policy would sweep if it were flat now. A gain that the venue has not settled yet is no cash to sweep."""
-        settled = self.balance_units() - self.unsettled_parts()[0]
-        return self.policy.sweep(settled, self.allocation_units(), self.high_water_units(), self.loose_units(), self.vault.asset)
+        leaving = self.between_units(SWEPT) if self.apart else 0
+        settled = self.balance_units() - self.unsettled_parts()[0] - leaving
+        kept = self.high_water_units() + self.policy.kept(leaving)
+        return self.policy.sweep(settled, self.allocation_units(), kept, self.loose_units(), self.vault.asset)
+
+    @property
+    def apart(self) -> bool:
+        """Whether its coins lie in a sub-account other than the core vault's own: they have to be moved there and back."""
+        return bool(self.account)
+
+    def between_units(self, why: str = "") -> int:
+        """Coins that are not in its sub-account, or are to leave it: for one reason, or for all (`ALLOCATED`, `RECLAIMED`, `SWEPT`)."""
+        cells, code = self.vault.books.ledger.cells(self.name), self.asset.code
+        roles = [(account.of, units) for account, asset, units in cells if account.role is Role.BETWEEN and asset == code]
+        return sum(units for of, units in roles if not why or of.partition(":")[0] == why)
 
     # -- in amounts, for people ---------------------------------------------------------------------------------------
 
@@ -262,6 +282,11 @@ class Sleeve(Stateful):
         return self._amount(self.free_units())
 
     @property
+    def between(self) -> Amount:
+        """On its way to or from its sub-account, or to be sent on it: not to be traded with."""
+        return self._amount(self.between_units())
+
+    @property
     def held(self) -> Amount:
         """Set aside for its open orders."""
         return self._amount(self.held_units())
@@ -283,7 +308,7 @@ class Sleeve(Stateful):
 
     @property
     def balance(self) -> Amount:
-        """Free, held, deployed and unsettled: its money with open positions at cost."""
+        """Free, held, deployed, unsettled and on its way: its money with open positions at cost."""
         return self._amount(self.balance_units())
 
     @property

@@ -21,7 +21,7 @@ from attrs import Factory, define
 
 from .codec import Decoder, canonical, encode
 from .errors import JournalError, SleevesError
-from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred
+from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Shifted, Transferred
 from .flight import Flight
 from .ledger import Account, Entry, EntryKind, Ledger, Role
 from .market import DAY, Instrument
@@ -51,7 +51,7 @@ from .status import Hold, Latch, Status
 
 __all__ = ["MOST_MOVES", "MOST_SENT", "OpenOrder", "SleeveState", "State", "VaultState", "note_brought", "note_sent"]
 
-VERSION = 3
+VERSION = 4
 MOST_MOVES = 4_096
 """Changes of slices that are remembered per instrument, for funding that is told late."""
 MOST_FOLLOWED = 100
@@ -93,6 +93,8 @@ class SleeveState:
     last_exit: int | None = None
     flatten_by: str = ""
     """Who has its positions closed, while they are."""
+    account: int | None = None
+    """The sub-account that backs it."""
     watched: tuple[int, int, int] | None = None
     """(day, profit at its start, highest profit), see `records.Marked`."""
     sent: list[int] = Factory(list)
@@ -128,6 +130,8 @@ class State:
     """Bundles under way, by id."""
     asked: dict[str, str] = Factory(dict)
     """By id of a transfer that is not through: the vault that it is of."""
+    requests: dict[str, Asked] = Factory(dict)
+    """By id of a transfer that is not through: what was asked for."""
     transfers: int = 0
     most_brought: dict[str, int] = Factory(dict)
     """By core vault, the most that was ever brought into it from outside, net."""
@@ -226,7 +230,8 @@ class State:
             cap = None if terms["cap"] == "None" else int(terms["cap"])
             self.vaults[r.name] = VaultState(Asset(code, int(scale)), terms["wallet"], reserve, cap)
         elif r.what == "sleeve":
-            self.sleeves[r.name] = SleeveState(terms["vault"], ProfitPolicy.from_terms(terms))
+            account = int(terms["account"]) if "account" in terms else None
+            self.sleeves[r.name] = SleeveState(terms["vault"], ProfitPolicy.from_terms(terms), account=account)
         elif r.what == "engine":
             self.sleeves[terms["sleeve"]].engine = r.name
         elif r.what == "megavault":
@@ -324,13 +329,14 @@ class State:
             if not waiting:
                 del self.quarantine[fact.key]
 
-    def _transferred(self, r: Transferred) -> None:
+    def _transferred(self, r: Transferred | Shifted) -> None:
         self._told(r)
         self._number(r.id)
         self._forget(r.id)
 
     def _forget(self, transfer: str) -> None:
         self.asked.pop(transfer, None)
+        self.requests.pop(transfer, None)
         for vault in self.vaults.values():
             vault.expected.pop(transfer, None)
             vault.observed.pop(transfer, None)
@@ -338,7 +344,8 @@ class State:
     def _asked(self, r: Asked) -> None:
         self._number(r.transfer.id)
         self.asked[r.transfer.id] = r.vault
-        if r.transfer.amount.units > 0:
+        self.requests[r.transfer.id] = r
+        if r.transfer.amount.units > 0 and not r.transfer.inside:
             self.vaults[r.vault].expected[r.transfer.id] = r.transfer.amount.units
 
     def _instructed(self, r: Instructed) -> None:
@@ -395,6 +402,7 @@ class State:
                 ],
                 "flights": [_flight(one) for one in self.flights.values()],
                 "asked": list(self.asked.items()),
+                "requests": [encode(one) for one in self.requests.values()],
                 "transfers": self.transfers,
                 "most_brought": _units(self.most_brought),
                 "moves": [[symbol, [[at, name, str(qty)] for at, name, qty in moves]] for symbol, moves in self.moves.items()],
@@ -445,6 +453,10 @@ class State:
             flight = _flight_of(terms, decoder)
             state.flights[flight.record.id] = flight
         state.asked = dict(body["asked"])
+        for line in body["requests"]:
+            asked = decoder.read(line, 0)
+            assert isinstance(asked, Asked)
+            state.requests[asked.transfer.id] = asked
         state.moves = {
             symbol: deque([(at, name, int(qty)) for at, name, qty in moves], maxlen=MOST_MOVES) for symbol, moves in body["moves"]
         }
@@ -500,6 +512,7 @@ _APPLY: Mapping[type, Any] = {
     Liquidated: State._told,
     Bankrupted: State._told,
     Transferred: State._transferred,
+    Shifted: State._transferred,
     Asked: State._asked,
     Instructed: State._instructed,
     Answered: State._answered,
@@ -584,6 +597,7 @@ def _sleeve(sleeve: SleeveState) -> dict[str, Any]:
         "counter": sleeve.counter,
         "last_exit": sleeve.last_exit,
         "flatten_by": sleeve.flatten_by,
+        "account": sleeve.account,
         "watched": _watched(sleeve.watched),
         "sent": sleeve.sent,
     }
@@ -598,6 +612,7 @@ def _sleeve_of(terms: Mapping[str, Any]) -> SleeveState:
         terms["counter"],
         terms["last_exit"],
         terms["flatten_by"],
+        terms["account"],
         _watched_of(terms["watched"]),
         list(terms["sent"]),
     )

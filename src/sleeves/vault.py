@@ -28,7 +28,7 @@ from .market import Instrument, Mark
 from .money import Amount, AmountLike, Asset
 from .policy import ProfitPolicy, Reserve
 from .records import Alert, Cause, Changed, Level, Opened, Record, Residual
-from .sleeve import OWNER, Sleeve, Slice, Stateful, move_together, named
+from .sleeve import ALLOCATED, OWNER, RECLAIMED, SWEPT, Sleeve, Slice, Stateful, move_together, named
 from .status import Hold, Move, Status, worse
 
 __all__ = ["Backing", "CoreVault", "EngineVault", "Sleeve", "Slice", "SubAccount", "Virtual", "move_together", "netted"]
@@ -124,6 +124,8 @@ class CoreVault(Stateful):
         """The standing of the desk that trades it; set by the desk."""
         self.venue_of: Callable[[Instrument], tuple[str, Status]] = _no_venue
         """Which venue an instrument's orders go to, and how that stands; set by the desk."""
+        self.set_out: Callable[[], None] = lambda: None
+        """Told when coins are to be moved between sub-accounts; set by the desk."""
         self._idle = Account(self.owner, Role.IDLE)
         self._tradeable = Account(self.owner, Role.TRADEABLE)
 
@@ -140,7 +142,7 @@ class CoreVault(Stateful):
         for pool, said in (state.pools if state is not None else {}).items():
             vaults[said["vault"]].pool = pool
         for name, one in (state.sleeves if state is not None else {}).items():
-            sleeve = Sleeve(vaults[one.vault], name, one.policy)
+            sleeve = Sleeve(vaults[one.vault], name, one.policy, one.account)
             sleeve._status = one.status
             vaults[one.vault]._sleeves[name] = sleeve
         return list(vaults.values())
@@ -286,31 +288,48 @@ class CoreVault(Stateful):
         policy: ProfitPolicy,
         *,
         allocate: AmountLike = 0,
+        account: int | None = None,
         by: str = OWNER,
         why: str = "",
         at: int | None = None,
     ) -> Sleeve:
-        """Open a sleeve, and allocate to it. Raises `VaultError` for a bad or taken name, `NotEnough` for the money."""
+        """Open a sleeve, and allocate to it. Raises `VaultError` for a bad or taken name, `NotEnough` for the money.
+
+        With an `account` above 0 its coins lie in that sub-account at the venue: the desk has what is allocated moved there, and what
+        is reclaimed or swept moved back. 0 is the core vault's own.
+        """
         named(name, "sleeve")
         if not isinstance(policy, ProfitPolicy):
             raise VaultError(f"the policy of a sleeve is QUIET, FLASH or another ProfitPolicy, not {policy!r}")
         policy.check(self.asset)
         units = self.asset(allocate).units
+        if account is not None and (type(account) is not int or not 0 <= account < 2**16):
+            raise VaultError(f"the sub-account of {name} is a whole number from 0 to 65535, not {account!r}")
         self._check_allocatable(units, name)
         at = self.books.time(at)
-        terms = {"vault": self.owner, **policy.terms()}
+        terms = {"vault": self.owner, **policy.terms(), **({} if account is None else {"account": str(account)})}
         records: list[Record] = [Opened(at, by, "sleeve", name, terms)]
+        sleeve = Sleeve(self, name, policy, account)
         if units:
-            records.append(booking.allocate(self.owner, name, self.asset, units, at=at, by=by, why=why))
+            records.append(self._giving(sleeve, units, at=at, by=by, why=why))
         self.books.claim(name, self.wallet, *records)
-        sleeve = self._sleeves[name] = Sleeve(self, name, policy)
+        self._sleeves[name] = sleeve
+        if units and sleeve.apart:
+            self.set_out()
         return sleeve
+
+    def _giving(self, sleeve: Sleeve, units: int, *, at: int, by: str, why: str) -> Record:
+        """What books coins that are given to a sleeve now: into its hands, or on their way to its sub-account."""
+        if sleeve.apart:
+            return booking.set_out(self.owner, sleeve.name, self.asset, units, ALLOCATED, at=at, by=by, why=why)
+        return booking.allocate(self.owner, sleeve.name, self.asset, units, at=at, by=by, why=why)
 
     def allocate(self, sleeve: Sleeve, amount: AmountLike, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
         """Give a sleeve more to trade with.
 
         While the sleeve has a position open the coins are set aside, so that the open position goes on under the old
-        allocation; they arrive with its next buy, or when it is flat. One that is overdrawn gets them at once.
+        allocation; they arrive with its next buy, or when it is flat. One that is overdrawn gets them at once. To one with a
+        sub-account of its own they set out at once, and are its to use when the venue says that they are there.
         Raises `NotEnough` beyond what is `remaining`.
         """
         self._own(sleeve)
@@ -320,8 +339,13 @@ class CoreVault(Stateful):
         self._check_allocatable(units, sleeve.name)
         if not units:
             raise VaultError(f"allocate {self.asset(amount)} to {sleeve.name}: the amount must be positive")
-        write = booking.allocate if sleeve.is_flat() or sleeve.free_units() < 0 else booking.earmark
-        self.books.post(write(self.owner, sleeve.name, self.asset, units, at=self.books.time(at), by=by, why=why))
+        at = self.books.time(at)
+        if sleeve.apart or sleeve.is_flat() or sleeve.free_units() < 0:
+            self.books.post(self._giving(sleeve, units, at=at, by=by, why=why))
+        else:
+            self.books.post(booking.earmark(self.owner, sleeve.name, self.asset, units, at=at, by=by, why=why))
+        if sleeve.apart:
+            self.set_out()
 
     def _check_allocatable(self, units: int, name: str) -> None:
         if units < 0:
@@ -344,6 +368,7 @@ class CoreVault(Stateful):
     def reclaim(self, sleeve: Sleeve, amount: AmountLike, *, by: str = OWNER, why: str = "", at: int | None = None) -> None:
         """Take coins back from a sleeve: what is set aside first, then its allocation, then profit that it kept.
 
+        From one with a sub-account of its own: what has not set out first; the rest is idle when the venue says that it came.
         Raises `NotEnough`, with the free amount, beyond what is set aside or free.
         """
         self._own(sleeve)
@@ -351,18 +376,54 @@ class CoreVault(Stateful):
         if units <= 0:
             raise VaultError(f"reclaim {self.asset(amount)} from {sleeve.name}: the amount must be positive")
         pending, free = sleeve.pending.units, sleeve.loose_units()
+        if sleeve.apart:
+            pending = self._not_sent(sleeve)
         if units > pending + free:
             loose = self._amount(pending + free)
             raise NotEnough(f"reclaim {self._amount(units)} from {sleeve.name}: only {loose} is free there", loose)
-        self.books.post(*self.reclaiming(sleeve, units, at=self.books.time(at), by=by, why=why))
+        if sleeve.apart:
+            self._call_back(sleeve, units, min(units, pending), at=self.books.time(at), by=by, why=why)
+        else:
+            self.books.post(*self.reclaiming(sleeve, units, at=self.books.time(at), by=by, why=why))
+
+    def _not_sent(self, sleeve: Sleeve) -> int:
+        """What was allocated to a sleeve's sub-account and has not set out."""
+        return self._units(Account(sleeve.name, Role.BETWEEN, ALLOCATED))
+
+    def _call_back(self, sleeve: Sleeve, units: int, here: int, *, at: int, by: str, why: str) -> None:
+        """Take back what has not set out, and have the rest moved back."""
+        records: list[Record] = []
+        if here:
+            records.append(booking.call_back(self.owner, sleeve.name, self.asset, here, ALLOCATED, at=at, by=by, why=why))
+        if units > here:
+            records.append(booking.move(sleeve.name, self.asset, units - here, "", RECLAIMED, at=at, by=by, why=why))
+        self.books.post(*records)
+        if units > here:
+            self.set_out()
+
+    def came_back(self, sleeve: Sleeve, units: int, of: str, *, ref: str, at: int, by: str) -> list[Record]:
+        """What books units that were reclaimed and have come from a sub-account: of its allocation, then of profit that it kept."""
+        principal = min(units, max(0, sleeve.allocation_units()))
+        entries: list[Record] = []
+        if principal:
+            entries.append(booking.call_back(self.owner, sleeve.name, self.asset, principal, of, at=at, by=by, ref=ref))
+        profit = units - principal
+        if profit:
+            kept = -min(profit, sleeve.high_water_units())
+            why = "reclaimed profit"
+            entries.append(booking.come_home(self.owner, sleeve.name, self.asset, profit, kept, of, at=at, by=by, ref=ref, why=why))
+        return entries
 
     def reclaiming(
         self, sleeve: Sleeve, units: int, *, at: int, by: str, why: str = "", ref: str = "", set_aside: bool = True
     ) -> list[Record]:
         """What books units that come back from a sleeve: those set aside for it, then of its allocation, then of profit that it kept.
 
-        Without `set_aside` those stay where they are.
+        Without `set_aside` those stay where they are. Raises `VaultError` for one with a sub-account of its own: its coins are
+        not here.
         """
+        if sleeve.apart:
+            raise VaultError(f"the coins of {sleeve.name} lie in sub-account {sleeve.account}: reclaim them, and wait until they are here")
         pending = sleeve.pending.units if set_aside else 0
         entries: list[Record] = []
         from_pending = min(units, pending)
@@ -382,12 +443,18 @@ class CoreVault(Stateful):
     def sweep(self, sleeve: Sleeve, *, by: str = "desk", ref: str = "", at: int | None = None) -> Amount:
         """Apply the sleeve's profit policy, if it is flat. Returns what went back to Tradeable.
 
-        The desk calls this on every full close; calling it again changes nothing. One of a pool that is frozen sweeps nothing.
+        The desk calls this on every full close; calling it again changes nothing. One of a pool that is frozen sweeps nothing. From
+        a sub-account of its own the profit sets out, nothing has gone back yet, and Tradeable rises when it is here.
         """
         self._own(sleeve)
         if not sleeve.policy.share_ppm or not sleeve.is_flat() or (self.pool and Hold.FROZEN in sleeve.latches):
             return self.asset.zero
         units, kept = sleeve.next_sweep()
+        if units and sleeve.apart:
+            at = self.books.time(at)
+            self.books.post(booking.move(sleeve.name, self.asset, units, "", SWEPT, at=at, by=by, ref=ref, why=sleeve.policy.name))
+            self.set_out()
+            return self.asset.zero
         if units:
             at = self.books.time(at)
             self.books.post(booking.sweep(self.owner, sleeve.name, self.asset, units, kept, at=at, by=by, ref=ref, why=sleeve.policy.name))

@@ -131,7 +131,7 @@ _SETTINGS = {
 """Of the session, where the server knows them: a quiet journal stays open, and a machine that died lets go of its lock."""
 
 _KEYED = re.compile(
-    r'"kind":"(?:answered|asked|bankrupted|bundled|fill|funding|instructed|liquidated|placed|residual|settled|transferred)"'
+    r'"kind":"(?:answered|asked|bankrupted|bundled|fill|funding|instructed|liquidated|placed|residual|settled|shifted|transferred)"'
 )
 """Lines whose record may bear a key."""
 _AT_ONCE = 50
