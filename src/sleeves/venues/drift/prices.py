@@ -1,0 +1,68 @@
+"""Prices and funding rates as the feed tells them, from the accounts of one slot. Pure.
+
+    quote    the oracle's price, less its confidence and a spread for the bid, with both for the ask, on the tick and against us
+    rate     what one hour's funding was of the price, as a ratio: the program writes quote coins per base coin
+
+A quote is no order that somebody has on a book: orders here are filled by keepers in an auction around the oracle's price, against
+the market itself or against others, and margin and liquidation follow the oracle too. An oracle that is too old or too unsure for
+the program's own margin checks makes no quote: `stale` says why. It knows no order.
+"""
+
+from __future__ import annotations
+
+from ...errors import InvalidMarket
+from ...market import BP, Basis, FundingRate, Instrument, Quote
+from ...money import Rounding, divide
+from .accounts import PerpMarket, State
+from .oracles import Oracle
+
+__all__ = ["price_units", "quote_of", "rate_of", "stale"]
+
+_PRICE = 10**6
+_SECOND = 1_000_000_000
+
+
+def price_units(instrument: Instrument, price: int, rounding: Rounding) -> int:
+    """A price of the program's (1e6) on the instrument's tick, rounded as named; at least one tick."""
+    ticks = divide(price * 10**instrument.price_scale, _PRICE * instrument.tick_units, rounding)
+    return max(1, ticks) * instrument.tick_units
+
+
+def stale(state: State, market: PerpMarket, oracle: Oracle, slot: int) -> str:
+    """Why an oracle's price is not to be traded on as of a slot, or nothing: by the exchange's own guard rails.
+
+    An oracle of a slot after the look's is of a node that is further on, and not old.
+    """
+    rails = state.guard_rails
+    if oracle.price <= 0:
+        return f"the oracle of {market.name} says {oracle.price}, which is no price"
+    age = slot - oracle.slot
+    if age > rails.stale_for_margin:
+        return f"the oracle of {market.name} is {age} slots old; {rails.stale_for_margin} are allowed"
+    most = oracle.price * rails.confidence // _PRICE
+    if oracle.confidence > most:
+        return f"the oracle of {market.name} is unsure by {oracle.confidence} of {oracle.price}; {most} are allowed"
+    return ""
+
+
+def quote_of(instrument: Instrument, oracle: Oracle, spread_bps: int, at: int) -> Quote:
+    """A bid and an ask around an oracle's price: its confidence and `spread_bps` to either side."""
+    aside = oracle.confidence + divide(oracle.price * spread_bps, BP, Rounding.CEIL)
+    bid = price_units(instrument, max(1, oracle.price - aside), Rounding.FLOOR)
+    ask = price_units(instrument, oracle.price + aside, Rounding.CEIL)
+    return Quote(instrument, at, bid, max(bid, ask))
+
+
+def rate_of(instrument: Instrument, market: PerpMarket) -> FundingRate | None:
+    """The last hour's funding as a share of the oracle's average price then; None for a market that never had any.
+
+    Rounded half-even to a part in a billion. Raises `InvalidMarket` for a period or an average that cannot be.
+    """
+    if not market.last_funding_at:
+        return None
+    twap = market.last_funding_oracle_twap
+    if twap <= 0 or market.funding_period <= 0:
+        raise InvalidMarket(f"the funding of {market.name} is of a price of {twap} and every {market.funding_period} s")
+    ppb = divide(market.last_funding_rate * _PRICE, twap, Rounding.HALF_EVEN)
+    price = max(1, divide(twap * 10**instrument.price_scale, _PRICE, Rounding.HALF_EVEN))
+    return FundingRate(instrument, market.last_funding_at * _SECOND, ppb, price, market.funding_period * _SECOND, Basis.ORACLE)
