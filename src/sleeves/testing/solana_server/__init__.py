@@ -12,8 +12,9 @@ Address Lookup Table programs, and charges what the chain charges. What it has n
 checked, a blockhash is good for 150 blocks, a transaction lands once, and what it moved can be looked up.
 
 What is no chain here. There is one fork and one node: what has landed is confirmed at once and final 32 slots later, and
-accounts are always read as they are now. A program that LiteSVM has not got, such as Jupiter's, is played by a stand-in written
-in Python (`Chain.program`): it says which calls that program would make, and those run in the real token programs.
+accounts are always read as they are now, over HTTP and over the WebSocket (`lines`) alike. A program that LiteSVM has not got,
+such as Jupiter's, is played by a stand-in written in Python (`Chain.program`): it says which calls that program would make, and
+those run in the real token programs.
 
 Needs the `servers` extra.
 """

@@ -56,6 +56,8 @@ class Served(Generic[A, F]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await lifespan(receive, send)
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
@@ -67,6 +69,11 @@ class Served(Generic[A, F]):
 
     async def _respond(self, request: Request, body: bytes, send: Send) -> None:
         raise NotImplementedError
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """A WebSocket: there is none, unless a server has one."""
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
 
 
 async def reply(send: Send, status: int, text: str, kind: str = "application/json; charset=utf-8") -> None:

@@ -280,6 +280,7 @@ class Chain:
         self._by_address: dict[Pubkey, list[Signature]] = {}
         self._waiting: list[tuple[int, _Opened]] = []
         self._programs: dict[Pubkey, _StandIn] = {}
+        self._watchers: list[Callable[[], None]] = []
         self.unit_prices: list[int] = []
         """What the latest transactions paid per compute unit, in micro-lamports."""
         self.set_account(NATIVE_MINT, owner=TOKEN, data=mint_bytes(9, 0, None))
@@ -324,14 +325,17 @@ class Chain:
             for _ in range(min(slots, 1000)):
                 self._moved += 1
                 self._tick()
+                self._tell()
             self._moved += max(0, slots - 1000)
             self._tick()
+            self._tell()
 
     def advance_epoch(self) -> None:
         """Go to the first slot of the next epoch."""
         with self._lock:
             self._moved += self._slots_per_epoch - self.slot % self._slots_per_epoch
             self._tick()
+            self._tell()
 
     def blockhash(self, behind: int = 0) -> tuple[Hash, int]:
         """The latest blockhash, or that of so many blocks before, and the last height at which it is good."""
@@ -345,6 +349,28 @@ class Chain:
         """Whether a blockhash is good now, or was so many blocks before."""
         height = self._heights.get(blockhash)
         return height is not None and 0 <= self.block_height - behind - height <= MAX_AGE
+
+    def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Have this called after whatever changes, under the chain's lock and by whoever changed it. Returns how to end that."""
+        with self._lock:
+            self._watchers.append(watcher)
+
+        def end() -> None:
+            with self._lock:
+                if watcher in self._watchers:
+                    self._watchers.remove(watcher)
+
+        return end
+
+    def _tell(self) -> None:
+        for watcher in list(self._watchers):
+            watcher()
+
+    @property
+    def landings(self) -> list[Landing]:
+        """All that landed, the oldest first."""
+        with self._lock:
+            return list(self._landed.values())
 
     # -- accounts -------------------------------------------------------------------------------------------------------------
 
@@ -380,6 +406,7 @@ class Chain:
             has = self.rent(len(data)) if lamports is None else lamports
             self._known.add(address)
             self._svm.set_account(address, Account(has, data, owner, False, 0))
+            self._tell()
 
     def airdrop(self, address: Pubkey, lamports: int) -> None:
         """Lamports out of nowhere."""
@@ -455,6 +482,7 @@ class Chain:
                 self._waiting.append((self.slot + int(what), opened))
             elif kind != "dropped":
                 self._land(opened, what if kind == "fails" else None)
+            self._tell()
             return opened.signature
 
     def simulate(self, raw: bytes, *, verify: bool = False, replace: bool = False) -> tuple[_Run, tuple[Pubkey, ...]]:
@@ -488,6 +516,7 @@ class Chain:
                         self._forget(one)
                     err = "it does not land" if done is None else json.dumps(done.err)
                     raise ChainError(-32000, f"transaction {place} of the bundle: {err}", {"err": done and done.err, "index": place})
+            self._tell()
             return landed
 
     def landing(self, signature: Signature) -> Landing | None:

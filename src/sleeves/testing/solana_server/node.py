@@ -26,6 +26,7 @@ from .asgi import Served, cut, reply
 from .base58 import decode58, encode58
 from .chain import FINAL_AFTER, Chain, ChainError, Err, Inner, Landing, State, TokenBalance
 from .layout import TOKEN, TOKEN_2022, read_token
+from .lines import Lines
 
 __all__ = ["Fault", "SolanaServer", "solana_server"]
 
@@ -134,7 +135,25 @@ class SolanaServer(Served[Asked, Fault]):
     def __init__(self, chain: Chain | None = None) -> None:
         self.chain = chain or Chain()
         self.behind = 0
+        self.lines = Lines(self.chain, self._shown, lambda: self.behind)
+        """Its WebSocket: who listens, and what goes wrong there."""
         super().__init__()
+
+    @property
+    def ws_url(self) -> str:
+        """Where its WebSocket is."""
+        return "ws" + self.url.removeprefix("http")
+
+    async def _socket(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002
+        def note(method: str, params: tuple[Any, ...], error: int | None) -> None:
+            self.calls.append(Asked(method, params, error))
+
+        await self.lines.serve(receive, send, self._take_named, note)
+
+    def _take_named(self, method: Any) -> Fault | None:
+        """The fault of a call on the WebSocket: only one that is for it by its name, "*" being for calls over HTTP."""
+        queue = self._faults.get(method) if isinstance(method, str) else None
+        return queue.popleft() if queue else None
 
     def _word(self, call: Asked) -> str:
         return call.method

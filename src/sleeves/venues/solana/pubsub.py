@@ -401,9 +401,10 @@ class _Talk:
                     await self._send(session, f"{pushes._method}Subscribe", pushes._params, ours, tasks)
             for ours, theirs in list(self._known.items()):
                 if ours not in pubsub._wanted and theirs is not None:
-                    del self._known[ours], self._theirs[theirs]
+                    del self._known[ours]
                     method = self._methods.pop(ours)
-                    await self._send(session, f"{method}Unsubscribe", [theirs], 0, tasks)
+                    if self._theirs.pop(theirs, None) is not None:  # else it has ended by itself
+                        await self._send(session, f"{method}Unsubscribe", [theirs], 0, tasks)
             await pubsub._changed.wait()
 
     async def _send(self, session: Any, method: str, params: list[Any], ours: int, tasks: TaskGroup) -> None:
