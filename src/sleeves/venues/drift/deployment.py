@@ -13,17 +13,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
-from typing import TypeVar
+from typing import Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from solders.pubkey import Pubkey
 
 from ...money import USDC, USDT, Asset
+from . import layouts as tables
 from .codec import Codec
 from .layouts import Layout
 from .words import MarketStatus, OracleSource
 
-__all__ = ["DEPLOYMENTS", "DRIFT_V2", "VELOCITY", "VELOCITY_CLOB", "VELOCITY_DEVNET", "Deployment", "Feature", "Quote", "Seeds"]
+__all__ = [
+    "DEPLOYMENTS",
+    "DRIFT_V2",
+    "DRIFT_V2_LEGACY",
+    "VELOCITY",
+    "VELOCITY_CLOB",
+    "VELOCITY_DEVNET",
+    "Deployment",
+    "Feature",
+    "Quote",
+    "Seeds",
+]
 
 
 class Feature(Enum):
@@ -43,6 +55,8 @@ class Feature(Enum):
     """A custom margin ratio of each perp position's own."""
     STALE_INTEREST = "stale interest"
     """Refuses margin checks on spot interest that was not refreshed of late."""
+    LIQUIDITY_SHARES = "liquidity shares"
+    """Liquidity providers' bookkeeping inside perp positions: bytes that mean something else in later versions."""
     FUNDING_DEAD_ZONE = "funding dead zone"
     """Velocity's funding: offset 1/3333, a dead zone and a ramp before the clamps. Without it: 1/5000 and the clamps alone."""
 
@@ -73,18 +87,21 @@ class Deployment:
     version: str
     quote: Quote
     seeds: Seeds
-    layouts: Mapping[str, Layout] = field(repr=False)
-    market_statuses: Mapping[int, MarketStatus] = field(repr=False)
-    oracle_sources: Mapping[int, OracleSource] = field(repr=False)
-    features: frozenset[Feature]
+    layouts: Mapping[str, Layout] = field(repr=False, hash=False)
+    market_statuses: Mapping[int, MarketStatus] = field(repr=False, hash=False)
+    oracle_sources: Mapping[int, OracleSource] = field(repr=False, hash=False)
+    features: frozenset[Feature] = field(repr=False)
+    _codecs: dict[str, Codec] = field(init=False, factory=dict, repr=False, eq=False)
 
     def layout(self, kind: str) -> Layout:
         """The layout of an account by its name ("User", "PerpMarket" ...). A KeyError when the deployment has no such account."""
         return self.layouts[kind]
 
     def codec(self, kind: str) -> Codec:
-        """The codec of an account by its name."""
-        raise NotImplementedError
+        """The codec of an account by its name. A KeyError when the deployment has no such account, or its layout is not known."""
+        if (found := self._codecs.get(kind)) is None:
+            found = self._codecs[kind] = Codec(self.layouts[kind])
+        return found
 
     def has(self, feature: Feature) -> bool:
         """Whether the deployment has it."""
@@ -140,3 +157,105 @@ def _u16(number: int, what: str) -> bytes:
     if not 0 <= number <= 0xFFFF:
         raise ValueError(f"a {what} is numbered from 0 to 65535, and {number} is not")
     return number.to_bytes(2, "little")
+
+
+# -- the deployments ---------------------------------------------------------------------------------------------------
+
+_DRIFT_STATUSES = {
+    0: MarketStatus.INITIALIZED,
+    1: MarketStatus.ACTIVE,
+    2: MarketStatus.FUNDING_PAUSED,
+    3: MarketStatus.AMM_PAUSED,
+    4: MarketStatus.FILL_PAUSED,
+    5: MarketStatus.WITHDRAW_PAUSED,
+    6: MarketStatus.REDUCE_ONLY,
+    7: MarketStatus.SETTLEMENT,
+    8: MarketStatus.DELISTED,
+}
+_VELOCITY_STATUSES = {
+    0: MarketStatus.INITIALIZED,
+    1: MarketStatus.ACTIVE,
+    2: MarketStatus.REDUCE_ONLY,
+    3: MarketStatus.SETTLEMENT,
+    4: MarketStatus.DELISTED,
+}
+_DRIFT_SOURCES = {
+    0: OracleSource.PYTH,
+    1: OracleSource.SWITCHBOARD,
+    2: OracleSource.QUOTE_ASSET,
+    3: OracleSource.PYTH_1K,
+    4: OracleSource.PYTH_1M,
+    5: OracleSource.PYTH_STABLE_COIN,
+    6: OracleSource.PRELAUNCH,
+    7: OracleSource.PYTH_PULL,
+    8: OracleSource.PYTH_1K_PULL,
+    9: OracleSource.PYTH_1M_PULL,
+    10: OracleSource.PYTH_STABLE_COIN_PULL,
+    11: OracleSource.SWITCHBOARD_ON_DEMAND,
+    12: OracleSource.PYTH_LAZER,
+    13: OracleSource.PYTH_LAZER_1K,
+    14: OracleSource.PYTH_LAZER_1M,
+    15: OracleSource.PYTH_LAZER_STABLE_COIN,
+}
+# Velocity's program refuses the numbers of the pull and Switchboard oracles, although its IDL still lists them.
+_VELOCITY_SOURCES = {number: source for number, source in _DRIFT_SOURCES.items() if number not in (1, 7, 8, 9, 10, 11)}
+
+_DRIFT_PROGRAM = "dRiftyHA39MWEi3m9aunc5MzRF1JYuBsbn6VPcn33UH"
+_VELOCITY_PROGRAM = "vELoC1audYbSYVRXn1vPaV8Axoa9oU6BYmNGZZBDZ1P"
+_VELOCITY_FEATURES = frozenset(
+    {Feature.BUILDER_OPTIONS, Feature.EQUITY_FLOOR, Feature.FUNDING_DEAD_ZONE, Feature.POSITION_RATIO, Feature.STALE_INTEREST}
+)
+
+DRIFT_V2: Final = Deployment(
+    "drift",
+    _DRIFT_PROGRAM,
+    "2.162",
+    Quote(USDC, "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"),
+    Seeds(b"drift_state", b"drift_signer"),
+    tables.DRIFT,
+    _DRIFT_STATUSES,
+    _DRIFT_SOURCES,
+    frozenset({Feature.HIGH_LEVERAGE, Feature.ISOLATED, Feature.POSITION_RATIO, Feature.SPOT_TRADING}),
+)
+"""Drift v2 by its last IDL. Drained on 2026-04-01 and paused since: an archive to read, not a venue to trade on."""
+
+DRIFT_V2_LEGACY: Final = Deployment(
+    "drift-legacy",
+    _DRIFT_PROGRAM,
+    "before 2.142",
+    DRIFT_V2.quote,
+    DRIFT_V2.seeds,
+    tables.DRIFT_LEGACY,
+    _DRIFT_STATUSES,
+    _DRIFT_SOURCES,
+    frozenset({Feature.HIGH_LEVERAGE, Feature.LIQUIDITY_SHARES, Feature.SPOT_TRADING}),
+)
+"""The same program as it wrote Users while liquidity shares lay in perp positions: no isolated balance, flag or ratio of a position."""
+
+VELOCITY: Final = Deployment(
+    "velocity",
+    _VELOCITY_PROGRAM,
+    "2.165",
+    Quote(USDT, "Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB"),
+    Seeds(b"velocity_state", b"velocity_signer"),
+    tables.VELOCITY,
+    _VELOCITY_STATUSES,
+    _VELOCITY_SOURCES,
+    _VELOCITY_FEATURES,
+)
+"""Velocity on mainnet, by the repository's IDL 2.165. Offsets that others observed on chain (sizes, the cumulative deposit interest at
+328, the perp order step at 544, addresses, the quote mint) agree with it; the version that is deployed was not read from chain here.
+"""
+
+VELOCITY_DEVNET: Final = evolve(
+    VELOCITY, name="velocity-devnet", quote=Quote(Asset("dUSDT", 6), "GqmEqYsy8EyvofDpmtFxK8zhYrgWgNokAtYoduQdL7v6")
+)
+"""The same program id on devnet, settled in a test coin: nothing but the quote's mint tells the two apart."""
+
+VELOCITY_CLOB: Final = evolve(VELOCITY, name="velocity-clob", version="order-book branch", layouts=tables.VELOCITY_CLOB)
+"""Velocity's branch with an order book on chain, not seen deployed. Of its accounts only the User's layout is known: no other can be read."""
+
+DEPLOYMENTS: Final[Mapping[str, Deployment]] = {
+    one.name: one for one in (DRIFT_V2, DRIFT_V2_LEGACY, VELOCITY, VELOCITY_CLOB, VELOCITY_DEVNET)
+}
+"""All of them by name."""

@@ -14,14 +14,14 @@ from typing import Final
 
 from attrs import field, frozen
 
-__all__ = ["DRIFT", "DRIFT_LEGACY", "VELOCITY", "VELOCITY_CLOB", "WIDTHS", "Field", "Layout", "discriminators", "struct"]
+__all__ = ["DISCRIMINATORS", "DRIFT", "DRIFT_LEGACY", "VELOCITY", "VELOCITY_CLOB", "WIDTHS", "Field", "Layout", "struct"]
 
 WIDTHS: Final[Mapping[str, int]] = {
     "u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4, "u64": 8, "i64": 8, "u128": 16, "i128": 16, "key": 32,
 }  # fmt: skip
 """Bytes of each plain type. `key` is an address; a yes-or-no and an enum are a u8."""
 
-discriminators: Final[Mapping[str, str]] = {
+DISCRIMINATORS: Final[Mapping[str, str]] = {
     "PerpMarket": "0adf0c2c6bf537f7",
     "PythLazerOracle": "9f07a1f922517985",
     "SpotMarket": "64b1086ba8414127",
@@ -64,12 +64,13 @@ class Layout:
         """The offset of a field from the first byte: "sub_account_id", "perp_positions.7.base_asset_amount". KeyError when there is none."""
         where = 0
         layout: Layout | None = self
-        steps = path.split(".")
-        for at, step in enumerate(steps):
-            if step.isdigit() and at and layout is not None:
+        found: Field | None = None
+        for step in path.split("."):
+            if step.isdigit() and found is not None and found.many and layout is not None:
                 if int(step) >= found.count:
                     raise KeyError(f"{self.name} has {found.count} of {found.name}, and no {path!r}")
                 where += int(step) * layout.size
+                found = None
                 continue
             if layout is None or step not in layout.by_name:
                 raise KeyError(f"{self.name} of {self.version} has no field {path!r}")
@@ -101,7 +102,7 @@ def struct(name: str, version: str, size: int, words: str, parts: Mapping[str, L
         offset += one.size
     if offset != size:
         raise ValueError(f"the fields of {name} {version} are {offset} bytes, and the layout is {size}")
-    return Layout(name, version, size, bytes.fromhex(discriminators[name]) if account else None, tuple(fields))
+    return Layout(name, version, size, bytes.fromhex(DISCRIMINATORS[name]) if account else None, tuple(fields))
 
 
 def _parts(*layouts: Layout) -> dict[str, Layout]:
