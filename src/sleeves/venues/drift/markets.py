@@ -31,10 +31,12 @@ __all__ = [
     "Markets",
     "Perp",
     "UnknownMarket",
+    "asset_of",
     "average_price",
     "funding_ppb",
     "near_price",
     "our_price",
+    "perpetual",
     "program_price",
 ]
 
@@ -273,6 +275,16 @@ class Markets:
         ):
             raise InvalidMarket(f"{instrument.symbol} is not on these terms at {self.deployment.name}: {instrument!r}, there {ours!r}")
         return perp, sub
+
+
+def asset_of(deployment: Deployment, market: SpotMarket) -> Asset:
+    """What a spot market's coin is here. Raises `InvalidMarket` as `Coin.of` does."""
+    return Coin.of(deployment, market).asset
+
+
+def perpetual(deployment: Deployment, market: PerpMarket, sub: int) -> Instrument:
+    """A perp market as it is traded in a sub-account, "SOL-PERP:2", on its terms of now. Raises `InvalidMarket` as `Perp.of` does."""
+    return Perp.of(deployment, market).instrument(sub)
 
 
 # -- prices ------------------------------------------------------------------------------------------------------------------
