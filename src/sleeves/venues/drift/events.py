@@ -438,6 +438,8 @@ class Log:
 
 MARK: Final = 8
 """Bytes of a discriminator."""
+KNOWN: Final = frozenset({"before 2.142", "2.162", "2.165"})
+"""The versions of the program whose events are known."""
 
 _NEW_USER = """
 ts i64 at
@@ -761,6 +763,8 @@ def _table(velocity: bool) -> _Table:
 
 
 def _table_of(deployment: Deployment) -> _Table:
+    if deployment.version not in KNOWN:
+        raise InvalidMarket(f"{deployment.name} is of version {deployment.version}; events are known of {', '.join(sorted(KNOWN))}")
     return _table(deployment.has(Feature.BUILDER_OPTIONS))
 
 

@@ -300,7 +300,8 @@ class Instructions:
     ) -> Instruction:
         """Move `amount` (token units, above 0) from a token account of the owner into a sub-account.
 
-        `user` is None while the sub-account is being created in the same transaction. With `reduce_only` it only pays a borrow back, and takes no more than that.
+        `user` is None while the sub-account is being created in the same transaction. With `reduce_only` it only pays a borrow back,
+        and takes no more than that.
         """
         accounts = (
             _meta(self.deployment.state()),
