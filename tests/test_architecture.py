@@ -23,6 +23,7 @@ ORDER = [
     "orders",
     "margin",
     "funding",
+    "funding_quotes",
     "liquidation",
     "settlement",
     "ledger",
@@ -66,6 +67,7 @@ ORDER = [
     "venues.kraken",
     "venues.ccxt",
     "venues.jupiter",
+    "venues.drift",
     "venues.doctor",
     "venues",
     "risk",
@@ -89,6 +91,7 @@ ORDER = [
     "arming",
     "limits",
     "transfers",
+    "passages",
     "reconcile",
     "aftermath",
     "desk",
@@ -136,6 +139,7 @@ ORDER = [
     "testing.solana_server",
     "testing.jito_server",
     "testing.jupiter_server",
+    "testing.drift_server",
     "testing",
     "past.table",
     "past.cells",
@@ -173,6 +177,7 @@ SHELL = {
     "sim.driver",
     "sim.drill",
     "sim.trial",
+    "testing.drift_server",
     "testing.jito_server",
     "testing.jupiter_server",
     "testing.kraken_server",
@@ -186,8 +191,9 @@ EXTRAS = {
     "apprise": ("alerts",),
     "ccxt": ("venues.ccxt",),
     "cryptography": ("keys.sources",),
-    "httpx": ("venues.wire", "venues.kraken.socket"),
-    "httpx_ws": ("venues.kraken.socket",),
+    "driftpy": ("venues.drift.driftpy",),
+    "httpx": ("venues.wire", "venues.kraken.socket", "venues.solana.pubsub"),
+    "httpx_ws": ("venues.kraken.socket", "venues.solana.pubsub"),
     "keyring": ("keys.sources",),
     "krakenex": ("venues.kraken.transport",),
     "numpy": ("sim.tape",),
@@ -196,9 +202,23 @@ EXTRAS = {
     "polars": ("export",),
     "prometheus_client": ("metrics",),
     "psycopg": ("journals.postgres",),
-    "solders": ("venues.solana", "testing.solana_server", "testing.jupiter_server", "testing.jito_server"),
+    "solders": (
+        "venues.solana",
+        "venues.drift",
+        "testing.solana_server",
+        "testing.jupiter_server",
+        "testing.jito_server",
+        "testing.drift_server",
+    ),
     "stamina": ("venues.retry",),
-    "starlette": ("testing.serving", "testing.kraken_server", "testing.solana_server", "testing.jupiter_server", "testing.jito_server"),
+    "starlette": (
+        "testing.serving",
+        "testing.kraken_server",
+        "testing.solana_server",
+        "testing.jupiter_server",
+        "testing.jito_server",
+        "testing.drift_server",
+    ),
     "tqdm": ("sim.replay",),
     "uvicorn": ("testing.serving",),
 }
@@ -298,6 +318,7 @@ def test_engines_see_a_view_and_nothing_that_they_could_move():
 
 def test_venues_know_neither_engines_nor_books_nor_each_other():
     allowed = {"errors", "money", "market", "news", "facts", "orders", "amm", "margin", "protocols", "keys"}
+    allowed |= {"funding", "funding_quotes", "settlement", "liquidation"}  # pure figures
     shared = {"venues.ids", "venues.checkup", "venues.wire", "venues.rate", "venues.retry", "venues.solana", "venues.jito"}
     for name, path in modules():
         if name.startswith("venues.") and name != "venues.doctor":
@@ -318,7 +339,7 @@ def test_importing_the_library_loads_no_optional_package():
     import sys
 
     found = {"plotly", "tqdm", "numpy", "pandas", "polars", "cryptography", "keyring", "apprise", "prometheus_client", "opentelemetry"}
-    found |= {"httpx", "httpx_ws", "krakenex", "ccxt", "solders", "stamina", "starlette", "uvicorn"}
+    found |= {"httpx", "httpx_ws", "krakenex", "ccxt", "solders", "driftpy", "stamina", "starlette", "uvicorn"}
     ours = "sleeves, sleeves.sim, sleeves.engines, sleeves.keys, sleeves.alerts, sleeves.control, sleeves.live"
     code = f"import sys, {ours}; print(sorted({found!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

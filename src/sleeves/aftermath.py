@@ -19,14 +19,18 @@ from .market import Instrument
 from .money import Amount, AmountLike
 from .netting import Netting
 from .orders import CancelOrder, Command, Event, Fill, OrderStatus, Position
+from .passages import Passages
 from .reconcile import (
     Discrepancy,
+    Misplaced,
     Reconciliation,
     adopt,
     adopt_trade,
     adoptable,
     check_balances,
+    check_holdings,
     check_told,
+    compare_holdings,
     compare_positions,
     reconcile,
     transfers_in,
@@ -60,13 +64,14 @@ class Aftermath:
         bundles: Bundles,
         blotter: Blotter,
         transfers: Transfers,
+        passages: Passages,
         answers: Answers,
         step: Callable[[Event], Sequence[Command]],
         index: Callable[[Instrument], int],
     ) -> None:
         self._vaults, self._seats, self._books = vaults, seats, books
         self._standings, self._stops, self._netting, self._bundles = standings, stops, netting, bundles
-        self._blotter, self._transfers, self._answers = blotter, transfers, answers
+        self._blotter, self._transfers, self._passages, self._answers = blotter, transfers, passages, answers
         self._step, self._index = step, index
 
     def recovered(self, policy: Policy, found: Mapping[str, str], venues: Iterable[str], *, by: str, at: int | None) -> list[Command]:
@@ -113,6 +118,7 @@ class Aftermath:
         flows: Iterable[CashFlow],
         positions: Mapping[str, Position] | None,
         wallet: str | None,
+        holdings: Mapping[int, Mapping[str, Amount]] | None,
         *,
         by: str,
         at: int | None,
@@ -125,12 +131,16 @@ class Aftermath:
         flows = list(flows) if isinstance(flows, Iterable) else flows
         check_told(balances, flows, positions)
         check_balances(self._vaults, wallet, balances)
+        if holdings is not None:
+            check_holdings(holdings, balances)
         commands: list[Command] = []
         for fact in transfers_in(self._vaults, wallet, flows):
             commands += self._step(fact)
         found = reconcile(self._vaults, wallet, balances, flows, by=by, at=at)
         if positions is not None:
             found = evolve(found, contracts=self._compare(wallet, positions, at))
+        if holdings is not None:
+            found = evolve(found, misplaced=self._lie(wallet, holdings, at))
         return found, [*commands, *self._stops.cancel_blocked([vault for vault in self._vaults if vault.wallet == wallet])]
 
     def _compare(self, wallet: str, positions: Mapping[str, Position], at: int) -> tuple[Discrepancy, ...]:
@@ -141,6 +151,35 @@ class Aftermath:
                 self._stops.alert(at, Level.CRITICAL, one.symbol, "position_mismatch", f"{one}: no new risk in it until they agree")
         self._books.mismatched[wallet] = frozenset(one.symbol for one in contracts)
         return contracts
+
+    def _lie(self, wallet: str, holdings: Mapping[int, Mapping[str, Amount]], at: int) -> tuple[Misplaced, ...]:
+        """Coins that lie in other sub-accounts than the books say; what is new of it is told."""
+        found = compare_holdings(self._passages.expected(wallet), holdings, self._books, wallet)
+        known = self._books.misplaced.get(wallet, {})
+        off = {(one.account, one.theirs.asset.code): one.off.units for one in found}
+        for one in found:
+            if known.get((one.account, one.theirs.asset.code)) != one.off.units:
+                text = f"{one}: no new risk there until they agree"
+                self._stops.alert(at, Level.CRITICAL, wallet, "misplaced", text)
+        self._books.misplaced[wallet] = off
+        return found
+
+    def follow(self, vault: CoreVault, account: int, *, by: str, why: str, at: int | None) -> None:
+        """See `Desk.follow`."""
+        if not isinstance(by, str) or not by.strip() or not isinstance(why, str) or not why:
+            raise VaultError("following a sub-account needs a name and a reason")
+        off = self._books.misplaced.get(vault.wallet, {})
+        units = off.get((account, vault.asset.code))
+        if type(account) is not int or not account or units is None:
+            where = ", ".join(f"{one} of {code} in sub-account {number}" for (number, code), one in off.items()) or "nothing"
+            raise VaultError(f"no coins of {vault.owner} were found misplaced in sub-account {account!r} at the last look: {where}")
+        self._passages.follow(vault, account, units, by=by, why=why, at=self._books.time(at))
+        del off[account, vault.asset.code]
+        main = 0, vault.asset.code
+        if main in off:  # what lay too much there lacked here
+            off[main] += units
+            if not off[main]:
+                del off[main]
 
     def adopt(
         self, what: Residual | Fill | str, to: CoreVault | Sleeve, value: AmountLike | None, *, by: str, why: str, at: int | None
@@ -182,7 +221,7 @@ class Aftermath:
         if not isinstance(by, str) or not by.strip() or not isinstance(why, str) or not why:
             raise VaultError(f"giving up {name} needs a name and a reason")
         said = f"given up by {by}: {why}"
-        if isinstance(name, str) and self._transfers.under_way(name):
+        if isinstance(name, str) and (self._transfers.under_way(name) or self._passages.find(name) is not None):
             return self._step(TransferRefused(self._books.time(at), name, said))
         working = self._blotter.get(name) if isinstance(name, str) else None
         if working is None or working.status is not OrderStatus.UNKNOWN:

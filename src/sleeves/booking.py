@@ -393,8 +393,10 @@ def take_in(core: str, to: str, asset: Asset, of: str, units: int, from_reserve:
     )
 
 
-def gain(core: str, sleeve: str, asset: Asset, of: str, units: int, *, ref: str, at: int, by: str, why: str) -> Entry:
-    """SUSPENSE:of -units | WORLD +units | FREE +units | PNL:adopted -units: a sleeve adopts a residual as its profit or loss."""
+def gain(
+    core: str, sleeve: str, asset: Asset, of: str, units: int, *, ref: str, at: int, by: str, why: str, cause: str = "adopted"
+) -> Entry:
+    """SUSPENSE:of -units | WORLD +units | FREE +units | PNL:cause -units: a sleeve adopts a residual as its profit or loss."""
     return _entry(
         at,
         EntryKind.ADJUST,
@@ -404,7 +406,7 @@ def gain(core: str, sleeve: str, asset: Asset, of: str, units: int, *, ref: str,
         Posting(Account(core, Role.SUSPENSE, of), asset, -units),
         Posting(WORLD, asset, units),
         Posting(_free(sleeve), asset, units),
-        Posting(Account(sleeve, Role.PNL, "adopted"), asset, -units),
+        Posting(Account(sleeve, Role.PNL, cause), asset, -units),
     )
 
 

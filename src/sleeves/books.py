@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from .booking import suspend
 from .errors import JournalError, VaultError
-from .facts import Transferred
+from .facts import Shifted, Transferred
 from .journal import Journal, Memory
 from .ledger import COIN_ROLES, Account, Entry, EntryKind, Ledger, Role
 from .market import Instrument
@@ -48,6 +48,7 @@ class Books:
         "__weakref__",
         "_reopened",
         "_saved",
+        "accounts",
         "changes",
         "clock",
         "desk",
@@ -60,6 +61,7 @@ class Books:
         "ledger",
         "listeners",
         "mismatched",
+        "misplaced",
         "most_brought",
         "now",
         "perpetuals",
@@ -98,7 +100,11 @@ class Books:
         """By asset code, how many units may stand in SUSPENSE while new risk is taken; none where nothing is said."""
         self.mismatched: dict[str, frozenset[str]] = {}
         """By wallet, contracts of which its venue holds something else than the sleeves: no new risk in them."""
+        self.misplaced: dict[str, dict[tuple[int, str], int]] = {}
+        """By wallet, sub-accounts and coins of which its venue holds more than the books say there, or less (below zero)."""
         self.wallets: dict[str, str] = {}
+        self.accounts: dict[str, int] = {}
+        """By sleeve with a sub-account of its own, its number."""
         self.instruments: dict[str, Instrument] = {}
         self.perpetuals = False
         """Whether an instrument with contracts is known here."""
@@ -137,6 +143,7 @@ class Books:
         self.perpetuals = any(market.contract is not None for market in self.instruments.values())
         self.wallets = {owner: vault.wallet for owner, vault in state.vaults.items()}
         self.wallets |= {name: self.wallets[sleeve.vault] for name, sleeve in state.sleeves.items()}
+        self.accounts = {name: sleeve.account for name, sleeve in state.sleeves.items() if sleeve.account}
         self.quarantine = {key: list(facts) for key, facts in state.quarantine.items()}
         self.residuals = dict(state.residuals)
         self.explained, self.found = set(state.explained), state.found
@@ -305,7 +312,7 @@ class Books:
         waiting = self.quarantine.get(fact.key, [])
         if fact in waiting:
             return False
-        market = None if isinstance(fact, Transferred) else fact.instrument
+        market = None if isinstance(fact, (Transferred, Shifted)) else fact.instrument
         if market is not None and self.instruments.get(market.symbol, market) != market:
             self.record(*records)  # it names an instrument on other terms: it cannot be written down, but it can be told
             return False
@@ -326,8 +333,8 @@ class Books:
             if not waiting:
                 del self.quarantine[fact.key]
 
-    def claim(self, name: str, wallet: str, *records: Record) -> None:
-        """Take a name for an owner of accounts whose coins lie in this wallet, and post the records that open it.
+    def claim(self, name: str, wallet: str, *records: Record, account: int | None = None) -> None:
+        """Take a name for an owner of accounts whose coins lie in this wallet, or in a sub-account of it, and post what opens it.
 
         Raises `VaultError` when the name is taken, and what `post` raises; the name is free again then.
         """
@@ -336,14 +343,22 @@ class Books:
             raise VaultError(f"the name {name!r} is taken in these books{hint}")
         self.post(*records)
         self.wallets[name] = wallet
+        if account:
+            self.accounts[name] = account
 
-    def coins(self, wallet: str, *, leaving: bool = True) -> dict[Asset, int]:
-        """What a wallet must hold, per asset, in units: all coins of all owners there; with or without those on their way."""
+    def coins(self, wallet: str, *, leaving: bool = True, account: int | None = None) -> dict[Asset, int]:
+        """What a wallet must hold, per asset, in units: all coins of all owners there; with or without those on their way.
+
+        With an `account` only those of owners whose coins lie in that sub-account, and none that are between it and another.
+        """
         sums: dict[Asset, int] = {}
+        away = frozenset() if leaving else _LEAVING
+        if account is not None:
+            away |= _BETWEEN
         for owner, where in self.wallets.items():
-            if where == wallet:
-                for account, amount in self.ledger.accounts(owner):
-                    if account.role in COIN_ROLES and (leaving or account.role is not Role.IN_TRANSIT):
+            if where == wallet and (account is None or self.accounts.get(owner, 0) == account):
+                for cell, amount in self.ledger.accounts(owner):
+                    if cell.role in COIN_ROLES and cell.role not in away:
                         sums[amount.asset] = sums.get(amount.asset, 0) + amount.units
         return sums
 
@@ -357,6 +372,9 @@ class Books:
         elif known != instrument:
             raise VaultError(f"{instrument.symbol} is known in these books on other terms: {known.terms()}")
 
+
+_LEAVING = frozenset({Role.IN_TRANSIT})
+_BETWEEN = frozenset({Role.BETWEEN})
 
 _KEPT: WeakSet[Books] = WeakSet()
 """All books that somebody still has."""

@@ -110,13 +110,14 @@ def funding(sleeve: str, fact: FundingPaid, received: int, *, by: str) -> Entry:
     return _entry(fact.at, EntryKind.FUNDING, by, postings, fact.key)
 
 
-def settle(sleeve: str, fact: Settled, units: int, *, margin: int, free: int, by: str) -> Entry:
-    """UNSETTLED -units | FREE +units. A loss that FREE cannot bear takes the slice's own margin before it overdraws."""
+def settle(sleeve: str, fact: Settled, units: int, *, margin: int, free: int, by: str, fee: int = 0) -> Entry:
+    """UNSETTLED -units | FREE +(units - fee) | FEES +fee. A loss that FREE cannot bear takes the slice's own margin first."""
     market = fact.instrument
-    from_margin = min(margin, max(0, -units - max(0, free)))
+    from_margin = min(margin, max(0, fee - units - max(0, free)))
     postings = [
         Posting(_account(sleeve, Role.UNSETTLED, market), market.quote, -units),
-        Posting(Account(sleeve, Role.FREE), market.quote, units + from_margin),
+        Posting(Account(sleeve, Role.FREE), market.quote, units - fee + from_margin),
+        Posting(_account(sleeve, Role.FEES, market), market.quote, fee),
         Posting(_account(sleeve, Role.MARGIN, market), market.quote, -from_margin),
     ]
     return _entry(fact.at, EntryKind.SETTLE, by, postings, fact.key)

@@ -25,14 +25,14 @@ from .bundles import Bundles
 from .errors import InvalidMarket, NotEnough, VaultError, WrongStatus
 from .explain import Waterfall, explain
 from .exposure import Footing, Ground, WhatIf, check_collateral
-from .facts import Bankrupted, CashFlow, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
+from .facts import Bankrupted, CashFlow, FundingPaid, Liquidated, Settled, Shifted, Transferred, TransferRefused
 from .flight import Flight
 from .gates import CORE, opens, refuse
 from .inside import Inside, SelfTrade
 from .limits import Limit, Limits
-from .margin import MarginAccount, Weights
+from .margin import MarginAccount, Weights, health_bp
 from .market import BP, DAY, HOUR, MINUTE, SECOND, Book, FundingRate, Instrument, Mark, Quote
-from .money import PPM, Amount, AmountLike, Asset, Fraction, parse_units, ppm
+from .money import PPM, Amount, AmountLike, Asset, Fraction, decimal_text, parse_units, ppm
 from .netting import Netting
 from .news import FairValue, News, PoolState, Reading, TokenFacts
 from .orders import (
@@ -55,11 +55,10 @@ from .orders import (
     SubmitOrder,
     Unanswered,
 )
+from .passages import Passages
 from .proof import Proof, prove
 from .protocols import Engine, Gate
-from .reconcile import (
-    Reconciliation,
-)
+from .reconcile import Reconciliation, compare_holdings
 from .records import Alert, Changed, Level, Marked, Opened, Placed, Policy, Refusal, Residual, policy_of
 from .risk import realized_volatility
 from .seat import NEVER, Decide, Seat, SeatView, Telemetry
@@ -71,11 +70,13 @@ from .status import Hold, Latch, Move, Status
 from .stops import Stops
 from .transfers import Transfers
 from .treasury import Inventory, Treasury
-from .vault import Backing, CoreVault, EngineVault, Virtual
+from .vault import Backing, CoreVault, EngineVault, SubAccount, Virtual
 
 __all__ = ["Desk"]
 
 NOTHING: tuple[Command, ...] = ()
+LEAST_HEALTH = 80
+"""What the health of an account must be, from 0 to 100, after coins have left it."""
 
 
 class Desk:
@@ -109,6 +110,7 @@ class Desk:
         "_mark_at",
         "_netting",
         "_news",
+        "_passages",
         "_priced",
         "_seats",
         "_standings",
@@ -194,7 +196,9 @@ class Desk:
         self._inside = Inside(where, split, self._answers, self._order, self._judge, self._seats, self._boards, self._blotter, self.books)
         self._crosses = self._inside.policy is SelfTrade.CROSS
         self._transfers = Transfers(vaults)
-        rooms = (self._standings, self._stops, self._netting, self._bundles, self._blotter, self._transfers, self._answers)
+        self._passages = Passages(vaults, self._transfers.number, self._unfit, self._wake)
+        moving = (self._transfers, self._passages)
+        rooms = (self._standings, self._stops, self._netting, self._bundles, self._blotter, *moving, self._answers)
         self._aftermath = Aftermath(vaults, self._seats, self.books, *rooms, self.step, self.index)
         self._mark_at = 0
         self._due = -1
@@ -211,6 +215,7 @@ class Desk:
             Liquidated: self._netting.liquidated,
             Bankrupted: self._netting.bankrupted,
             Transferred: self._transferred,
+            Shifted: self._shifted,
             TransferRefused: self._transfer_refused,
             Unanswered: self._answers.unanswered,
             OrderReport: self._answers.reported,
@@ -261,7 +266,10 @@ class Desk:
         if to.name in self._seats:
             raise VaultError(f"sleeve {to.name} already has the engine {self._seats[to.name].engine.name}")
         gates = check_gates(gates)
-        backing = Virtual() if backing is None else backing
+        if backing is None:
+            backing = SubAccount(to.vault.wallet, to.account) if to.account is not None else Virtual()
+        elif isinstance(backing, SubAccount) and backing.number != (to.account or 0):
+            raise VaultError(f"sleeve {to.name} lies in sub-account {to.account or 0}, not in {backing.number}: open it with account=")
         indexes = [self.index(instrument) for instrument in engine.watches]
         tradeable = [i for i in indexes if self._tables[i].instrument.quote == to.asset]
         reason = "" if tradeable else f"none of {', '.join(m.symbol for m in engine.watches)} is quoted in {to.asset}"
@@ -415,6 +423,8 @@ class Desk:
             commands += [cancel for venue in self._arms.expire(now) for cancel in self._cancel_at(venue)]
         if self._stops.again_at <= now:
             commands += self._stops.again(now)
+        if self._passages.waiting and not self.recovering:
+            commands += self._passages.due(now)
         self._tick_at = min(self._arms.ends(), self._stops.again_at, now - now % MINUTE + MINUTE if self._limits else NEVER)
         return [*commands, *self._limits.look(now)] if self._limits and not self.recovering else commands
 
@@ -457,7 +467,10 @@ class Desk:
             if 0 <= self._due < event.at:
                 self.mark(self._due)
             self.books.now = max(self.books.now, event.at)
-        return handle(event)
+        commands = handle(event)
+        if self._passages.waiting and not self.recovering:
+            return [*commands, *self._passages.due(self.books.now)]
+        return commands
 
     def mark(self, now: int) -> None:
         """Journal the prices at which holdings are valued from here on."""
@@ -652,7 +665,28 @@ class Desk:
             return self._netting.unattributed(fact, "belongs to no one vault")
         return self._stops.cancel_opening_of(vault.sleeves.values()) if vault.short() else NOTHING
 
+    def _shifted(self, fact: Shifted) -> Sequence[Command]:
+        if not self._netting.known(fact):
+            self._passages.shifted(fact)
+        return NOTHING
+
+    def _wake(self) -> None:
+        """Coins are to be moved between sub-accounts: they are asked for with the next thing that is told."""
+        self._tick_at = 0
+
+    def _unfit(self, sleeve: Sleeve, coins: Amount) -> str:
+        """Why coins are not to leave a sleeve's sub-account now, or nothing: contracts lean on them."""
+        joint = self._ground.joint(sleeve.vault, account=sleeve.account or 0)
+        if joint is None:
+            return "a contract or collateral there has no fresh price, so its health is not known"
+        after = health_bp(joint)
+        if joint.contracts and after < LEAST_HEALTH * 100:
+            return f"health of sub-account {sleeve.account} would be {decimal_text(after, 2)} without {coins}, below {LEAST_HEALTH}"
+        return ""
+
     def _transfer_refused(self, event: TransferRefused) -> Sequence[Command]:
+        if self._passages.refused(event) is not None:
+            return NOTHING
         vault = self._transfers.refused(event)
         if vault is not None:
             self.alert(event.at, Level.WARNING, vault.owner, "transfer_refused", f"{event.id}: {event.reason}")
@@ -689,17 +723,18 @@ class Desk:
         flows: Iterable[CashFlow] = (),
         *,
         positions: Mapping[str, Position] | None = None,
+        holdings: Mapping[int, Mapping[str, Amount]] | None = None,
         wallet: str | None = None,
         by: str = "reconcile",
         at: int | None = None,
     ) -> tuple[Reconciliation, Sequence[Command]]:
         """Hold the books against what the venue says it holds, and name every difference; `recovery.reconcile` asks the venue.
 
-        `flows` are lines of the venue's own ledger, `positions` its contracts by symbol. `wallet` may be left out where
-        there is one. Returns what was found, and cancels of orders that take risk which is no longer to be taken. Raises
+        `flows` are lines of the venue's own ledger, `positions` its contracts by symbol, `holdings` its coins by sub-account,
+        where it has some: each must hold what the sleeves have that lie there. `wallet` may be left out where there is one. Returns what was found, and cancels of orders that take risk which is no longer to be taken. Raises
         `VaultError` for balances that are none, and for a wallet of no vault here.
         """
-        return self._aftermath.reconcile(balances, flows, positions, wallet, by=by, at=at)
+        return self._aftermath.reconcile(balances, flows, positions, wallet, holdings, by=by, at=at)
 
     def adopt(
         self,
@@ -721,6 +756,16 @@ class Desk:
         Raises `VaultError` when it stands nowhere, or belongs elsewhere; `NotEnough` when who adopts a loss cannot bear it.
         """
         return self._aftermath.adopt(what, to, value, by=by, why=why, at=at)
+
+    def follow(self, vault: CoreVault, account: int, *, by: str, why: str, at: int | None = None) -> None:
+        """A human says that coins which a look has found in another sub-account than the books said lie there rightly.
+
+        What lies there too much is allocated to the one sleeve that has that sub-account, what is missing is taken back from it: no
+        coin moves. Raises `VaultError` when the last look has found nothing there, or it is not that of one sleeve; `NotEnough`
+        when that cannot be allocated, or is not free.
+        """
+        self._check_vault(vault)
+        self._aftermath.follow(vault, account, by=by, why=why, at=at)
 
     def give_up(self, name: str, *, by: str, why: str, at: int | None = None) -> Sequence[Command]:
         """A human says that an order of unknown fate, or a transfer, never reached the venue: what it holds is free again.
@@ -805,7 +850,7 @@ class Desk:
         by: str,
         why: str = "",
         venue: str = "",
-        least_health: int = 80,
+        least_health: int = LEAST_HEALTH,
         client: str = "",
         at: int | None = None,
     ) -> Sequence[Command]:
@@ -1093,12 +1138,15 @@ class Desk:
     @property
     def transfers(self) -> list[str]:
         """Transfers that were asked for and are not through, by id."""
-        return self._transfers.all()
+        return [*self._transfers.all(), *(one.id for one in self._passages.all())]
 
-    def account(self, vault: CoreVault) -> MarginAccount | None:
-        """The account that a vault's sleeves share, with their contracts and open orders; None while a contract has no price."""
+    def account(self, vault: CoreVault, account: int = 0) -> MarginAccount | None:
+        """The account that a vault's sleeves share, with their contracts and open orders; None while a contract has no price.
+
+        Of its main account, or of the sub-account of this number.
+        """
         self._check_vault(vault)
-        return self._ground.joint(vault)
+        return self._ground.joint(vault, account=account)
 
     def ask(self, sleeve: Sleeve, *, at: int | None = None) -> Sequence[Command]:
         """Ask a sleeve's engine now, at the latest price of what it watches, whatever its rhythm is. Returns what to carry out.
@@ -1133,22 +1181,31 @@ class Desk:
         return self.treasury.inventory(self.marks(), now=self.books.now, engines=engines)
 
     def check(
-        self, holdings: Mapping[str, Amount] | None = None, *, positions: Mapping[str, Position] | None = None, deep: bool = False
+        self,
+        holdings: Mapping[str, Amount] | None = None,
+        *,
+        positions: Mapping[str, Position] | None = None,
+        accounts: Mapping[int, Mapping[str, Amount]] | None = None,
+        deep: bool = False,
     ) -> Proof:
         """Prove the laws of the books now.
 
-        `holdings` is what the venue says it holds by asset code, `positions` its contracts by symbol, to compare with.
-        `deep` also rebuilds everything from the journal and compares.
+        `holdings` is what the venue says it holds by asset code, `positions` its contracts by symbol, `accounts` its coins by
+        sub-account, to compare with; these only at a desk of one wallet. `deep` also rebuilds everything from the journal and compares.
         """
-        return prove(self._vaults, holdings, positions=positions, deep=deep)
+        apart: list[str] | None = None
+        if accounts is not None:
+            wallet = self._vaults[0].wallet
+            apart = list(map(str, compare_holdings(self._passages.expected(wallet), accounts, self.books, wallet)))
+        return prove(self._vaults, holdings, positions=positions, accounts=apart, deep=deep)
 
-    def exposure(self, vault: CoreVault) -> Footing:
+    def exposure(self, vault: CoreVault, account: int = 0) -> Footing:
         """Each sleeve's contracts as if it were alone, the account that they share, and who would pay if it were liquidated.
 
-        Raises `VaultError` while a contract has no price.
+        Of its main account, or of the sub-account of this number. Raises `VaultError` while a contract has no price.
         """
         self._check_vault(vault)
-        return self._ground.footing(vault)
+        return self._ground.footing(vault, account)
 
     def what_if(self, place: Place, sleeve: Sleeve) -> WhatIf:
         """What an order would do to its sleeve and to all who share the account, before it is sent and after it is filled.

@@ -252,12 +252,22 @@ class Ground:
     # -- the account that sleeves share --------------------------------------------------------------------------------
 
     def joint(
-        self, vault: CoreVault, place: Place | None = None, *, stale: bool = False, also: Iterable[Place] = (), spend: int = 0
+        self,
+        vault: CoreVault,
+        place: Place | None = None,
+        *,
+        account: int = 0,
+        stale: bool = False,
+        also: Iterable[Place] = (),
+        spend: int = 0,
     ) -> MarginAccount | None:
-        """All that the venue sees of a vault's wallet: all its coins, and the sum of all slices and open orders."""
+        """All that the venue sees of a vault's wallet: all its coins, and the sum of all slices and open orders.
+
+        Of one sub-account of it, where sleeves have some: what is on its way there or away is not counted.
+        """
         contracts: dict[str, tuple[int, int]] = {}
         wishes: dict[str, tuple[int, int]] = {}
-        for sleeve in vault.sleeves.values():
+        for sleeve in _in(vault, account):
             for symbol, (base, money) in self._slices(sleeve)[1].items():
                 had = contracts.get(symbol, (0, 0))
                 contracts[symbol] = (had[0] + base, had[1] + money)
@@ -267,17 +277,17 @@ class Ground:
         for one in (*also, *(() if place is None else (place,))):
             if one.instrument.contract is not None:
                 _wish(wishes, one, one.qty)
-        coins = vault.books.coins(vault.wallet, leaving=False)
+        coins = vault.books.coins(vault.wallet, leaving=False, account=account)
         if spend:
             coins[vault.asset] = coins.get(vault.asset, 0) - spend
         return self._account(vault.asset, coins, contracts, wishes, stale)
 
     # -- for people ----------------------------------------------------------------------------------------------------
 
-    def footing(self, vault: CoreVault) -> Footing:
-        """Where a vault's sleeves and their account stand. Raises `VaultError` when a contract has no price yet."""
-        owns = {name: self.own(sleeve) for name, sleeve in vault.sleeves.items()}
-        return self._footing(vault, owns, self.joint(vault), None)
+    def footing(self, vault: CoreVault, account: int = 0) -> Footing:
+        """Where a vault's sleeves and the account that they share stand. Raises `VaultError` when a contract has no price yet."""
+        owns = {sleeve.name: self.own(sleeve) for sleeve in _in(vault, account)}
+        return self._footing(vault, account, owns, self.joint(vault, account=account), None)
 
     def what_if(self, sleeve: Sleeve, place: Place) -> WhatIf:
         """Where they stand, and where they would with this order filled whole.
@@ -285,8 +295,8 @@ class Ground:
         It fills at its limit or stop, else at the best price on the other side; the fee is what orders set aside for it.
         Raises `VaultError` when its instrument, or a contract, has no price yet.
         """
-        vault, market = sleeve.vault, place.instrument
-        before = self.footing(vault)
+        vault, market, account = sleeve.vault, place.instrument, sleeve.account or 0
+        before = self.footing(vault, account)
         book = self._boards.get(market.symbol)
         price = place.limit or place.stop or (0 if book is None else book.ask if place.side is Side.BUY else book.bid)
         if not price or book is None or not self._priced(market.symbol, False):
@@ -295,10 +305,10 @@ class Ground:
         cost = market.cost(price, place.qty, Rounding.CEIL if sign > 0 else Rounding.FLOOR)
         fee = divide(cost * self._allowance.fee_ppm, PPM, Rounding.CEIL)
         moved = _Moved(market, sign * place.qty, -sign * cost - fee)
-        owns = {name: self.own(one) for name, one in vault.sleeves.items()}
+        owns = {one.name: self.own(one) for one in _in(vault, account)}
         owns[sleeve.name] = self._after(self.own(sleeve), moved)
-        joint = self.joint(vault)
-        return WhatIf(before, self._footing(vault, owns, self._after(joint, moved), moved))
+        joint = self.joint(vault, account=account)
+        return WhatIf(before, self._footing(vault, account, owns, self._after(joint, moved), moved))
 
     def _after(self, account: MarginAccount | None, moved: _Moved) -> MarginAccount | None:
         if account is None:
@@ -333,13 +343,14 @@ class Ground:
         return evolve(account, contracts=(*contracts, new))
 
     def _footing(
-        self, vault: CoreVault, owns: Mapping[str, MarginAccount | None], joint: MarginAccount | None, moved: _Moved | None
+        self, vault: CoreVault, account: int, owns: Mapping[str, MarginAccount | None], joint: MarginAccount | None, moved: _Moved | None
     ) -> Footing:
         if joint is None or any(own is None for own in owns.values()):
             raise VaultError(f"a contract or collateral of {vault.owner} has no fresh price: where it stands is not known")
         known = {name: own for name, own in owns.items() if own is not None}
         sleeves = {name: self._exposure(name, own, vault.asset) for name, own in known.items() if own.contracts}
-        return Footing(sleeves, self._exposure(vault.owner, joint, vault.asset), self._payers(vault, known, joint, moved))
+        who = f"{vault.owner}, sub-account {account}" if account else vault.owner
+        return Footing(sleeves, self._exposure(who, joint, vault.asset), self._payers(vault, account, known, joint, moved))
 
     def _exposure(self, who: str, account: MarginAccount, asset: Asset) -> Exposure:
         def amount(units: int) -> Amount:
@@ -363,7 +374,9 @@ class Ground:
         """The first price on the tick, away from the present one, at which the account may be liquidated."""
         return liquidation_tick(account, market.symbol, market.tick_units)
 
-    def _payers(self, vault: CoreVault, owns: Mapping[str, MarginAccount], joint: MarginAccount, moved: _Moved | None) -> tuple[Payer, ...]:
+    def _payers(
+        self, vault: CoreVault, account: int, owns: Mapping[str, MarginAccount], joint: MarginAccount, moved: _Moved | None
+    ) -> tuple[Payer, ...]:
         """At the price that liquidates the account: what each loses of its own, and who makes good what is beyond that."""
         symbol = _largest(joint) if moved is None or moved.market.contract is None else moved.market.symbol
         if symbol is None or not joint.contract(symbol).base:
@@ -376,12 +389,16 @@ class Ground:
         paid = [(name, min(max(0, now[name]), now[name] - then[name]), True) for name in owns if then[name] < now[name]]
         beyond = sum(min(0, now[name]) - min(0, then[name]) for name in owns if then[name] < now[name])
         core = [(f"{vault.owner} idle", max(0, vault.idle.units)), (f"{vault.owner} reserve", max(0, vault.reserve.units))]
+        if account:  # what lies in another sub-account pays for nothing here
+            core = []
         for who, has in [*core, *sorted(then.items(), key=lambda one: -one[1])]:
             share = min(beyond, max(0, has))
             if share:
                 paid.append((who, share, False))
                 beyond -= share
-        theirs = vault.books.ledger.total(vault.owner, Role.CLIENT, vault.asset)  # what is on its way out is gone already, as in `joint`
+        theirs = (
+            0 if account else vault.books.ledger.total(vault.owner, Role.CLIENT, vault.asset)
+        )  # what is on its way out is gone already, as in `joint`
         for who, has in ((f"clients of {vault.owner}", theirs), ("the venue", beyond)):
             share = min(beyond, max(0, has))
             if share:
@@ -412,7 +429,7 @@ class Ground:
 
         None when other prices matter too.
         """
-        joint = self.joint(vault, stale=True)
+        joint = self.joint(vault, stale=True, account=market.account or 0)
         if joint is None or len(joint.coins) > 1 or [one.symbol for one in joint.contracts] != [market.symbol]:
             return None
         contract = joint.contracts[0]
@@ -483,6 +500,11 @@ def _wish(wishes: dict[str, tuple[int, int]], place: Place, qty: int) -> None:
 
 def _scale(boards: Mapping[str, Book], symbol: str) -> int:
     return boards[symbol].instrument.price_scale
+
+
+def _in(vault: CoreVault, account: int) -> list[Sleeve]:
+    """The sleeves of a vault whose coins lie in this sub-account."""
+    return [sleeve for sleeve in vault.sleeves.values() if (sleeve.account or 0) == account]
 
 
 def _has(account: MarginAccount, symbol: str) -> bool:

@@ -16,6 +16,9 @@ from .money import Asset, Rounding
 __all__ = ["SleeveFold"]
 
 
+_CASH = frozenset({Role.FREE, Role.HELD, Role.UNSETTLED, Role.MARGIN, Role.BETWEEN})
+
+
 @define
 class SleeveFold:
     """What entries have made of one sleeve so far, in units of its vault's asset; positions in base units by symbol."""
@@ -44,7 +47,7 @@ class SleeveFold:
             if owner != name:
                 continue
             if asset.code == code:
-                if role is Role.FREE or role is Role.HELD or role is Role.UNSETTLED or role is Role.MARGIN:
+                if role in _CASH:
                     self.cash += units
                 elif role is Role.CONTRACTS:
                     self.cost += units

@@ -8,8 +8,8 @@ handed to `Desk.assign(..., gates=...)`.
 
     gate       reason codes                                            guards
     status     status, shortfall, tradeable, recovering, residual,     nothing new while paused, stopped, not backed or not explained
-               mismatch
-    quote      quote_asset                                             a vault trades only what is quoted in its asset
+               mismatch, backing
+    quote      quote_asset, account                                    a vault trades only what is quoted in its asset, where its coins lie
     price_age  no_price, stale_price                                   no decision on an old price
     size       lot, tick, min_qty, min_notional, ended, no_price       what the venue would refuse anyway
     funds      funds, position, no_price                               a sleeve spends and sells only what it owns
@@ -155,6 +155,10 @@ def status(place: Place, view: View, vault: EngineVault) -> Refusal | None:
             return refuse("status", "residual", place, view, vault, asset=asset, residual=core.books.unexplained(core.wallet, asset))
     if market.symbol in core.books.mismatched.get(core.wallet, ()):
         return refuse("status", "mismatch", place, view, vault, instrument=market.symbol)
+    own = vault.sleeve.account or 0
+    for (account, code), off in core.books.misplaced.get(core.wallet, {}).items():
+        if account == own:
+            return refuse("status", "backing", place, view, vault, account=account, asset=code, off=off)
     tradeable = core.tradeable_units()
     if tradeable < core.allocated_units() + core.earmarked_units():
         needed = view.needs(place)
@@ -165,8 +169,14 @@ def status(place: Place, view: View, vault: EngineVault) -> Refusal | None:
 
 
 def quote(place: Place, view: View, vault: EngineVault) -> Refusal | None:
-    """A vault trades what is quoted in its asset; one coin for another only where both have a market and a price in it."""
+    """A vault trades what is quoted in its asset; one coin for another only where both have a market and a price in it.
+
+    A sleeve with a sub-account of its own trades there and nowhere else, and nobody else does.
+    """
     asset, market = vault.sleeve.asset, place.instrument
+    own, there = vault.sleeve.account, market.account
+    if own != there and (own or there):
+        return refuse("quote", "account", place, view, vault, traded_in=there, lies_in=own)
     if market.quote is asset or market.quote == asset:
         return None
     if market.contract is None and market.base != asset and view.home(market.base) is not None and view.home(market.quote) is not None:

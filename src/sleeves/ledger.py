@@ -84,7 +84,9 @@ class Role(StrEnum):
     """The other side of shares: minus all that were issued and not redeemed."""
 
 
-COIN_ROLES = frozenset({Role.FREE, Role.HELD, Role.MARGIN, Role.BETWEEN, Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT, Role.CLIENT})
+COIN_ROLES = frozenset(
+    {Role.FREE, Role.HELD, Role.MARGIN, Role.BETWEEN, Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT, Role.CLIENT}
+)
 """Coins that exist. Their sum is what the venue holds for us, what it has not settled yet apart."""
 
 SLEEVE_ROLES = frozenset(

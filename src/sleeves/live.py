@@ -26,7 +26,7 @@ from attrs import frozen
 
 from .desk import Desk
 from .errors import JournalError, VaultError, VenueError, VenueUnavailable, WrongStatus
-from .facts import Transferred
+from .facts import Shifted, Transferred
 from .inbox import Inbox
 from .journal import Memory
 from .logs import follow
@@ -482,13 +482,13 @@ class _Run:
 
     def _note(self, record: Record) -> None:
         """A transfer was asked for, or is through: the books are to follow the account soon."""
-        if isinstance(record, (Asked, Transferred)):
+        if isinstance(record, (Asked, Transferred, Shifted)):
             self._asked.set()
             self._look_soon()
 
     async def _transfers(self) -> None:
         """Ask after transfers that the venue does not tell of."""
-        arrivals = Arrivals(self.desk, self.sync.look, self.terms.patience)
+        arrivals = Arrivals(self.desk, self.sync.look, self.terms.patience, self.by_name, self._do)
         while True:
             while arrivals.under_way:
                 await arrivals.once([group[0] for group in self.sync.groups()])

@@ -188,9 +188,9 @@ class Instrument:
     def account(self) -> int | None:
         """The sub-account that it is traded in, the number behind the last colon of its symbol; None where that is no number.
 
-            >>> from sleeves.money import SOL, USD
-            >>> Instrument("SOL-PERP:2", base=SOL, quote=USD, kind=Kind.PERP).account
-            2
+        >>> from sleeves.money import SOL, USD
+        >>> Instrument("SOL-PERP:2", base=SOL, quote=USD, kind=Kind.PERP).account
+        2
         """
         _, colon, number = self.symbol.rpartition(":")
         return int(number) if colon and number.isascii() and number.isdigit() else None

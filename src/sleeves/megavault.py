@@ -111,6 +111,9 @@ class Megavault(SubVaults):
             raise VaultError(f"marks is what is asked for the latest prices, such as desk.marks, not {marks!r}")
         if core.pool:
             raise VaultError(f"{core.owner} is the pool {core.pool} already")
+        apart = ", ".join(sleeve.name for sleeve in core.sleeves.values() if sleeve.apart)
+        if apart:
+            raise VaultError(f"the sub-vaults of a pool share one account: {apart} of {core.owner} have sub-accounts of their own")
         if not isinstance(code, str) or not 0 < len(code) <= 12:
             raise VaultError(f"the code of a pool's shares is 1 to 12 characters, not {code!r}")
         super().__init__(core, Asset(code, 0), marks, terms, {})

@@ -17,7 +17,7 @@ from typing import Protocol
 from . import contracts
 from .books import Books
 from .exposure import Ground
-from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Transferred
+from .facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Shifted, Transferred
 from .funding import split
 from .ledger import Entry, Role
 from .margin import Check, health_bp, standing
@@ -89,7 +89,7 @@ class Netting:
         self._hands = hands
         self._health_at = health_at
         self._levels: dict[str, int] = {}
-        """By vault: how many of those levels its account's health is below."""
+        """By vault, or sub-account of one: how many of those levels its account's health is below."""
         self._told: dict[tuple[str, int], int] = {}
         """By vault and level: when that was last told. Each level has a rest of its own, so that none mutes another."""
         self._measured: dict[int, int] = {}
@@ -125,7 +125,7 @@ class Netting:
         """After a fill: book what was told before the fill that it follows from."""
         commands: list[Command] = []
         for fact in [fact for facts in self.books.quarantine.values() for fact in facts]:
-            if isinstance(fact, (Fill, Transferred)) or fact.instrument != market or self.books.fact(fact.key) is not None:
+            if isinstance(fact, (Fill, Transferred, Shifted)) or fact.instrument != market or self.books.fact(fact.key) is not None:
                 continue
             if isinstance(fact, FundingPaid):
                 commands += self.funded(fact)
@@ -183,21 +183,23 @@ class Netting:
         """Say when an account's health falls below a level: at most once a minute for each level. False: some is still to be said."""
         all_told = True
         for vault in self._vaults:
-            joint = self._ground.joint(vault, stale=True) if vault.asset == market.quote else None
+            joint = self._ground.joint(vault, stale=True, account=market.account or 0) if vault.asset == market.quote else None
             if joint is None or not joint.contracts:
                 continue
             now_at = health_bp(joint)
             level = sum(now_at < one * 100 for one in self._health_at)
-            if level > self._levels.get(vault.owner, 0):
-                if now - self._told.get((vault.owner, level), -MINUTE) < MINUTE:
+            which = f"{vault.owner}:{market.account}" if market.account else vault.owner
+            if level > self._levels.get(which, 0):
+                if now - self._told.get((which, level), -MINUTE) < MINUTE:
                     all_told = False
                     continue
-                self._told[vault.owner, level] = now
+                self._told[which, level] = now
                 price = self._ground.liquidation(joint, market) if any(c.symbol == market.symbol for c in joint.contracts) else None
-                text = f"health {decimal_text(now_at, 2)} is below {self._health_at[level - 1]}"
+                text = f"sub-account {market.account}: " if market.account else ""
+                text += f"health {decimal_text(now_at, 2)} is below {self._health_at[level - 1]}"
                 text += "" if price is None else f"; {market} at {market.price_text(price)} liquidates the account"
                 self._hands.alert(now, Level.WARNING if level < len(self._health_at) else Level.CRITICAL, vault.owner, "health", text)
-            self._levels[vault.owner] = level
+            self._levels[which] = level
         return all_told
 
     def _flatten_on(self, book: Book, now: int) -> list[Command]:
@@ -267,14 +269,16 @@ class Netting:
             return NOTHING
         market = fact.instrument
         owners = self._owners(market)
-        if not owners and fact.amount:
+        if not owners and (fact.amount or fact.fee):
             return self.unattributed(fact, "belongs to no sleeve")
         unsettled = [s.unsettled_units(market) for s in owners]
         parts = contracts.share_settlement(fact.amount, unsettled, [s.position_units(market) for s in owners])
+        fees = contracts.share(fact.fee, [abs(part) for part in parts] if any(parts) else [1] * len(parts))
+        by = fact.venue or "venue"
         entries = [
-            contracts.settle(s.name, fact, part, margin=s.margin_units(market), free=s.free_units(market.quote), by=fact.venue or "venue")
-            for s, part in zip(owners, parts, strict=True)
-            if part
+            contracts.settle(s.name, fact, part, margin=s.margin_units(market), free=s.free_units(market.quote), by=by, fee=fee)
+            for s, part, fee in zip(owners, parts, fees, strict=True)
+            if part or fee
         ]
         self._post_facts(fact, [fact, *entries])
         commands: list[Command] = []

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import frozen
 
 from .errors import LedgerError
-from .facts import AccountFact, Liquidated, Settled, Transferred
+from .facts import AccountFact, Liquidated, Settled, Shifted, Transferred
 from .ledger import FLOW_ROLES, GUARDED_ROLES, Entry, EntryKind, Ledger, Role
 from .money import Amount, Rounding
 from .orders import Fill, Position, Side
@@ -64,12 +64,13 @@ def prove(
     holdings: Mapping[str, Amount] | None = None,
     *,
     positions: Mapping[str, Position] | None = None,
+    accounts: Sequence[str] | None = None,
     deep: bool = False,
 ) -> Proof:
     """Check the laws over these vaults, which share their books.
 
-    Without `holdings` (what the venue says it holds, by asset code) law 6 is not among the findings: it cannot be
-    known from the books alone. With `positions` (its contracts by symbol) law 9 also compares the sum of all slices with
+    Without `holdings` (what the venue says it holds, by asset code) and `accounts` (what is wrong in which of its sub-accounts)
+    law 6 is not among the findings: it cannot be known from the books alone. With `positions` (its contracts by symbol) law 9 also compares the sum of all slices with
     them, quantity and money side. Laws 7, 8 and 10 need `deep`.
     """
     findings = [
@@ -80,8 +81,8 @@ def prove(
         Finding(5, "profit", tuple(_each(vaults, _profit))),
         Finding(9, "ownership", tuple(_each(vaults, _ownership)) + tuple([] if positions is None else _netted(vaults, positions))),
     ]
-    if holdings is not None:
-        findings.append(Finding(6, "backing", tuple(_backing(vaults, holdings))))
+    if holdings is not None or accounts is not None:
+        findings.append(Finding(6, "backing", (*([] if holdings is None else _backing(vaults, holdings)), *(accounts or ()))))
     if deep:
         findings += [
             Finding(7, "exactly once", tuple(_once(vaults))),
@@ -246,7 +247,7 @@ def _said(fact: AccountFact) -> int:
     """What a fact says in one number: its money, or for a liquidation its contracts."""
     if isinstance(fact, Liquidated):
         return fact.change
-    return 0 if isinstance(fact, Transferred) else fact.amount
+    return 0 if isinstance(fact, (Transferred, Shifted)) else fact.amount
 
 
 def _booked(fact: AccountFact, entries: Sequence[Entry]) -> int:

@@ -272,7 +272,12 @@ class Custody(Protocol):
 
         Sending the same id again does nothing. Raises like `submit`. A venue may have `rehearse(transfer)` besides, which is
         asked before anything is sent: it raises `VenueRejected` where the transfer would be refused, `VenueUnavailable` where
-        that is not known, and does nothing.
+        that is not known, and does nothing. And `never_landed(transfer, since)`: True where it is certain that one which was to
+        be sent at that instant has not come and can no longer come.
+
+        A venue with sub-accounts has `holdings()`, all coins by the number of the sub-account and code of the asset, of one
+        instant, summing to `balances`; coins that come in or leave do so at sub-account 0. A transfer with a `source` and a
+        `target` moves coins between two of them: `Shifted` or `TransferRefused` comes as an event. No other venue is ever asked to.
         """
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from . import booking
+from . import booking, contracts
 from .books import Books
 from .errors import NotEnough, VaultError
 from .facts import CashFlow, FlowKind, Transferred
@@ -33,13 +33,16 @@ from .vault import CoreVault, netted
 __all__ = [
     "Discrepancy",
     "Line",
+    "Misplaced",
     "Reconciliation",
     "adopt",
     "adopt_trade",
     "adoptable",
     "check_balances",
+    "check_holdings",
     "check_legs",
     "check_told",
+    "compare_holdings",
     "compare_positions",
     "reconcile",
     "transfers_in",
@@ -56,6 +59,7 @@ _CAUSES: Mapping[FlowKind, Cause] = {
     FlowKind.REWARD: Cause.REWARD,
     FlowKind.EARN: Cause.EARN,
     FlowKind.DUST: Cause.DUST,
+    FlowKind.INTEREST: Cause.INTEREST,
     FlowKind.OTHER: Cause.UNKNOWN,
 }
 
@@ -86,19 +90,42 @@ class Discrepancy:
         )
 
 
+@frozen(order=False)
+class Misplaced:
+    """A sub-account that holds more of a coin, or less, than those whose coins lie there have; on its way is either way.
+
+    The account as a whole may well have what the books say.
+    """
+
+    account: int
+    theirs: Amount
+    least: Amount
+    most: Amount
+
+    @property
+    def off(self) -> Amount:
+        """How much more lies there than there may; below zero: less."""
+        return self.theirs - (self.most if self.theirs.units > self.most.units else self.least)
+
+    def __str__(self) -> str:
+        ours = f"{self.most}" if self.least == self.most else f"{self.least} to {self.most}"
+        return f"sub-account {self.account} holds {self.theirs}, the books say {ours}"
+
+
 @frozen(order=False, repr=False)
 class Reconciliation:
-    """What a look at the venue brought: a line for each asset, and the contracts that do not agree."""
+    """What a look at the venue brought: a line for each asset, the contracts that do not agree, and coins that lie elsewhere."""
 
     at: int
     wallet: str
     lines: tuple[Line, ...]
     contracts: tuple[Discrepancy, ...] = ()
+    misplaced: tuple[Misplaced, ...] = ()
 
     @property
     def clean(self) -> bool:
-        """Nothing stands unexplained."""
-        return not self.contracts and not any(line.standing for line in self.lines)
+        """Nothing stands unexplained, and everything lies where it should."""
+        return not self.contracts and not self.misplaced and not any(line.standing for line in self.lines)
 
     @property
     def found(self) -> tuple[Residual, ...]:
@@ -119,7 +146,7 @@ class Reconciliation:
                 rows.append((*first, "", ""))
         wide = [max(len(row[i]) for row in rows) for i in range(5)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip() for row in rows]
-        return "\n".join([*lines, *map(str, self.contracts)])
+        return "\n".join([*lines, *map(str, self.contracts), *map(str, self.misplaced)])
 
     __repr__ = __str__
 
@@ -255,9 +282,42 @@ class _Maker:
                 by_hand = line.ref in self.books.quarantine
                 cause = Cause.MANUAL_TRADE if by_hand and line.kind is FlowKind.FEE else _CAUSES[line.kind]
                 note = line.ref if line.ref else f"{line.venue} {line.id}".strip()
-                records += self._book(found, vault, line.amount, cause, line.ref, line.key, note)
                 rest -= line.amount.units
+                if line.kind is FlowKind.INTEREST and line.amount.asset == vault.asset:
+                    records += self._interest(vault, line, note)
+                else:
+                    records += self._book(found, vault, line.amount, cause, line.ref, line.key, note)
         return rest
+
+    def _interest(self, vault: CoreVault, line: CashFlow, note: str) -> list[Record]:
+        """Interest is booked at once to those whose coins earned it: the sleeves of that sub-account, else the core vault.
+
+        What they cannot pay of interest on what was borrowed stands in SUSPENSE, as everything does that nobody can bear.
+        """
+        found: list[Residual] = []
+        one, suspended, alert = self._book(found, vault, line.amount, Cause.INTEREST, line.ref, line.key, note)
+        own = [sleeve for sleeve in vault.sleeves.values() if sleeve.apart and sleeve.account == line.account]
+        units, of, at, by = line.amount.units, found[0].of, self.at, self.by
+        records: list[Record] = [one, suspended]
+        if own:
+            weights = [max(0, sleeve.loose_units()) for sleeve in own]
+            parts = contracts.share(abs(units), weights if any(weights) else [1] * len(own))
+            if units < 0 and any(part > has for part, has in zip(parts, weights, strict=True)):
+                return [one, suspended, alert]
+            sign = 1 if units > 0 else -1
+            return records + [
+                booking.gain(
+                    vault.owner, sleeve.name, vault.asset, of, sign * part, ref=found[0].id, at=at, by=by, why="interest", cause="interest"
+                )
+                for sleeve, part in zip(own, parts, strict=True)
+                if part
+            ]
+        if -units > vault.idle_units():
+            return [one, suspended, alert]
+        return [
+            *records,
+            booking.take_in(vault.owner, vault.owner, vault.asset, of, units, 0, ref=found[0].id, at=at, by=by, why="interest"),
+        ]
 
     def rest(self, found: list[Residual], records: list[Record], vault: CoreVault, asset: Asset, rest: int) -> None:
         """What nothing explains takes back what nothing explained before; what is left of it is unknown, or dust."""
@@ -297,6 +357,59 @@ def compare_positions(vaults: Sequence[CoreVault], positions: Mapping[str, Posit
         if ours.get(symbol, (0, 0)) != theirs:
             found.append(Discrepancy(symbol, ours.get(symbol, (0, 0)), theirs))
     return tuple(found)
+
+
+def check_holdings(holdings: object, balances: Mapping[str, Amount]) -> None:
+    """Coins by sub-account, counted as in the balances of the whole, and summing to them. Raises `VaultError`."""
+    rule = "holdings are Amounts by the code of their asset, by sub-account"
+    if not isinstance(holdings, Mapping):
+        raise VaultError(f"{rule}, not {holdings!r}")
+    sums: dict[str, int] = {}
+    for account, coins in holdings.items():
+        if type(account) is not int or account < 0 or not isinstance(coins, Mapping):
+            raise VaultError(f"{rule}, not {coins!r} by {account!r}")
+        for code, amount in coins.items():
+            if not isinstance(amount, Amount) or amount.asset.code != code:
+                raise VaultError(f"{rule}, not {amount!r} by {code!r}")
+            if code in balances and balances[code].asset != amount.asset:
+                raise VaultError(
+                    f"{code} has {balances[code].asset.scale} decimal places in all, {amount.asset.scale} in sub-account {account}"
+                )
+            sums[code] = sums.get(code, 0) + amount.units
+    for code in sums.keys() | balances.keys():
+        whole = balances[code].units if code in balances else 0
+        if sums.get(code, 0) != whole:
+            raise VaultError(f"the sub-accounts hold {sums.get(code, 0)} units of {code} together, the account {whole}: of two instants")
+
+
+def compare_holdings(
+    expected: Mapping[tuple[int, str], tuple[int, int]], holdings: Mapping[int, Mapping[str, Amount]], books: Books, wallet: str
+) -> tuple[Misplaced, ...]:
+    """Where coins lie elsewhere than the books say. What stands in SUSPENSE, wherever that lies, is taken for the main account's."""
+    theirs = {(account, code): amount for account, coins in holdings.items() for code, amount in coins.items()}
+    suspended = _suspended(books, wallet)
+    found = []
+    for account, code in sorted(expected.keys() | theirs.keys()):
+        least, most = expected.get((account, code), (0, 0))
+        there = theirs.get((account, code))
+        asset = books.ledger.asset(code) if there is None else there.asset
+        if account == 0:
+            below, above = suspended.get(code, (0, 0))
+            least, most = least + below, most + above
+        if not least <= (0 if there is None else there.units) <= most:
+            found.append(Misplaced(account, asset.zero if there is None else there, Amount(least, asset), Amount(most, asset)))
+    return tuple(found)
+
+
+def _suspended(books: Books, wallet: str) -> dict[str, tuple[int, int]]:
+    """By coin, all that is missing in SUSPENSE of a wallet (below zero), and all that is there too much."""
+    found: dict[str, tuple[int, int]] = {}
+    for owner, where in books.wallets.items():
+        for account, code, units in books.ledger.cells(owner) if where == wallet else ():
+            if account.role is Role.SUSPENSE:
+                below, above = found.get(code, (0, 0))
+                found[code] = (below + min(0, units), above + max(0, units))
+    return found
 
 
 # -- adopting ----------------------------------------------------------------------------------------------------------

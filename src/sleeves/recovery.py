@@ -22,13 +22,13 @@ from attrs import field, frozen
 
 from .desk import Desk
 from .errors import VaultError, VenueError, VenueUnavailable
-from .facts import CashFlow
+from .facts import CashFlow, TransferRefused
 from .market import DAY, HOUR
 from .money import Amount
-from .orders import CancelOrder, Command, Order, OrderReport, OrderStatus, Position, Unanswered
+from .orders import CancelOrder, Command, Order, OrderReport, OrderStatus, Position, Transfer, Unanswered
 from .protocols import Venue
 from .reconcile import Reconciliation
-from .records import Fact, Level, Policy, policy_of
+from .records import Asked, Fact, Level, Policy, policy_of
 from .seat import NEVER
 from .shell import carry_out, log, named, real_money, stands_for
 from .standings import venue_subject
@@ -156,12 +156,18 @@ class _Source(Protocol):
     async def cash_flows(self, since: int) -> Sequence[CashFlow]: ...
 
 
+Holdings = Mapping[int, Mapping[str, Amount]]
+"""Coins by sub-account and code."""
+
+
 class _Patient:
     """A venue whose questions are asked again while it is not reached. Nothing can be sent through it."""
 
     def __init__(self, venue: Venue, pauses: Sequence[float]) -> None:
         self._venue, self._pauses = venue, tuple(pauses)
         self.name = venue.name
+        inner = getattr(venue, "holdings", None)
+        self.holdings = None if inner is None else partial(self._ask, "holdings", inner)
 
     async def _ask(self, what: str, question: Callable[[], Awaitable[T]]) -> T:
         for pause in self._pauses:
@@ -353,18 +359,32 @@ async def _reconcile(
         seen = books.changes, len(books.facts), sum(map(len, books.quarantine.values()))
         balances: dict[str, Amount] = {}
         positions: dict[str, Position] = {}
+        holdings: dict[int, dict[str, Amount]] = {}
+        apart = False
         flows: list[CashFlow] = []
         for venue in venues:
-            for code, amount in (await venue.balances()).items():
-                balances[code] = amount if code not in balances else balances[code] + amount
+            there = await _holdings(venue)
+            apart |= getattr(venue, "holdings", None) is not None
+            for account, coins in there.items():
+                own = holdings.setdefault(account, {})
+                for code, amount in coins.items():
+                    own[code] = amount if code not in own else own[code] + amount
+                    balances[code] = amount if code not in balances else balances[code] + amount
             positions |= await venue.positions()
             flows += await _asked_from(venue.cash_flows, lines_since)
         news = await _news(desk, venues, since)
         if not news and seen == (books.changes, len(books.facts), sum(map(len, books.quarantine.values()))):
-            found, more = desk.reconcile(balances, flows, positions=positions, wallet=wallet, by=by)
+            lie = holdings if apart else None
+            found, more = desk.reconcile(balances, flows, positions=positions, holdings=lie, wallet=wallet, by=by)
             await hands(more)
             return found
     raise VenueUnavailable(f"the account at {', '.join(v.name for v in venues)} moved each of {LOOKS} times that it was looked at")
+
+
+async def _holdings(venue: _Source) -> Holdings:
+    """All coins of an account of one instant, by sub-account; in the main one where the venue has no others."""
+    ask: Callable[[], Awaitable[Holdings]] | None = getattr(venue, "holdings", None)
+    return {0: await venue.balances()} if ask is None else await ask()
 
 
 async def _news(desk: Desk, venues: Sequence[_Source], since: Mapping[str, int]) -> bool:
@@ -493,12 +513,22 @@ class Sync:
 class Arrivals:
     """Asks after transfers that were sent and that the venue has not told of: at 30 s, and on. At 60 s a human is told.
 
-    What left stays in transit, and what is to come is not counted, until the venue tells or a human gives it up.
+    What left stays in transit, and what is to come is not counted, until the venue tells, is certain that it never came, or a
+    human gives it up.
     """
 
-    def __init__(self, desk: Desk, look: Callable[[str], Awaitable[None]], every: float) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        look: Callable[[str], Awaitable[None]],
+        every: float,
+        venues: Mapping[str, Venue] | None = None,
+        hands: _Hands | None = None,
+    ) -> None:
         self.desk = desk
         self._look = look
+        self._venues = venues or {}
+        self._hands = hands
         self._every = every
         """How often it is asked after once a human was told, in seconds."""
         self._since: dict[str, float] = {}
@@ -530,9 +560,34 @@ class Arrivals:
                 await self._look(venue)
             except (VenueError, VaultError) as error:
                 log.warning("no answer from %s about %s: %s", venue, ", ".join(names), error)
+        for name in [one for one in self.under_way if now - self._since.get(one, now) >= CONFIRM_WITHIN - EARLY]:
+            await self._never(name)
         now = anyio.current_time()
         for name in self.under_way:
             if name not in self._told and now - self._since.get(name, now) >= UNKNOWN_AFTER - EARLY:
                 self._told.add(name)
                 text = f"{name} was sent {UNKNOWN_AFTER:g} s ago and the venue has told nothing of it: what left stays in transit"
                 self.desk.alert(self.desk.books.now, Level.CRITICAL, name, "transfer_unknown", text)
+
+    async def _never(self, name: str) -> None:
+        """Where the venue of a transfer can say so: it did not come, and never will. An earlier process may have died before it was sent."""
+        asked = self.desk.books.journal.find(f"transfer|{name}")
+        if not isinstance(asked, Asked):
+            return
+        named_, sent = asked.transfer.venue, asked.transfer
+        able = [venue for venue in self._venues.values() if not sent.inside or getattr(venue, "holdings", None) is not None]
+        meant = [self._venues[named_]] if named_ in self._venues else able
+        if len(meant) != 1:
+            return
+        never: Callable[[Transfer, int], Awaitable[bool]] | None = getattr(meant[0], "never_landed", None)
+        if never is None:
+            return
+        try:
+            certain = await never(sent, asked.at)
+        except VenueError as error:
+            log.warning("%s does not say whether %s can still come: %s", meant[0].name, name, error)
+            return
+        if certain is True and name in self.under_way:
+            commands = self.desk.step(TransferRefused(self.desk.books.now, name, "it never came, and can no longer"))
+            if self._hands is not None:
+                await self._hands(commands)

@@ -215,7 +215,8 @@ class SeatView:
         return self._ground.own(self._sleeve, place, also=self._assumed, spend=self._cash())
 
     def joint_exposure(self, place: Place | None = None) -> MarginAccount | None:
-        return self._ground.joint(self._sleeve.vault, place, also=self._assumed, spend=self._cash())
+        sleeve = self._sleeve
+        return self._ground.joint(sleeve.vault, place, account=sleeve.account or 0, also=self._assumed, spend=self._cash())
 
     def _cash(self) -> int:
         """What the coins that a bundle buys cost, whichever of its legs comes first."""

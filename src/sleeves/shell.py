@@ -102,6 +102,8 @@ async def _in_order(desk: Desk, commands: Sequence[Command], heard_from: Venue |
         named = _venue_of(command)
         alone = len(by_name) == 1 and not isinstance(command, Transfer)
         venue = by_name.get(named, heard_from if not named or alone else None)
+        if isinstance(command, Transfer) and command.inside and not named:
+            venue = _with_accounts(by_name)
         try:
             event = await _send(desk, command, venue)
         except BaseException as error:
@@ -128,6 +130,12 @@ def _broken_off(desk: Desk, command: Command, waiting: Sequence[Command], error:
             left += [one for one in more if isinstance(one, SubmitOrder)]
 
 
+def _with_accounts(by_name: Mapping[str, Venue]) -> Venue | None:
+    """The only venue with sub-accounts; None where there is none, or more than one."""
+    able = [venue for venue in by_name.values() if getattr(venue, "holdings", None) is not None]
+    return able[0] if len(able) == 1 else None
+
+
 def _venue_of(command: Command) -> str:
     if isinstance(command, Transfer):
         return command.venue
@@ -136,6 +144,10 @@ def _venue_of(command: Command) -> str:
 
 async def _send(desk: Desk, command: Command, venue: Venue | None) -> Event | None:
     """Have a venue carry a command out. What the desk must know when it did not is returned as an event."""
+    inside = isinstance(command, Transfer) and command.inside
+    if inside and (venue is None or getattr(venue, "holdings", None) is None):
+        who = "no single venue here has" if venue is None else f"{venue.name} has no"
+        return _undone(desk, command, f"{who} sub-accounts")
     if venue is None:
         return _undone(desk, command, f"no venue here is named {_venue_of(command)}")
     if isinstance(command, SubmitOrder) and desk.unarmed(command.order, venue.name):

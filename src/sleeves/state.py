@@ -130,8 +130,6 @@ class State:
     """Bundles under way, by id."""
     asked: dict[str, str] = Factory(dict)
     """By id of a transfer that is not through: the vault that it is of."""
-    requests: dict[str, Asked] = Factory(dict)
-    """By id of a transfer that is not through: what was asked for."""
     transfers: int = 0
     most_brought: dict[str, int] = Factory(dict)
     """By core vault, the most that was ever brought into it from outside, net."""
@@ -336,16 +334,16 @@ class State:
 
     def _forget(self, transfer: str) -> None:
         self.asked.pop(transfer, None)
-        self.requests.pop(transfer, None)
         for vault in self.vaults.values():
             vault.expected.pop(transfer, None)
             vault.observed.pop(transfer, None)
 
     def _asked(self, r: Asked) -> None:
         self._number(r.transfer.id)
+        if r.transfer.inside:
+            return  # what is on its way within the account stands in the ledger
         self.asked[r.transfer.id] = r.vault
-        self.requests[r.transfer.id] = r
-        if r.transfer.amount.units > 0 and not r.transfer.inside:
+        if r.transfer.amount.units > 0:
             self.vaults[r.vault].expected[r.transfer.id] = r.transfer.amount.units
 
     def _instructed(self, r: Instructed) -> None:
@@ -402,7 +400,6 @@ class State:
                 ],
                 "flights": [_flight(one) for one in self.flights.values()],
                 "asked": list(self.asked.items()),
-                "requests": [encode(one) for one in self.requests.values()],
                 "transfers": self.transfers,
                 "most_brought": _units(self.most_brought),
                 "moves": [[symbol, [[at, name, str(qty)] for at, name, qty in moves]] for symbol, moves in self.moves.items()],
@@ -453,10 +450,6 @@ class State:
             flight = _flight_of(terms, decoder)
             state.flights[flight.record.id] = flight
         state.asked = dict(body["asked"])
-        for line in body["requests"]:
-            asked = decoder.read(line, 0)
-            assert isinstance(asked, Asked)
-            state.requests[asked.transfer.id] = asked
         state.moves = {
             symbol: deque([(at, name, int(qty)) for at, name, qty in moves], maxlen=MOST_MOVES) for symbol, moves in body["moves"]
         }

@@ -268,11 +268,13 @@ class Stops:
         cancels: list[Command] = []
         for vault in vaults:
             mismatched = self._books.mismatched.get(vault.wallet, frozenset())
+            misplaced = {account for account, _ in self._books.misplaced.get(vault.wallet, ())}
             for cancel in self.cancel_opening_of(vault.sleeves.values()):
                 assert isinstance(cancel, CancelOrder)
                 market = cancel.order.place.instrument
                 coins = (market.base, market.quote) if market.contract is None else (market.quote,)
-                if vault.short() or market.symbol in mismatched or any(vault.unexplained(asset) for asset in coins):
+                lies = self._books.accounts.get(cancel.order.sleeve, 0)
+                if vault.short() or market.symbol in mismatched or lies in misplaced or any(vault.unexplained(asset) for asset in coins):
                     cancels.append(cancel)
         return cancels
 

@@ -95,6 +95,11 @@ class Transfers:
         whose = f":{client_named(client)}" if client else ""
         return Transfer(f"{vault.wallet}-transfer-{self._counter + 1}{whose}", amount, venue)
 
+    def number(self, vault: CoreVault) -> str:
+        """An id that no other transfer ever has, for one within the account."""
+        self._counter += 1
+        return f"{vault.wallet}-transfer-{self._counter}"
+
     def _ask(self, vault: CoreVault, transfer: Transfer) -> None:
         self._counter += 1
         self._asked[transfer.id] = vault

@@ -29,7 +29,7 @@ class Holding:
     sleeve: str
     engine: str
     place: str
-    """idle, set aside, reserve, suspense, free, held, margin, unsettled, in transit, or unrealized of a contract."""
+    """idle, set aside, reserve, suspense, free, held, margin, on its way, unsettled, in transit, or unrealized of a contract."""
     amount: Amount
     value: Amount | None
     age_ns: int | None
@@ -111,6 +111,7 @@ _PLACES = {
     Role.FREE: "free",
     Role.HELD: "held",
     Role.MARGIN: "margin",
+    Role.BETWEEN: "on its way",
     Role.UNSETTLED: "unsettled",
     Role.IDLE: "idle",
     Role.RESERVED: "reserve",

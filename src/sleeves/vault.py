@@ -305,6 +305,10 @@ class CoreVault(Stateful):
         units = self.asset(allocate).units
         if account is not None and (type(account) is not int or not 0 <= account < 2**16):
             raise VaultError(f"the sub-account of {name} is a whole number from 0 to 65535, not {account!r}")
+        if account and self.pool:
+            raise VaultError(
+                f"{self.owner} is the pool {self.pool}: its sub-vaults share one account, {name} cannot have sub-account {account}"
+            )
         self._check_allocatable(units, name)
         at = self.books.time(at)
         terms = {"vault": self.owner, **policy.terms(), **({} if account is None else {"account": str(account)})}
@@ -312,7 +316,7 @@ class CoreVault(Stateful):
         sleeve = Sleeve(self, name, policy, account)
         if units:
             records.append(self._giving(sleeve, units, at=at, by=by, why=why))
-        self.books.claim(name, self.wallet, *records)
+        self.books.claim(name, self.wallet, *records, account=account)
         self._sleeves[name] = sleeve
         if units and sleeve.apart:
             self.set_out()

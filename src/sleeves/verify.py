@@ -107,6 +107,7 @@ _OWN = frozenset(
         Role.FREE,
         Role.HELD,
         Role.MARGIN,
+        Role.BETWEEN,
         Role.UNSETTLED,
         Role.TRADING,
         Role.CONTRACTS,

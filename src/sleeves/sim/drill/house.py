@@ -123,6 +123,7 @@ class House:
             raise VaultError("this desk has seen no price: there is nothing that a drill could run on")
         self._terms = _terms_of(desk)
         self._news, self._mismatched = dict(desk._news), dict(desk.books.mismatched)
+        self._misplaced = {wallet: dict(off) for wallet, off in desk.books.misplaced.items()}
         self._tolerances = dict(desk.books.tolerances)
         self._limits = {
             name: (limits, copy.copy(desk._limits._seen.get(name)))
@@ -229,6 +230,7 @@ class House:
         treasury = Treasury.reopen(Books(Aside(self._journal, self._count, self._snapshot)))
         again = Desk(*treasury.vaults, **self._terms)
         again.books.tolerances, again.books.mismatched = dict(self._tolerances), dict(self._mismatched)
+        again.books.misplaced = {wallet: dict(off) for wallet, off in self._misplaced.items()}
         again.cancels_lost |= self._lost_cancels
         sleeves = {name: sleeve for vault in treasury.vaults for name, sleeve in vault.sleeves.items()}
         for name, kept in self._seats.items():
