@@ -160,7 +160,8 @@ def _packed(one: Field, value: Any, here: str) -> Any:
             raise ValueError(f"{here} is {one.size} bytes, and {value!r} is not")
         return value
     if not isinstance(value, int):
-        raise ValueError(f"{here} is a whole number, and {value!r} is not")
+        # A record is data that somebody put together: whatever is wrong in it is a wrong value of that field.
+        raise ValueError(f"{here} is a whole number, and {value!r} is not")  # noqa: TRY004
     bits = 8 * WIDTHS[one.kind]
     low, high = (0, 2**bits - 1) if one.kind[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     if not low <= value <= high:

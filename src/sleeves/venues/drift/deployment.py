@@ -91,6 +91,10 @@ class Deployment:
     market_statuses: Mapping[int, MarketStatus] = field(repr=False, hash=False)
     oracle_sources: Mapping[int, OracleSource] = field(repr=False, hash=False)
     features: frozenset[Feature] = field(repr=False)
+    pyth: str = "FsJ3A3u2vn5cTVofAjvy6y5kwABJAqYWpe4975bi2epH"
+    """The program that owns Pyth's push accounts on this chain."""
+    receiver: str = "G6EoTTTgpkNBtVXo96EQp2m6uwwVh2Kt6YidjkmQqoha"
+    """The program that owns the pull accounts that Drift v2 accepts; Velocity takes none."""
     _codecs: dict[str, Codec] = field(init=False, factory=dict, repr=False, eq=False)
 
     def layout(self, kind: str) -> Layout:
@@ -248,12 +252,15 @@ VELOCITY: Final = Deployment(
 """
 
 VELOCITY_DEVNET: Final = evolve(
-    VELOCITY, name="velocity-devnet", quote=Quote(Asset("dUSDT", 6), "GqmEqYsy8EyvofDpmtFxK8zhYrgWgNokAtYoduQdL7v6")
+    VELOCITY,
+    name="velocity-devnet",
+    quote=Quote(Asset("dUSDT", 6), "GqmEqYsy8EyvofDpmtFxK8zhYrgWgNokAtYoduQdL7v6"),
+    pyth="gSbePebfvPy7tRqimPoVecS2UsBvYv46ynrzWocc92s",
 )
 """The same program id on devnet, settled in a test coin: nothing but the quote's mint tells the two apart."""
 
 VELOCITY_CLOB: Final = evolve(VELOCITY, name="velocity-clob", version="order-book branch", layouts=tables.VELOCITY_CLOB)
-"""Velocity's branch with an order book on chain, not seen deployed. Of its accounts only the User's layout is known: no other can be read."""
+"""Velocity's branch with an order book on chain, not seen deployed. Only the User's layout is known: no other account can be read."""
 
 DEPLOYMENTS: Final[Mapping[str, Deployment]] = {
     one.name: one for one in (DRIFT_V2, DRIFT_V2_LEGACY, VELOCITY, VELOCITY_CLOB, VELOCITY_DEVNET)

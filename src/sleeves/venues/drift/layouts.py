@@ -61,7 +61,7 @@ class Layout:
         return {one.name: one for one in self.fields}
 
     def offset(self, path: str) -> int:
-        """The offset of a field from the first byte: "sub_account_id", "perp_positions.7.base_asset_amount". KeyError when there is none."""
+        """The offset of a field from the first byte: "sub_account_id", "perp_positions.7.base_asset_amount". A KeyError if none."""
         where = 0
         layout: Layout | None = self
         found: Field | None = None

@@ -9,7 +9,7 @@ It refuses to know which deployment uses which number, and it reads no account.
 
 from __future__ import annotations
 
-from enum import Enum, Flag, IntEnum
+from enum import Enum, Flag
 
 __all__ = [
     "NAME_WIDTH",
@@ -17,6 +17,7 @@ __all__ = [
     "ContractKind",
     "ContractTier",
     "ExchangePause",
+    "MarginMode",
     "MarketStatus",
     "OracleSource",
     "OrderKind",
@@ -168,7 +169,6 @@ class PerpPause(Flag):
     SETTLE_PNL_WITH_POSITION = 16
     LIQUIDATION = 32
     AMM_IMMEDIATE_FILL = 64
-    SETTLE_REVENUE_POOL = 128
 
 
 class SpotPause(Flag):
@@ -181,7 +181,16 @@ class SpotPause(Flag):
     LIQUIDATION = 16
 
 
-class TokenFlag(IntEnum):
+class MarginMode(Enum):
+    """A Drift User's margin mode; a deployment without the mode knows the first alone."""
+
+    DEFAULT = "default"
+    HIGH_LEVERAGE = "high leverage"
+    HIGH_LEVERAGE_MAINTENANCE = "high leverage maintenance"
+    """The lowered ratios for maintenance alone: new risk is taken at the ordinary ones."""
+
+
+class TokenFlag(Flag):
     """The bits of a spot market's token program flag: 0 is the first token program."""
 
     TOKEN_2022 = 1
