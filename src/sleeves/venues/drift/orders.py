@@ -24,10 +24,10 @@ from ...orders import Order, OrderReport, Side, TimeInForce
 from ...orders import OrderStatus as Status
 from .accounts import OpenOrder, PerpMarket, State, User
 from .instructions import OrderKind, OrderParams, PostOnly
-from .oracles import Oracle
+from .markets import program_price
 from .words import MarketStatus
 
-__all__ = ["MOST_ORDERS", "Ask", "open_report", "order_params", "program_price", "refusal"]
+__all__ = ["MOST_ORDERS", "Ask", "bound_of", "lying", "open_report", "order_params", "refusal"]
 
 MOST_ORDERS = 32
 """Orders that lie in one sub-account."""
@@ -45,13 +45,7 @@ class Ask:
     last_s: int = 60
 
 
-def program_price(instrument: Instrument, price: int) -> int | None:
-    """A price of the instrument's in 1e6; None where it is none exactly."""
-    units, rest = divmod(price * _PRICE, 10**instrument.price_scale)
-    return None if rest else units
-
-
-def refusal(order: Order, instrument: Instrument, market: PerpMarket, state: State, user: User, now: int) -> str:
+def refusal(order: Order, instrument: Instrument, market: PerpMarket, user: User, now: int) -> str:
     """Why the program would not take an order, or not as it is; nothing where nothing speaks against it. `now` in UTC ns."""
     place = order.place
     if place.stop is not None:
@@ -64,10 +58,8 @@ def refusal(order: Order, instrument: Instrument, market: PerpMarket, state: Sta
         return f"{place.qty} base units are less than the least of {market.min_size}"
     if place.qty >= _MOST_BASE:
         return f"{place.qty} base units are more than the program can count"
-    if place.limit is not None:
-        price = program_price(instrument, place.limit)
-        if price is None or price % market.tick:
-            return f"the price {instrument.price_text(place.limit)} is no multiple of the tick {market.tick} (1e6)"
+    if place.limit is not None and program_price(instrument, place.limit) % market.tick:
+        return f"the price {instrument.price_text(place.limit)} is no multiple of the tick {market.tick} (1e6)"
     if place.good_til is not None and place.good_til // _SECOND <= now // _SECOND:
         return "it is good until a time that has passed"
     closes = market.status is MarketStatus.REDUCE_ONLY
@@ -81,7 +73,6 @@ def refusal(order: Order, instrument: Instrument, market: PerpMarket, state: Sta
         return f"{MOST_ORDERS} orders lie in sub-account {user.sub}, and no more fit"
     if order.reduce_only and not _against(order, user, market):
         return "it is to reduce, and there is no position against it"
-    del state
     return ""
 
 
@@ -90,7 +81,7 @@ def _against(order: Order, user: User, market: PerpMarket) -> bool:
     return held * order.place.side.sign < 0
 
 
-def bound_of(order: Order, instrument: Instrument, market: PerpMarket, oracle: Oracle, ask: Ask) -> int:
+def bound_of(order: Order, instrument: Instrument, market: PerpMarket, oracle: int, ask: Ask) -> int:
     """The worst price (1e6, on the tick) at which an order may fill: its limit, its worst price, the slippage; the tightest of them."""
     buys = order.place.side is Side.BUY
     prices: list[int] = []
@@ -99,13 +90,13 @@ def bound_of(order: Order, instrument: Instrument, market: PerpMarket, oracle: O
             exact = divide(price * _PRICE, 10**instrument.price_scale, Rounding.FLOOR if buys else Rounding.CEIL)
             prices.append(exact)
     if order.place.limit is None:
-        prices.append(divide(oracle.price * (BP + order.place.side.sign * ask.slippage_bps), BP, Rounding.FLOOR if buys else Rounding.CEIL))
+        prices.append(divide(oracle * (BP + order.place.side.sign * ask.slippage_bps), BP, Rounding.FLOOR if buys else Rounding.CEIL))
     bound = min(prices) if buys else max(prices)
     return divide(bound, market.tick, Rounding.FLOOR if buys else Rounding.CEIL) * market.tick
 
 
 def order_params(
-    order: Order, instrument: Instrument, market: PerpMarket, state: State, oracle: Oracle, ask: Ask, now: int
+    order: Order, instrument: Instrument, market: PerpMarket, state: State, oracle: int, ask: Ask, now: int
 ) -> OrderParams | str:
     """What the program takes for an order that `refusal` let pass, or why it is refused. `now` in UTC ns, by the chain's time."""
     place = order.place
@@ -119,7 +110,7 @@ def order_params(
             return "its limit is beyond the worst price that its money covers"
         expires = None if place.good_til is None else place.good_til // _SECOND
         return OrderParams(**terms, kind=OrderKind.LIMIT, post_only=PostOnly.MUST if place.post_only else PostOnly.NONE, expires=expires)
-    start = divide(oracle.price, market.tick, Rounding.FLOOR if buys else Rounding.CEIL) * market.tick
+    start = divide(oracle, market.tick, Rounding.FLOOR if buys else Rounding.CEIL) * market.tick
     start = max(market.tick, min(start, bound) if buys else max(start, bound))
     return OrderParams(
         **terms,

@@ -5,7 +5,7 @@
 
 A quote is no order that somebody has on a book: orders here are filled by keepers in an auction around the oracle's price, against
 the market itself or against others, and margin and liquidation follow the oracle too. An oracle that is too old or too unsure for
-the program's own margin checks makes no quote: `stale` says why. It knows no order.
+the program's own margin checks makes no quote: see `risk.price_of`. It knows no order.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from __future__ import annotations
 from ...errors import InvalidMarket
 from ...market import BP, Basis, FundingRate, Instrument, Quote
 from ...money import Rounding, divide
-from .accounts import PerpMarket, State
-from .oracles import Oracle
+from .accounts import PerpMarket
+from .markets import funding_ppb, near_price
+from .risk import Price
 
-__all__ = ["price_units", "quote_of", "rate_of", "stale"]
+__all__ = ["price_units", "quote_of", "rate_of"]
 
 _PRICE = 10**6
 _SECOND = 1_000_000_000
@@ -28,28 +29,11 @@ def price_units(instrument: Instrument, price: int, rounding: Rounding) -> int:
     return max(1, ticks) * instrument.tick_units
 
 
-def stale(state: State, market: PerpMarket, oracle: Oracle, slot: int) -> str:
-    """Why an oracle's price is not to be traded on as of a slot, or nothing: by the exchange's own guard rails.
-
-    An oracle of a slot after the look's is of a node that is further on, and not old.
-    """
-    rails = state.guard_rails
-    if oracle.price <= 0:
-        return f"the oracle of {market.name} says {oracle.price}, which is no price"
-    age = slot - oracle.slot
-    if age > rails.stale_for_margin:
-        return f"the oracle of {market.name} is {age} slots old; {rails.stale_for_margin} are allowed"
-    most = oracle.price * rails.confidence // _PRICE
-    if oracle.confidence > most:
-        return f"the oracle of {market.name} is unsure by {oracle.confidence} of {oracle.price}; {most} are allowed"
-    return ""
-
-
-def quote_of(instrument: Instrument, oracle: Oracle, spread_bps: int, at: int) -> Quote:
+def quote_of(instrument: Instrument, price: Price, spread_bps: int, at: int) -> Quote:
     """A bid and an ask around an oracle's price: its confidence and `spread_bps` to either side."""
-    aside = oracle.confidence + divide(oracle.price * spread_bps, BP, Rounding.CEIL)
-    bid = price_units(instrument, max(1, oracle.price - aside), Rounding.FLOOR)
-    ask = price_units(instrument, oracle.price + aside, Rounding.CEIL)
+    aside = price.confidence + divide(price.price * spread_bps, BP, Rounding.CEIL)
+    bid = price_units(instrument, max(1, price.price - aside), Rounding.FLOOR)
+    ask = price_units(instrument, price.price + aside, Rounding.CEIL)
     return Quote(instrument, at, bid, max(bid, ask))
 
 
@@ -63,6 +47,5 @@ def rate_of(instrument: Instrument, market: PerpMarket) -> FundingRate | None:
     twap = market.last_funding_oracle_twap
     if twap <= 0 or market.funding_period <= 0:
         raise InvalidMarket(f"the funding of {market.name} is of a price of {twap} and every {market.funding_period} s")
-    ppb = divide(market.last_funding_rate * _PRICE, twap, Rounding.HALF_EVEN)
-    price = max(1, divide(twap * 10**instrument.price_scale, _PRICE, Rounding.HALF_EVEN))
+    ppb, price = funding_ppb(market.last_funding_rate, twap), near_price(instrument, twap)
     return FundingRate(instrument, market.last_funding_at * _SECOND, ppb, price, market.funding_period * _SECOND, Basis.ORACLE)
