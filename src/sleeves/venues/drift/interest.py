@@ -158,7 +158,7 @@ class Ledger:
         return 0 if found is None else found.told
 
     def move(self, step: Move, index: Index | None, decimals: int) -> None:
-        """Coins came or went, at the index that their transaction told, if it did. Raises `KeyError` where it is not known what lay there."""
+        """Coins came or went, at the index that their transaction told, if any. Raises `KeyError` where it is not known what lay there."""
         lying = self._lying(step.sub, step.market)
         known = lying.balance is not None and index is not None
         lying.balance = moved(lying.balance or 0, step.tokens, index, decimals) if known and index is not None else None
