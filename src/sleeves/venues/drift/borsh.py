@@ -89,7 +89,10 @@ class Reader:
         if kind.startswith("?"):
             return self.value(kind[1:], name) if self.flag(name) else None
         if kind.startswith("*"):
-            return tuple(self.value(kind[1:], f"{name}[{at}]") for at in range(self._count(name, MOST_LISTED)))
+            count = self.number("u32", name)
+            if count > MOST_LISTED:
+                raise BadBytes(f"{self.what}.{name} would have {count} items; at most {MOST_LISTED} can be")
+            return tuple(self.value(kind[1:], f"{name}[{at}]") for at in range(count))
         if kind.startswith("bytes:"):
             return self.take(int(kind[6:]), name)
         if kind.startswith("enum:"):
@@ -98,7 +101,7 @@ class Reader:
                 raise BadBytes(f"{self.what}.{name} is {number}; there are {most} of them, from 0")
             return number
         if kind == "text":
-            raw = self.take(self._count(name, self.left), name)
+            raw = self.take(self.number("u32", name), name)
             try:
                 return raw.decode()
             except UnicodeDecodeError:
@@ -118,12 +121,6 @@ class Reader:
         """Nothing may be left."""
         if self.left:
             raise BadBytes(f"{self.what}: {self.left} of {len(self.data)} bytes are left over")
-
-    def _count(self, name: str, most: int) -> int:
-        count = self.number("u32", name)
-        if count > most:
-            raise BadBytes(f"{self.what}.{name} would have {count} items; at most {most} can be")
-        return count
 
 
 def unpack(record: Record, data: bytes) -> dict[str, Any]:
