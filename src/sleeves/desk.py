@@ -715,7 +715,8 @@ class Desk:
         carry out now. Raises `WrongStatus` when nothing had to be recovered, `VaultError`
         for a policy that is none.
         """
-        return self._aftermath.recovered(policy_of(policy), found or {}, venues, by=by, at=at)
+        commands = self._aftermath.recovered(policy_of(policy), found or {}, venues, by=by, at=at)
+        return [*commands, *self._passages.due(self.books.now)] if self._passages.waiting else commands
 
     def reconcile(
         self,
@@ -731,8 +732,9 @@ class Desk:
         """Hold the books against what the venue says it holds, and name every difference; `recovery.reconcile` asks the venue.
 
         `flows` are lines of the venue's own ledger, `positions` its contracts by symbol, `holdings` its coins by sub-account,
-        where it has some: each must hold what the sleeves have that lie there. `wallet` may be left out where there is one. Returns what was found, and cancels of orders that take risk which is no longer to be taken. Raises
-        `VaultError` for balances that are none, and for a wallet of no vault here.
+        where it has some: each must hold what the sleeves have that lie there. `wallet` may be left out where there is one. Returns
+        what was found, and cancels of orders that take risk which is no longer to be taken. Raises `VaultError` for balances that
+        are none, and for a wallet of no vault here.
         """
         return self._aftermath.reconcile(balances, flows, positions, wallet, holdings, by=by, at=at)
 

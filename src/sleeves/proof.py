@@ -70,7 +70,8 @@ def prove(
     """Check the laws over these vaults, which share their books.
 
     Without `holdings` (what the venue says it holds, by asset code) and `accounts` (what is wrong in which of its sub-accounts)
-    law 6 is not among the findings: it cannot be known from the books alone. With `positions` (its contracts by symbol) law 9 also compares the sum of all slices with
+    law 6 is not among the findings: it cannot be known from the books alone.
+    With `positions` (its contracts by symbol) law 9 also compares the sum of all slices with
     them, quantity and money side. Laws 7, 8 and 10 need `deep`.
     """
     findings = [

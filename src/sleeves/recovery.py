@@ -570,7 +570,7 @@ class Arrivals:
                 self.desk.alert(self.desk.books.now, Level.CRITICAL, name, "transfer_unknown", text)
 
     async def _never(self, name: str) -> None:
-        """Where the venue of a transfer can say so: it did not come, and never will. An earlier process may have died before it was sent."""
+        """Where its venue can say so: it did not come, and never will. An earlier process may have died before it was sent."""
         asked = self.desk.books.journal.find(f"transfer|{name}")
         if not isinstance(asked, Asked):
             return
