@@ -334,8 +334,10 @@ def _users_gain(market: PerpMarket, price: int) -> int:
     return net_user_pnl(market.base_with_amm, market.quote + market.net_unsettled_funding, price)
 
 
-def account_of(seen: Seen, user: User) -> MarginAccount:
+def account_of(seen: Seen, user: User, check: Check = Check.MAINTENANCE) -> MarginAccount:
     """The sub-account for the functions of `margin`: exact, as the program would have it at the slot that was seen.
+
+    `check` is what it is for: a user whose margin mode lowers the maintenance ratios alone is another account for the rest.
 
     Its coins are called by `coin_name`, its contracts by `contract_name`; the quote coin is always among them, at zero if
     need be. Raises `NoPrice` where an oracle is missing or says no price, `VenueUnavailable` for a market that was not read and
@@ -359,7 +361,7 @@ def account_of(seen: Seen, user: User) -> MarginAccount:
         quote_price=_priced(seen, quote),
         quote_twap=_average(quote),
         custom_bp=user.max_margin_ratio,
-        high_leverage=user.high_leverage,
+        high_leverage=user.high_leverage_maintenance if check is Check.MAINTENANCE else user.high_leverage,
         gain_cap=GAIN_CAP,
     )
 
@@ -433,7 +435,7 @@ class Figures:
     `initial` is the strict check that withdrawals and new risk must pass, `maintenance` the one that liquidation follows; `free` is
     what the first leaves, `room` what the second does. `health` is 0 to 100 and `leverage_bp` 10,000 for once (None without equity);
     both `net_equity` and leverage count isolated positions in. `doubts` names each price that the program would not rely on, and
-    why: with any there, the figures are arithmetic and no more. `account` is what all of this was worked out from.
+    why: with any there, the figures are arithmetic and no more. `account` is what all but `initial` was worked out from.
     """
 
     sub: int
@@ -470,9 +472,9 @@ class Figures:
 
 def figures_of(seen: Seen, user: User) -> Figures:
     """All figures of a sub-account. Raises as `account_of` does; a price that is old or unsure makes a doubt."""
-    account = account_of(seen, user)
-    spots = tuple(_spot_figures(seen, account, one) for one in user.spots)
-    perps = tuple(_perp_figures(seen, account, one) for one in user.perps)
+    account, opening = account_of(seen, user), account_of(seen, user, Check.INITIAL)
+    spots = tuple(_spot_figures(seen, opening, one) for one in user.spots)
+    perps = tuple(_perp_figures(seen, account, opening, one) for one in user.perps)
     prices = [price_of(seen, _quote(seen)), *(one.price for one in spots)]
     prices += [one.price for one in perps if one.status is not MarketStatus.SETTLEMENT]
     doubts = dict.fromkeys(f"{one.name}: {one.validity.value} ({_why(seen, one)})" for one in prices if not one.validity.usable)
@@ -481,7 +483,7 @@ def figures_of(seen: Seen, user: User) -> Figures:
     return Figures(
         user.sub,
         seen.slot,
-        standing(account, Check.INITIAL, strict=True),
+        standing(opening, Check.INITIAL, strict=True),
         maintenance,
         0 if user.being_liquidated else health(account),
         0 if user.being_liquidated else health_bp(account),
@@ -531,7 +533,7 @@ def _spot_figures(seen: Seen, account: MarginAccount, position: SpotPosition) ->
     )
 
 
-def _perp_figures(seen: Seen, account: MarginAccount, position: PerpPosition) -> PerpFigures:
+def _perp_figures(seen: Seen, account: MarginAccount, opening: MarginAccount, position: PerpPosition) -> PerpFigures:
     market = _perp(seen, position.market)
     contract = account.contract(contract_name(market))
     bucket = account.bucket(contract.symbol) if contract.isolated is not None else None
@@ -550,7 +552,7 @@ def _perp_figures(seen: Seen, account: MarginAccount, position: PerpPosition) ->
         liquidation_tick(account, contract.symbol, max(1, market.tick)) if position.base else None,
         position.being_liquidated or liquidatable(account if bucket is None else bucket),
         contract.isolated,
-        None if bucket is None else standing(bucket, Check.INITIAL, strict=True),
+        None if bucket is None else standing(opening.bucket(contract.symbol), Check.INITIAL, strict=True),
         None if bucket is None else standing(bucket, Check.MAINTENANCE),
         position.open_bids,
         position.open_asks,
@@ -567,7 +569,7 @@ def _expiry(market: PerpMarket) -> Price:
 
 
 def withdrawable(account: MarginAccount, code: str) -> int:
-    """Units of a coin that can leave and still pass the strict initial check: never more than is there, and never a borrowing.
+    """Units of a coin that can leave an account (`account_of` for INITIAL): never more than is there, and never a borrowing.
 
     The lesser of the program's own figure (one quote unit kept back) and of what a strict check leaves at the lower of price and
     average, tried out: rounded against whoever withdraws. The market's withdraw guard and its utilisation may allow less.
