@@ -29,9 +29,9 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from attrs import define, field
+from attrs import define, field, frozen
 
-from ...errors import InvalidMarket, VenueError, VenueRejected, VenueUnavailable, VenueUnknown
+from ...errors import InvalidMarket, SleevesError, VenueError, VenueRejected, VenueUnavailable, VenueUnknown
 from ...facts import CashFlow, Settled, TransferRefused
 from ...margin import health_bp
 from ...market import Instrument
@@ -48,7 +48,7 @@ from .accounts import User, WrongAccount
 from .carrier import Carrier, Load, Prepared
 from .deployment import Deployment
 from .fence import Fence
-from .funds import Plan, load_of, needs_of, plan_of, refusal_of
+from .funds import Plan, load_of, needs_of, plan_of, refreshed, refusal_of
 from .instructions import Instructions
 from .markets import Markets, Perp
 from .notes import OrderNote, TransferNote, cancel_note, order_note, settle_note, told_by, transfer_note
@@ -95,6 +95,24 @@ class _Working:
     report: OrderReport | None = None
     error: VenueError | None = None
     landed: bool = False
+    holds: anyio.Semaphore | None = None
+    """What is let go when it is decided."""
+
+
+@frozen(order=False)
+class _Open:
+    """What a driver has while it is open."""
+
+    carrier: Carrier
+    past: Past
+    tasks: TaskGroup
+    outbox: MemoryObjectSendStream[Event | VenueUnavailable]
+    inbox: MemoryObjectReceiveStream[Event | VenueUnavailable]
+    turn: anyio.Lock = field(factory=anyio.Lock)
+    """Held while a transaction is written, run and signed: one at a time, so that none is written on what another is about to change."""
+    hearing: anyio.Lock = field(factory=anyio.Lock)
+    moving: anyio.Semaphore = field(factory=lambda: anyio.Semaphore(1))
+    """Held by a transfer until it is decided: the program would lend what another transfer has taken away meanwhile."""
 
 
 class Drift:
@@ -189,16 +207,10 @@ class Drift:
         """Settlements of nothing that were told: no transaction tells of them."""
         self._settled: dict[str, int] = {}
         """By symbol, how many settlements the chain has told."""
-        self._done: set[str] = set()
-        """Orders that the chain has told the end of."""
+        self._swept = -math.inf
+        """When orders past their end were last looked for, by the event loop's clock."""
         self._stack: AsyncExitStack | None = None
-        self._tasks: TaskGroup | None = None
-        self._inbox: MemoryObjectReceiveStream[Event | VenueUnavailable] | None = None
-        self._outbox: MemoryObjectSendStream[Event | VenueUnavailable] | None = None
-        self._turn: anyio.Lock | None = None
-        self._hearing: anyio.Lock | None = None
-        self._carrier: Carrier | None = None
-        self._past: Past | None = None
+        self._parts: _Open | None = None
         self._since = 0
         self._n = 0
         self._lost_told = False
@@ -244,22 +256,21 @@ class Drift:
             stack.push_async_callback(self._rpc.aclose)
             if self._jito is not None:
                 stack.push_async_callback(self._jito.aclose)
-            await self._begin()
-            assert self._past is not None
-            self._outbox, self._inbox = anyio.create_memory_object_stream[Event | VenueUnavailable](_MOST_WAITING)
-            stack.callback(self._inbox.close)
-            stack.callback(self._outbox.close)
-            self._turn, self._hearing = anyio.Lock(), anyio.Lock()
+            carrier, past = await self._begin()
             self._since = self._clock() - _LONG  # block times are in whole seconds and lag; what was there before is passed over
-            await self._past.news(self._since)
-            self._tasks = await stack.enter_async_context(anyio.create_task_group())
+            await past.news(self._since)
+            outbox, inbox = anyio.create_memory_object_stream[Event | VenueUnavailable](_MOST_WAITING)
+            stack.callback(inbox.close)
+            stack.callback(outbox.close)
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            self._parts = _Open(carrier, past, tasks, outbox, inbox)
             if self._quote_every is not None:
-                self._tasks.start_soon(self._again, self._quote_every, self.refresh, name="sleeves drift quotes")
+                tasks.start_soon(self._again, self._quote_every, self.refresh, name="sleeves drift quotes")
             if self._watch_every is not None:
-                self._tasks.start_soon(self._again, self._watch_every, self._watch, name="sleeves drift watch")
+                tasks.start_soon(self._again, self._watch_every, self._watch, name="sleeves drift watch")
             self._stack = stack.pop_all()
 
-    async def _begin(self) -> None:
+    async def _begin(self) -> tuple[Carrier, Past]:
         """The checks before anything is traded: see `reference 4.3`; each that fails raises."""
         seen = await look(self._rpc, self.deployment, self._authority, self.accounts, spots=self._spots)
         await check_mint(self._rpc, self.deployment, seen.spots[self.deployment.quote.market])
@@ -285,21 +296,21 @@ class Drift:
         coins = {index: (market.mint, market.token_2022) for index, market in everything.spots.items()}
         fence = Fence(self.deployment, self._authority, self._key, self.accounts, coins)
         guard = Guard(self._signer.address, programs={address(self.deployment.program_id): fence.rule})
-        self._carrier = Carrier(
+        carrier = Carrier(
             self.deployment, self._rpc, guard, self._signer, jito=self._jito, poll_s=self._poll_s, clock=self._clock, **self._costs
         )
         payers = [self._key] if self.delegated else []
-        self._past = Past(self._rpc, self.deployment, self._authority, self.accounts, self._terms, self._ids, payers=payers)
+        past = Past(self._rpc, self.deployment, self._authority, self.accounts, self._terms, self._ids, payers=payers)
         if not self._trades:
             log.warning("%s", FROZEN[self.deployment.name])
+        return carrier, past
 
     async def aclose(self) -> None:
         """Stop watching and following. What may still land may still land: `history` tells."""
         stack, self._stack = self._stack, None
         if stack is None:
             return
-        assert self._tasks is not None
-        self._tasks.cancel_scope.cancel()
+        self._at.tasks.cancel_scope.cancel()
         await stack.aclose()
 
     async def __aenter__(self) -> Drift:
@@ -313,6 +324,13 @@ class Drift:
         if self._stack is None:
             raise VenueUnavailable(f"{self.name} is not open: async with it, or await its aopen()")
 
+    @property
+    def _at(self) -> _Open:
+        """What it has while it is open, and what is still under way has while it closes."""
+        if self._parts is None:
+            raise VenueUnavailable(f"{self.name} is not open: async with it, or await its aopen()")
+        return self._parts
+
     async def look(self, *, min_slot: int | None = None) -> Look:
         """State, sub-accounts, markets and oracles as of one slot. Raises `VenueUnavailable`, also for what is not what it should be."""
         try:
@@ -325,11 +343,10 @@ class Drift:
     async def events(self) -> AsyncIterator[Event]:
         """Prices, funding rates, and what became of orders and coins. Raises `VenueUnavailable` when the chain does not answer."""
         self._check_open()
-        assert self._inbox is not None
         self._lost_told = False
         while True:
             try:
-                event = await self._inbox.receive()
+                event = await self._at.inbox.receive()
             except (anyio.EndOfStream, anyio.ClosedResourceError):
                 return
             if isinstance(event, VenueUnavailable):
@@ -340,7 +357,7 @@ class Drift:
         while True:
             try:
                 await do()
-            except VenueError as error:
+            except SleevesError as error:
                 log.warning("%s: no look: %s", self.name, error)
                 if not self._lost_told:
                     self._lost_told = True
@@ -372,9 +389,8 @@ class Drift:
     async def hear(self) -> None:
         """Read on to the chain's confirmed end, and tell what happened since, each thing once. Raises `VenueUnavailable`."""
         self._check_open()
-        assert self._hearing is not None and self._past is not None
-        async with self._hearing:
-            for event in await self._past.news(self._since):
+        async with self._at.hearing:
+            for event in await self._at.past.news(self._since):
                 if isinstance(event, Settled):
                     self._settled[event.instrument.symbol] = self._settled.get(event.instrument.symbol, 0) + 1
                 await self._tell(event)
@@ -385,18 +401,18 @@ class Drift:
 
     async def _watch(self) -> None:
         await self.hear()
-        await self.sweep()
+        if anyio.current_time() >= self._swept + _GRACE_S:
+            self._swept = anyio.current_time()
+            await self.sweep()
 
     def _tell_if_room(self, event: Event | VenueUnavailable) -> None:
         """Prices may be skipped: they leave room for what may not."""
-        assert self._outbox is not None
-        if self._outbox.statistics().current_buffer_used < _MOST_WAITING // 2:
-            self._outbox.send_nowait(event)
+        if self._at.outbox.statistics().current_buffer_used < _MOST_WAITING // 2:
+            self._at.outbox.send_nowait(event)
 
     async def _tell(self, *events: Event) -> None:
-        assert self._outbox is not None
         for event in events:
-            await self._outbox.send(event)
+            await self._at.outbox.send(event)
 
     # -- orders --------------------------------------------------------------------------------------------------------------
 
@@ -442,14 +458,13 @@ class Drift:
         instrument = perp.instrument(sub)
         prepared = None
         with anyio.move_on_after(max(0.0, until - anyio.current_time())):
-            assert self._turn is not None and self._carrier is not None
-            async with self._turn:
+            async with self._at.turn:
                 load = await self._order_load(order, instrument, perp, sub)
                 if isinstance(load, str):
                     await self._reject(working, order, load)
                     return
                 try:
-                    prepared = await self._carrier.prepare(order.id, load)
+                    prepared = await self._at.carrier.prepare(order.id, load)
                 except AlreadyLanded as error:
                     raise VenueUnknown(str(error)) from None
                 except (VenueRejected, InvalidMarket) as error:
@@ -477,7 +492,7 @@ class Drift:
             return params
         note = order_note(self._ids, order.id, order.place.qty, max(now, order.at), instrument.symbol)
         write = self._write.place_perp_order(self._authority, sub, params, markets=seen.markets, user=user, signer=self._signs_for)
-        return Load([write], note)
+        return Load([*refreshed(seen, self._write, [one.market for one in user.spots]), write], note)
 
     @property
     def _signs_for(self) -> str | None:
@@ -489,12 +504,10 @@ class Drift:
         if isinstance(outcome, Expired):
             await self._reject(working, order, f"{outcome.signature} expired and never landed", reached=False)
         elif outcome.err is not None:
-            assert self._carrier is not None
-            await self._reject(working, order, f"it landed and failed: {self._carrier.why_failed(prepared, outcome.err)}")
+            await self._reject(working, order, f"it landed and failed: {self._at.carrier.why_failed(prepared, outcome.err)}")
         else:
             await self._heard(outcome.slot)
-            assert self._past is not None
-            if await self._past.order(order.id, order.at) is None:
+            if await self._at.past.order(order.id, order.at) is None:
                 await self._reject(working, order, f"{outcome.signature} landed, and the program placed no order: it passed over it")
 
     async def _reject(self, working: _Working, order: Order, why: str, *, reached: bool = True) -> None:
@@ -519,24 +532,22 @@ class Drift:
             if not working.decided.is_set():
                 raise VenueUnavailable(f"{order.id} is not known to be placed yet, so that nothing was canceled")
         await self.hear()
-        assert self._past is not None
-        seen = await self._past.order(order.id, order.at)
+        seen = await self._at.past.order(order.id, order.at)
         if seen is None or seen.status.done:
             return
         await self._take_off(f"cancel {order.id}", seen.sub, seen.number, cancel_note(self._ids, order.id, self._clock()), until)
 
     async def _take_off(self, name: str, sub: int, number: int, note: str, until: float) -> None:
         """Cancel an order by the program's number of it."""
-        assert self._turn is not None and self._carrier is not None
         working = _Working(name)
-        async with self._turn:
+        async with self._at.turn:
             found = await self.look()
             user = found.user(sub)
             if lying(user, number) is None:
                 return
             write = self._write.cancel_order(self._authority, sub, number, markets=found.markets, user=user, signer=self._signs_for)
             try:
-                prepared = await self._carrier.prepare("", Load([write], note))
+                prepared = await self._at.carrier.prepare("", Load([write], note))
             except (VenueRejected, InvalidMarket) as error:
                 raise VenueUnavailable(f"{name} was not taken: {error}") from None
         self._start(working, prepared, self._plain_done, None)
@@ -547,8 +558,7 @@ class Drift:
         if isinstance(outcome, Expired):
             working.error = VenueUnavailable(f"{working.name}: {outcome.signature} expired and never landed")
         elif outcome.err is not None:
-            assert self._carrier is not None
-            why = self._carrier.why_failed(prepared, outcome.err)
+            why = self._at.carrier.why_failed(prepared, outcome.err)
             working.error = VenueUnavailable(f"{working.name}: {outcome.signature} landed and failed: {why}")
         else:
             working.landed = True
@@ -582,8 +592,7 @@ class Drift:
 
     async def _prepare_settle(self, perp: Perp, sub: int, instrument: Instrument) -> Prepared | None:
         """A settlement that is signed; None where there is nothing to settle, or the program would settle nothing."""
-        assert self._turn is not None and self._carrier is not None
-        async with self._turn:
+        async with self._at.turn:
             seen = await self.look()
             user = seen.users.get(sub)
             held = None if user is None else next((one for one in user.perps if one.market == perp.index), None)
@@ -597,7 +606,8 @@ class Drift:
                 raise VenueRejected(FROZEN[self.deployment.name])
             write = self._write.settle_pnl(self._authority, sub, perp.index, markets=seen.markets, user=user, signer=self._signs_for)
             try:
-                return await self._carrier.prepare("", Load([write], settle_note(instrument.symbol, self._clock())))
+                fresh = refreshed(seen, self._write, [one.market for one in user.spots])
+                return await self._at.carrier.prepare("", Load([*fresh, write], settle_note(instrument.symbol, self._clock())))
             except (VenueRejected, InvalidMarket) as error:
                 log.warning("%s is not settled now: %s", instrument, error)
                 return None
@@ -613,32 +623,33 @@ class Drift:
         """Take off orders of ours at market that are past their end and that no keeper took off. Raises `VenueUnavailable`."""
         if not self._trades:
             return
-        assert self._past is not None
-        ours = {order_id for order_id in self._orders if order_id not in self._done}
-        if not ours:
-            return
         seen, now = await self.look(), self._clock() // _SECOND
         for sub, user in seen.users.items():
             for one in user.orders:
-                name = self._past.name_of(sub, one.id)
-                if one.kind is OrderKind.MARKET and one.expires and one.expires + _GRACE_S < now and name in ours:
+                name = self._at.past.name_of(sub, one.id)
+                if one.kind is OrderKind.MARKET and one.expires and one.expires + _GRACE_S < now and self._is_ours(name):
                     until = anyio.current_time() + self._confirm_within
                     await self._take_off(f"expiry {name}", sub, one.id, cancel_note(self._ids, name, self._clock()), until)
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether an order's name is an id of ours, and not what the past calls an order of somebody else's."""
+        try:
+            return bool(self._ids.hex(name))
+        except VenueRejected:
+            return False
 
     # -- one transaction's end -------------------------------------------------------------------------------------------------
 
     def _start(self, working: _Working, prepared: Prepared, done: Callable[..., Any], about: Any) -> None:
         """Have a signed transaction sent and followed, and what it came to told."""
-        assert self._tasks is not None
         working.signature = prepared.signature
-        self._tasks.start_soon(self._follow, working, prepared, done, about, name=f"sleeves drift {working.name}")
+        self._at.tasks.start_soon(self._follow, working, prepared, done, about, name=f"sleeves drift {working.name}")
 
     async def _follow(self, working: _Working, prepared: Prepared, done: Callable[..., Any], about: Any) -> None:
         """Until the chain has decided; then tell. Whatever goes wrong on the way, it is asked again: what was sent is not forgotten."""
-        assert self._carrier is not None
         try:
             try:
-                outcome = await self._carrier.follow(prepared)
+                outcome = await self._at.carrier.follow(prepared)
             except ProgramSaidNo as error:
                 await self._refused(working, str(error), about)
                 return
@@ -661,6 +672,8 @@ class Drift:
                 await anyio.sleep(self._poll_s)
         finally:
             working.decided.set()
+            if working.holds is not None:
+                working.holds.release()
 
     async def _refused(self, working: _Working, why: str, about: Any) -> None:
         """The node's own try before the sending failed: nothing was sent."""
@@ -690,8 +703,7 @@ class Drift:
 
     async def _heard(self, slot: int) -> None:
         """Tell all that the chain has up to a slot."""
-        assert self._past is not None
-        await self._past.refresh(min_slot=slot)
+        await self._at.past.refresh(min_slot=slot)
         await self.hear()
 
     # -- coins ---------------------------------------------------------------------------------------------------------------
@@ -707,44 +719,54 @@ class Drift:
             return
         working = self._transfers[transfer.id] = _Working(transfer.id)
         until = anyio.current_time() + self._confirm_within
+        prepared: Prepared | None = None
         try:
-            prepared = None
             with anyio.move_on_after(max(0.0, until - anyio.current_time())):
-                assert self._turn is not None and self._carrier is not None
-                async with self._turn:
-                    load = await self._transfer_load(transfer)
-                    if isinstance(load, str):
-                        await self._refuse(transfer, load)
-                        return
-                    try:
-                        prepared = await self._carrier.prepare(f"transfer {transfer.id}", load)
-                    except AlreadyLanded as error:
-                        raise VenueUnknown(str(error)) from None
-                    except (VenueRejected, InvalidMarket) as error:
-                        await self._refuse(transfer, str(error))
-                        return
+                await self._at.moving.acquire()
+                working.holds = self._at.moving
+                async with self._at.turn:
+                    prepared = await self._prepare_transfer(transfer)
+                if prepared is None:
+                    return
             if prepared is None:
                 raise VenueUnavailable(f"{transfer.id}: not signed within {self._confirm_within:g} s; nothing was sent")
+            self._start(working, prepared, self._transfer_done, transfer)
         except BaseException:
             if not working.signature:
                 del self._transfers[transfer.id]
             raise
-        self._start(working, prepared, self._transfer_done, transfer)
+        finally:
+            if working.holds is not None and not working.signature:
+                working.holds.release()
+                working.decided.set()
         with anyio.move_on_after(min(_FIRST_WAIT_S, max(0.0, until - anyio.current_time()))):
             await working.decided.wait()
         if not working.decided.is_set():
             log.warning("%s, %s, is not confirmed yet; it is polled on", transfer.id, working.signature)
         await self._await(working, until, f"{transfer.id} was sent as {working.signature} and is not decided yet")
 
+    async def _prepare_transfer(self, transfer: Transfer) -> Prepared | None:
+        """A transfer that is signed; None where it was refused, which is told."""
+        load = await self._transfer_load(transfer)
+        if isinstance(load, str):
+            await self._refuse(transfer, load)
+            return None
+        try:
+            return await self._at.carrier.prepare(f"transfer {transfer.id}", load)
+        except AlreadyLanded as error:
+            raise VenueUnknown(str(error)) from None
+        except (VenueRejected, InvalidMarket) as error:
+            await self._refuse(transfer, str(error))
+            return None
+
     async def rehearse(self, transfer: Transfer) -> None:
         """Nothing, where a transfer would be taken now. Raises `VenueRejected` where not, `VenueUnavailable` where that is not known."""
         self._check_open()
-        assert self._carrier is not None
         load = await self._transfer_load(transfer)
         if isinstance(load, str):
             raise VenueRejected(load)
         try:
-            await self._carrier.rehearse(load)
+            await self._at.carrier.rehearse(load)
         except InvalidMarket as error:
             raise VenueRejected(str(error)) from None
 
@@ -793,8 +815,7 @@ class Drift:
         if isinstance(outcome, Expired):
             await self._refuse(transfer, f"{outcome.signature} expired and never landed")
         elif outcome.err is not None:
-            assert self._carrier is not None
-            await self._refuse(transfer, f"it landed and failed: {self._carrier.why_failed(prepared, outcome.err)}")
+            await self._refuse(transfer, f"it landed and failed: {self._at.carrier.why_failed(prepared, outcome.err)}")
         else:
             working.landed = True
             await self._heard(outcome.slot)
@@ -859,8 +880,7 @@ class Drift:
         if working is not None and not working.decided.is_set():
             return None
         await self.hear()
-        assert self._past is not None
-        seen = await self._past.order(order.id, order.at)
+        seen = await self._at.past.order(order.id, order.at)
         if seen is not None:
             return OrderReport(order.id, seen.at, seen.status, seen.filled, seen.reason, str(seen.number))
 
@@ -876,9 +896,8 @@ class Drift:
         """Every order that lies in the sub-accounts, whoever placed it: ours by their own ids, others as the past names them."""
         self._check_open()
         await self.hear()
-        assert self._past is not None
         seen, at = await self.look(), self._clock()
-        return [open_report(self._past.name_of(sub, one.id), one, at) for sub, user in sorted(seen.users.items()) for one in user.orders]
+        return [open_report(self._at.past.name_of(sub, one.id), one, at) for sub, user in sorted(seen.users.items()) for one in user.orders]
 
     async def holdings(self) -> Mapping[int, Mapping[str, Amount]]:
         """Coins by sub-account and asset code, what is borrowed below zero; without interest that no transaction of ours told of yet.
@@ -886,12 +905,11 @@ class Drift:
         Raises `VenueUnavailable`, also where the accounts and what was told of them do not agree.
         """
         self._check_open()
-        assert self._past is not None
         for _ in range(3):
             seen = await self.look()
-            await self._past.refresh(min_slot=seen.slot)
+            await self._at.past.refresh(min_slot=seen.slot)
             try:
-                return await self._past.holdings(seen.users, seen.spots)
+                return await self._at.past.holdings(seen.users, seen.spots)
             except VenueUnavailable as error:
                 last = error
         raise last
@@ -913,14 +931,12 @@ class Drift:
     async def history(self, since: int) -> Sequence[Any]:
         """All facts of the sub-accounts from an instant on, oldest first, whoever caused them."""
         self._check_open()
-        assert self._past is not None
-        await self._past.refresh()
-        facts = [*await self._past.history(since), *(one for one in self._settles if one.at >= since)]
+        await self._at.past.refresh()
+        facts = [*await self._at.past.history(since), *(one for one in self._settles if one.at >= since)]
         return sorted(facts, key=lambda fact: fact.at)
 
     async def cash_flows(self, since: int) -> Sequence[CashFlow]:
         """The lines of the sub-accounts' coins from an instant on, each under its sub-account."""
         self._check_open()
-        assert self._past is not None
-        await self._past.refresh()
-        return await self._past.cash_flows(since)
+        await self._at.past.refresh()
+        return await self._at.past.cash_flows(since)

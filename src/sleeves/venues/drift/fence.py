@@ -58,9 +58,10 @@ _KNOWN = {
         _Known("place_orders", _TRADE, 8 + 4, 8 + 4 + 32 * 120, delegate=True),
         _Known("cancel_order", _TRADE, 9, 13, delegate=True),
         _Known("cancel_order_by_user_id", _TRADE, 9, 9, delegate=True),
-        _Known("cancel_orders", _TRADE, 11, 14, delegate=True),
+        _Known("cancel_orders", _TRADE, 11, 15, delegate=True),
         _Known("settle_pnl", ("state", "user", "signer", "quote vault"), 10, 10, delegate=True),
         _Known("update_spot_market_cumulative_interest", ("state",), 8, 8, delegate=True),
+        _Known("refresh_spot_market_interest", ("state",), 14, 8 + 4 + 2 * 16, delegate=True),
         _Known("delete_user", ("user", "stats", "state", "signer"), 8, 8),
     )
 }

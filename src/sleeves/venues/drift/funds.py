@@ -14,7 +14,7 @@ transaction tells. It asks nobody and signs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from attrs import evolve, frozen
 from solders.instruction import Instruction as Written
@@ -25,11 +25,12 @@ from ..solana import TOKEN, TOKEN_2022, ata, create_ata
 from .account import Look, tokens
 from .accounts import SpotMarket, User
 from .carrier import Load
+from .deployment import Feature
 from .instructions import Instructions
 from .markets import Markets as Terms
 from .words import ExchangePause, MarketStatus, SpotPause
 
-__all__ = ["Plan", "creates", "name_of", "needs_of", "plan_of", "refusal_of", "without"]
+__all__ = ["Plan", "creates", "name_of", "needs_of", "plan_of", "refreshed", "refusal_of", "without"]
 
 _LAMPORTS_PER_FEE = 10_000_000
 """The State tells the most that a new sub-account may cost besides its rent, in hundredths of SOL."""
@@ -138,6 +139,13 @@ def needs_of(plan: Plan, seen: Look) -> tuple[int, bool]:
     return len(new), bool(new) and seen.stats is None
 
 
+def refreshed(seen: Look, ask: Instructions, spots: Iterable[int]) -> list[Written]:
+    """What brings the interest of these coins up to date in the same transaction, where the program's margin wants it to be fresh."""
+    if not seen.deployment.has(Feature.STALE_INTEREST):
+        return []
+    return [ask.refresh_spot_market_interest(sorted({seen.deployment.quote.market, *spots}))]
+
+
 def load_of(plan: Plan, seen: Look, ask: Instructions, authority: str, note: str, rents: tuple[int, int]) -> Load:
     """The transaction of a transfer. `rents` are lamports for a sub-account and for the statistics."""
     market = plan.market
@@ -150,7 +158,8 @@ def load_of(plan: Plan, seen: Look, ask: Instructions, authority: str, note: str
         made.append(ask.initialize_user_stats(authority))
     made += [ask.initialize_user(authority, sub, name_of(sub)) for sub in creates(seen, plan.target)]
     rent = users * (rents[0] + seen.state.max_initialize_fee * _LAMPORTS_PER_FEE) + (rents[1] if stats else 0)
-    fresh = ask.update_spot_market_cumulative_interest(market.index, markets=seen.markets)
+    leaving = () if plan.source is None else (seen.user(plan.source),)
+    fresh = refreshed(seen, ask, [market.index, *(one.market for user in leaving for one in user.spots)])
     target = None if plan.target is None else seen.users.get(plan.target)
     if plan.source is None:
         assert plan.target is not None
@@ -158,11 +167,11 @@ def load_of(plan: Plan, seen: Look, ask: Instructions, authority: str, note: str
         return Load(made, note, out={mint: plan.units}, rent=rent)
     source = seen.user(plan.source)
     if plan.target is None:
-        made.append(fresh)
+        made += fresh
         made.append(create_ata(owner, owner, mint, program))
         made.append(ask.withdraw(authority, plan.source, market.index, plan.units, account, markets=seen.markets, user=source))
         return Load(made, note, into={mint: plan.units}, rent=rent)
-    made.append(fresh)
+    made += fresh
     made.append(
         ask.transfer_deposit(
             authority, plan.source, plan.target, market.index, plan.units, markets=seen.markets, source_user=source, target_user=target
