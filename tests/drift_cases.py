@@ -18,9 +18,22 @@ from sleeves.market import Perpetual
 
 VARIABLE = "SLEEVES_CASES"
 
+RUNS: dict[str, list] = {}
+"""What runs the cases of a file, by its name: (how their topics start, the test of one case); `table` fills it."""
+
 
 def table(name, topic):
-    """A parametrize mark over the cases of one file whose topic starts with `topic` (or one of several), by their ids."""
+    """Decorates a test of one case: it runs for each case of a file whose topic starts with `topic` (or one of several), by their ids."""
+    cases = _cases(name, topic)
+
+    def marked(test):
+        RUNS.setdefault(name, []).append((topic, test))
+        return cases(test)
+
+    return marked
+
+
+def _cases(name, topic):
     folder = os.environ.get(VARIABLE)
     if not folder:
         reason = f"{VARIABLE} is not set: it names the folder that holds drift/{name}.json"
