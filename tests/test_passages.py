@@ -116,7 +116,7 @@ class Stand:
         """The venue turns what is unsettled into coins of the sub-account."""
         account = self[name].account or 0
         self.told += 1
-        self.chain.coins[account] = self.chain.coins.get(account, 0) + amount - fee
+        self.chain.coins[account] = self.chain.coins.get(account, 0) + amount
         self.chain.take(self.desk.step(Settled(self.desk.books.now, MARKETS[account], amount, f"s{self.told}", "v", fee)))
 
     def earn(self, name, per_coin):
@@ -576,8 +576,12 @@ def test_a_fee_charged_with_a_settlement_is_a_fee_of_the_sleeve():
     stand = funded()
     stand.trade("a", Side.BUY, "1", "100")
     stand.trade("a", Side.SELL, "1", "90")
-    stand.settle("a", -USDC("10").units, fee=25)
-    assert (stand["a"].free_units(), stand["a"].fees.units) == (USDC("290").units - 25, 25)
+    stand.settle("a", -USDC("10").units - 25, fee=25)
+    assert (stand["a"].free_units(), stand["a"].fees.units, stand["a"].unsettled.units) == (USDC("290").units - 25, 25, 0)
+    stand.prove()
+    stand.trade("a", Side.BUY, "1", "100")
+    stand.settle("a", 0, fee=10_000)
+    assert (stand["a"].unsettled.units, stand["a"].fees.units) == (-10_000, 10_025)
     stand.prove()
 
 

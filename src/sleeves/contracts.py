@@ -7,7 +7,7 @@ coins, with CONTRACTS as their other side; what was really won or lost goes to U
               CONTRACTS base +q | TRADING base -q | TRADING +cost | CONTRACTS -cost
               UNSETTLED +(made - fee) | PNL -made | FEES +fee
     funding   UNSETTLED +received | FUNDING -received
-    settle    UNSETTLED -n | FREE +n
+    settle    UNSETTLED -(n + fee) | FREE +n | FEES +fee
     bankrupt  UNSETTLED +n | PNL:bankruptcy -n
 
 `m` is how far the margin set aside behind the slice changes: its open cost at the initial ratio. It is a fence inside
@@ -111,12 +111,12 @@ def funding(sleeve: str, fact: FundingPaid, received: int, *, by: str) -> Entry:
 
 
 def settle(sleeve: str, fact: Settled, units: int, *, margin: int, free: int, by: str, fee: int = 0) -> Entry:
-    """UNSETTLED -units | FREE +(units - fee) | FEES +fee. A loss that FREE cannot bear takes the slice's own margin first."""
+    """UNSETTLED -(units + fee) | FREE +units | FEES +fee. A loss that FREE cannot bear takes the slice's own margin before it overdraws."""
     market = fact.instrument
-    from_margin = min(margin, max(0, fee - units - max(0, free)))
+    from_margin = min(margin, max(0, -units - max(0, free)))
     postings = [
-        Posting(_account(sleeve, Role.UNSETTLED, market), market.quote, -units),
-        Posting(Account(sleeve, Role.FREE), market.quote, units - fee + from_margin),
+        Posting(_account(sleeve, Role.UNSETTLED, market), market.quote, -units - fee),
+        Posting(Account(sleeve, Role.FREE), market.quote, units + from_margin),
         Posting(_account(sleeve, Role.FEES, market), market.quote, fee),
         Posting(_account(sleeve, Role.MARGIN, market), market.quote, -from_margin),
     ]

@@ -79,8 +79,8 @@ class FundingPaid:
 class Settled:
     """The venue moved `amount` quote units of a perpetual's unsettled profit (below zero: loss) to the account's cash.
 
-    Of 0 where it had nothing to move: slices that cancel out for the venue may still owe each other. `fee` is what that cost
-    besides, in quote units, such as what a liquidator takes who is paid a loss out of the account's coins.
+    Of 0 where it had nothing to move: slices that cancel out for the venue may still owe each other. `fee` is what it charged to what
+    is unsettled, in quote units: a liquidator who takes over a loss of 100 for 105 coins is -105 with a fee of 5.
     """
 
     at: int

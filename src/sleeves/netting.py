@@ -271,9 +271,11 @@ class Netting:
         owners = self._owners(market)
         if not owners and (fact.amount or fact.fee):
             return self.unattributed(fact, "belongs to no sleeve")
-        unsettled = [s.unsettled_units(market) for s in owners]
-        parts = contracts.share_settlement(fact.amount, unsettled, [s.position_units(market) for s in owners])
-        fees = contracts.share(fact.fee, [abs(part) for part in parts] if any(parts) else [1] * len(parts))
+        unsettled, slices = [s.unsettled_units(market) for s in owners], [s.position_units(market) for s in owners]
+        weights = next(([abs(one) for one in some] for some in (slices, unsettled) if any(some)), [1] * len(owners))
+        fees = contracts.share(fact.fee, weights)
+        after = [own - fee for own, fee in zip(unsettled, fees, strict=True)]
+        parts = contracts.share_settlement(fact.amount, after, slices)
         by = fact.venue or "venue"
         entries = [
             contracts.settle(s.name, fact, part, margin=s.margin_units(market), free=s.free_units(market.quote), by=by, fee=fee)

@@ -248,6 +248,8 @@ def _said(fact: AccountFact) -> int:
     """What a fact says in one number: its money, or for a liquidation its contracts."""
     if isinstance(fact, Liquidated):
         return fact.change
+    if isinstance(fact, Settled):
+        return fact.amount + fact.fee
     return 0 if isinstance(fact, (Transferred, Shifted)) else fact.amount
 
 
