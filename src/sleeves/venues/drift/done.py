@@ -1,6 +1,6 @@
 """What a transaction did to our sub-accounts: facts, the lines of a ledger, and what became of orders, read from its own log.
 
-    record = read_record(deployment, ids, authority, subs, chained, at)     its events, its note, the sub-accounts that it names
+    record = read_record(deployment, ids, payers, subs, chained, at)        its events, its note, the sub-accounts that it names
     reader = Reader(deployment, markets, authority, subs)
     done   = reader.read(record)                                            each record once, the oldest first
 
@@ -26,7 +26,7 @@ cannot read is not passed over: it raises `VenueUnavailable`. It asks nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -73,10 +73,26 @@ LAG = 600 * SECOND
 _FORCED = sha256(b"global:force_cancel_orders").digest()[:8]
 """The instruction whose fee is paid in coins; the same words in the log of another are paid by the position."""
 _QUIET = frozenset(
-    "SignedMsgOrderRecord InsuranceFundRecord InsuranceFundStakeRecord SpotMarketVaultDepositRecord RevenueShareSettleRecord LPSettleRecord "
-    "LPSwapRecord LPMintRedeemRecord LPBorrowLendDepositRecord CurveRecord InsuranceFundSwapRecord FuelSweepRecord FuelSeasonRecord "
-    "TransferProtocolIfSharesToRevenuePoolRecord AmmCurveChanged TransferFeeAndPnlPoolRecord ProtocolFeeWithdrawRecord "
-    "PerpMarketFeeSweepRecord".split()
+    {
+        "AmmCurveChanged",
+        "CurveRecord",
+        "FuelSeasonRecord",
+        "FuelSweepRecord",
+        "InsuranceFundRecord",
+        "InsuranceFundStakeRecord",
+        "InsuranceFundSwapRecord",
+        "LPBorrowLendDepositRecord",
+        "LPMintRedeemRecord",
+        "LPSettleRecord",
+        "LPSwapRecord",
+        "PerpMarketFeeSweepRecord",
+        "ProtocolFeeWithdrawRecord",
+        "RevenueShareSettleRecord",
+        "SignedMsgOrderRecord",
+        "SpotMarketVaultDepositRecord",
+        "TransferFeeAndPnlPoolRecord",
+        "TransferProtocolIfSharesToRevenuePoolRecord",
+    }
 )
 """Events that change no position and no coin of a sub-account."""
 
@@ -138,14 +154,14 @@ class Done:
 
 
 def read_record(
-    deployment: Deployment, ids: ClientIds, authority: str, subs: Mapping[str, int], chained: Chained, at: int, payer: str = ""
+    deployment: Deployment, ids: ClientIds, payers: Collection[str], subs: Mapping[str, int], chained: Chained, at: int
 ) -> Record:
-    """Read a transaction. `subs` are numbers by address, `at` its block's time in UTC ns, `payer` our key, if not the authority's.
+    """Read a transaction. `payers` are our keys, `subs` numbers by address, `at` its block's time in UTC ns.
 
     Raises `VenueUnavailable` where its log is cut, or is none that the program can have written.
     """
     keys = {str(key.address) for key in chained.decoded.keys}
-    mine = str(chained.decoded.payer) == (payer or authority)
+    mine = str(chained.decoded.payer) in payers
     failed = chained.err is not None
     events: Sequence[Event] = ()
     if not failed:
