@@ -260,13 +260,14 @@ def liquidate(frame: Frame, read: Reader) -> list[Instruction]:
         "oracle_price": price,
         "base_asset_amount": 0,
         "quote_asset_amount": 0,
-        "lp_shares": 0,
         "fill_record_id": 0,
         "user_order_id": 0,
         "liquidator_order_id": 0,
         "liquidator_fee": 0,
         "if_fee": 0,
     }
+    if frame.deployment.has(Feature.SPOT_TRADING):
+        part["lp_shares"] = 0  # Drift's record still has them
     if now.short == 0 or base == 0 or place is None:
         require(now.short == 0 or bool(case.cancelled), "PositionDoesntHaveOpenPositionOrOrders")
         case.end(LiquidationKind.PERP, part, now.short)

@@ -14,6 +14,7 @@ from hashlib import sha256
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
+from ...errors import SleevesError
 from ...margin import Check, max_withdrawable
 from ...venues.drift.deployment import Deployment
 from ...venues.drift.events import Deposited, DepositReason, SpotInterest, UserCreated, UserDeleted
@@ -91,8 +92,13 @@ class Program:
             number = self.next_failure.pop(0)
             raise ProgramError(number, f"AnchorError occurred. Error Number: {number}. made to fail")
         frame = Frame(call, self.deployment, self.chain.now // 10**9, self.chain.slot)
-        made = act(frame, Reader(call.data[8:]))
-        frame.done()
+        try:
+            made = act(frame, Reader(call.data[8:]))
+            frame.done()
+        except ProgramError:
+            raise
+        except SleevesError as error:
+            raise ProgramError("ProgramFailedToComplete", f"panicked: {error}") from error
         return made
 
     # -- what many do ---------------------------------------------------------------------------------------------------------
@@ -122,7 +128,7 @@ class Program:
     def _same_authority(self, user: Fields, stats: Fields) -> None:
         require(user["authority"] == stats["authority"], "ConstraintRaw", "user_stats")
 
-    def _vault(self, frame: Frame, market: Fields, address: str) -> None:
+    def _vault(self, market: Fields, address: str) -> None:
         require(address == self.deployment.spot_vault(market["market_index"]), "ConstraintSeeds", "spot_market_vault")
 
     def _token_account(self, frame: Frame, address: str, market: Fields, owner: str | None) -> None:
@@ -288,7 +294,7 @@ class Program:
         require(amount > 0, "InsufficientDeposit")
         require(not user["status"] & 2, "UserBankrupt")
         market = frame.spot(index)
-        self._vault(frame, market, at["vault"])
+        self._vault(market, at["vault"])
         self._token_account(frame, at["token_account"], market, at["authority"])
         require(market["status"] != initialized(self.deployment), "MarketBeingInitialized")
         require(not market["paused_operations"] & 4, "MarketActionPaused")
@@ -337,7 +343,7 @@ class Program:
         frame.maps(8, spots=[index])
         require(not user["status"] & 2, "UserBankrupt")
         market = frame.spot(index)
-        self._vault(frame, market, at["vault"])
+        self._vault(market, at["vault"])
         require(at["signer"] == self.deployment.signer(), "ConstraintRaw", "drift_signer")
         self._token_account(frame, at["token_account"], market, None)
         require(not market["paused_operations"] & 8, "MarketActionPaused")
@@ -377,7 +383,7 @@ class Program:
         require(at["source"] != at["target"], "CantTransferBetweenSameUserAccount")
         frame.maps(6, spots=[index])
         market = frame.spot(index)
-        self._vault(frame, market, at["vault"])
+        self._vault(market, at["vault"])
         price = frame.price(market).price
         self._interest(frame, market, price)
         worth = amount * price // 10 ** market["decimals"]
@@ -403,7 +409,7 @@ class Program:
         market = frame.load("SpotMarket", at["market"])
         require(at["oracle"] == market["oracle"], "InvalidOracle", "oracle")
         frame._oracles[at["oracle"]] = 2
-        self._vault(frame, market, at["vault"])
+        self._vault(market, at["vault"])
         self._interest(frame, market, frame.price(market).price)
         return []
 
@@ -420,7 +426,7 @@ class Program:
     def _place_perp_order(self, frame: Frame, read: Reader) -> list[Instruction]:
         params = read_params(frame, read)
         user = self._orders_of(frame)
-        require(not frame.state["exchange_status"] & 0xFF == 0xFF, "ExchangePaused")
+        require(frame.state["exchange_status"] & 0xFF != 0xFF, "ExchangePaused")
         place_many(frame, user, [params])
         return []
 
@@ -428,7 +434,7 @@ class Program:
         asked = [read_params(frame, read) for _ in range(read.u32())]
         require(len(asked) <= 32, "DefaultError", "max 32 order params")
         user = self._orders_of(frame)
-        require(not frame.state["exchange_status"] & 0xFF == 0xFF, "ExchangePaused")
+        require(frame.state["exchange_status"] & 0xFF != 0xFF, "ExchangePaused")
         place_many(frame, user, asked)
         return []
 
@@ -474,7 +480,7 @@ class Program:
         user = frame.user(at["user"])
         frame.maps(4, spots=[0], perps=[index])
         quote, market = frame.spot(0), frame.perp(index)
-        self._vault(frame, quote, at["vault"])
+        self._vault(quote, at["vault"])
         require(not user["status"] & 2, "UserBankrupt")
         self._interest(frame, quote, None)
         seen = frame.price(market)

@@ -92,10 +92,12 @@ def _perp(index: int, market: Fields, held: Sequence[Mapping[str, int]]) -> None
 def _orders(user: Fields) -> None:
     live = [one for one in user["orders"] if one["status"] == 1]
     _same(f"the open orders of {user.address}", len(live), user["open_orders"])
+    _same(f"the orders of the positions of {user.address}", sum(one["open_orders"] for one in user["perp_positions"]), len(live))
     for place in user["perp_positions"]:
-        mine = [one for one in live if one["market_index"] == place["market_index"]]
-        if not place["open_orders"] and not mine:
+        if not place["open_orders"]:
             continue
+        mine = [one for one in live if one["market_index"] == place["market_index"]]
+        _same(f"the open orders of {user.address} in a market", len(mine), place["open_orders"])
         bids = sum(one["base_asset_amount"] - one["base_asset_amount_filled"] for one in mine if not one["direction"])
         asks = sum(one["base_asset_amount"] - one["base_asset_amount_filled"] for one in mine if one["direction"])
         _same(f"the bids of {user.address}", bids, place["open_bids"])
