@@ -19,7 +19,7 @@ from solders.pubkey import Pubkey
 
 from ...errors import InvalidMarket, VenueError
 
-__all__ = ["BadBytes", "Kind", "Reader", "Record", "blank", "pack", "unpack", "write"]
+__all__ = ["BadBytes", "Kind", "Many", "Reader", "Record", "blank", "pack", "unpack", "write"]
 
 NUMBERS: Final[Mapping[str, tuple[int, bool]]] = {f"{sign}{8 * size}": (size, sign == "i") for sign in "ui" for size in (1, 2, 4, 8, 16)}
 """Each number's bytes, and whether it is signed."""
@@ -40,8 +40,15 @@ class Record:
     ends: frozenset[str] = frozenset()
 
 
-Kind = str | Record
-"""The type of a field: a word (see the module) or a record."""
+@frozen
+class Many:
+    """A list of records."""
+
+    of: Record
+
+
+Kind = str | Record | Many
+"""The type of a field: a word (see the module), a record, or a list of one."""
 
 
 class Reader:
@@ -80,6 +87,8 @@ class Reader:
         """The next value of a type."""
         if isinstance(kind, Record):
             return self.record(kind, name)
+        if isinstance(kind, Many):
+            return tuple(self.record(kind.of, f"{name}[{at}]") for at in range(self._count(name)))
         if kind in NUMBERS:
             return self.number(kind, name)
         if kind == "bool":
@@ -89,10 +98,7 @@ class Reader:
         if kind.startswith("?"):
             return self.value(kind[1:], name) if self.flag(name) else None
         if kind.startswith("*"):
-            count = self.number("u32", name)
-            if count > MOST_LISTED:
-                raise BadBytes(f"{self.what}.{name} would have {count} items; at most {MOST_LISTED} can be")
-            return tuple(self.value(kind[1:], f"{name}[{at}]") for at in range(count))
+            return tuple(self.value(kind[1:], f"{name}[{at}]") for at in range(self._count(name)))
         if kind.startswith("bytes:"):
             return self.take(int(kind[6:]), name)
         if kind.startswith("enum:"):
@@ -121,6 +127,12 @@ class Reader:
         """Nothing may be left."""
         if self.left:
             raise BadBytes(f"{self.what}: {self.left} of {len(self.data)} bytes are left over")
+
+    def _count(self, name: str) -> int:
+        count = self.number("u32", name)
+        if count > MOST_LISTED:
+            raise BadBytes(f"{self.what}.{name} would have {count} items; at most {MOST_LISTED} can be")
+        return count
 
 
 def unpack(record: Record, data: bytes) -> dict[str, Any]:
@@ -156,6 +168,8 @@ def write(kind: Kind, value: Any, what: str) -> bytes:
         if not isinstance(value, Mapping):
             raise InvalidMarket(f"{what} is a {kind.name}, not {value!r}")
         return pack(kind, value)
+    if isinstance(kind, Many):
+        return _number(len(value), 4, False, what) + b"".join(pack(kind.of, one) for one in value)
     if kind in NUMBERS:
         size, signed = NUMBERS[kind]
         return _number(value, size, signed, what)
@@ -200,6 +214,8 @@ def blank(record: Record) -> dict[str, Any]:
 def _blank(kind: Kind) -> Any:
     if isinstance(kind, Record):
         return blank(kind)
+    if isinstance(kind, Many):
+        return ()
     if kind in NUMBERS or kind.startswith("enum:"):
         return 0
     if kind.startswith("bytes:"):

@@ -21,7 +21,7 @@ from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from ...errors import InvalidMarket
-from .borsh import Record, pack, write
+from .borsh import Kind, Many, Record, pack, write
 from .deployment import Deployment, Feature
 from .words import OrderKind, Trigger, name_bytes
 
@@ -62,6 +62,10 @@ _BUILDER = """
 builder_idx ?u8
 builder_fee_tenth_bps ?u16
 """
+
+
+_Args = tuple[tuple[Kind, Any], ...]
+"""The arguments of an instruction, each after its type."""
 
 
 class PostOnly(IntEnum):
@@ -228,6 +232,9 @@ class Instructions:
 
     def order_bytes(self, params: OrderParams) -> bytes:
         """The order's parameters as this deployment takes them."""
+        return pack(self._params, self._order_values(params))
+
+    def _order_values(self, params: OrderParams) -> dict[str, Any]:
         if not self.deployment.has(Feature.BUILDER_OPTIONS) and (params.builder, params.builder_fee) != (None, None):
             raise InvalidMarket(f"{self.deployment.name} takes no builder with an order")
         if not params.perp and not self.deployment.has(Feature.SPOT_TRADING):
@@ -255,7 +262,7 @@ class Instructions:
         }
         if self.deployment.has(Feature.BUILDER_OPTIONS):
             values |= {"builder_idx": params.builder, "builder_fee_tenth_bps": params.builder_fee}
-        return pack(self._params, values)
+        return values
 
     def initialize_user_stats(self, owner: str, *, payer: str | None = None) -> Instruction:
         """Create the statistics account that every authority needs before its first sub-account. `payer` signs and pays, else the owner."""
@@ -267,7 +274,7 @@ class Instructions:
             _meta(RENT),
             _meta(SYSTEM),
         )
-        return self._ask("initialize_user_stats", b"", accounts)
+        return self._ask("initialize_user_stats", (), accounts)
 
     def initialize_user(self, owner: str, sub: int, name: str, *, payer: str | None = None) -> Instruction:
         """Create a sub-account. `name` has at most 32 bytes. Numbers are given in turn: the program takes only the next one."""
@@ -284,7 +291,7 @@ class Instructions:
             _meta(RENT),
             _meta(SYSTEM),
         )
-        return self._ask("initialize_user", write("u16", sub, "sub") + called, accounts)
+        return self._ask("initialize_user", (("u16", sub), ("bytes:32", called)), accounts)
 
     def deposit(
         self,
@@ -314,7 +321,7 @@ class Instructions:
             *self.remaining(markets, () if user is None else (user,), write_spots=(market,)),
             *self._mint(markets, market),
         )
-        return self._ask("deposit", _coins(market, amount) + write("bool", reduce_only, "reduce_only"), accounts)
+        return self._ask("deposit", (*_coins(market, amount), ("bool", reduce_only)), accounts)
 
     def withdraw(
         self, owner: str, sub: int, market: int, amount: int, token_account: str, *, markets: Markets, user: UserLike
@@ -332,7 +339,7 @@ class Instructions:
             *self.remaining(markets, (user,), write_spots=(market,)),
             *self._mint(markets, market),
         )
-        return self._ask("withdraw", _coins(market, amount) + b"\1", accounts)
+        return self._ask("withdraw", (*_coins(market, amount), ("bool", True)), accounts)
 
     def transfer_deposit(
         self,
@@ -371,7 +378,7 @@ class Instructions:
         if not params.perp:
             raise InvalidMarket("a spot order is no perpetual order")
         accounts = (*self._trading(owner, sub, signer), *self.remaining(markets, (user,), perps=(params.market,)))
-        return self._ask("place_perp_order", self._order(params), accounts)
+        return self._ask("place_perp_order", ((self._params, self._order(params)),), accounts)
 
     def place_orders(
         self, owner: str, sub: int, params: Sequence[OrderParams], *, markets: Markets, user: UserLike, signer: str | None = None
@@ -382,15 +389,15 @@ class Instructions:
         spots = [one.market for one in params if not one.perp]
         quote = [self.deployment.quote.market] if spots else []
         more = self.remaining(markets, (user,), spots=(*quote, *spots), perps=[one.market for one in params if one.perp])
-        data = write("u32", len(params), "orders") + b"".join(map(self._order, params))
-        return self._ask("place_orders", data, (*self._trading(owner, sub, signer), *more))
+        listed = (Many(self._params), [self._order(one) for one in params])
+        return self._ask("place_orders", (listed,), (*self._trading(owner, sub, signer), *more))
 
     def cancel_order(
         self, owner: str, sub: int, order_id: int | None, *, markets: Markets, user: UserLike, signer: str | None = None
     ) -> Instruction:
         """Cancel the order with this id (u32); None: the one placed last."""
         accounts = (*self._trading(owner, sub, signer), *self.remaining(markets, (user,)))
-        return self._ask("cancel_order", write("?u32", order_id, "order_id"), accounts)
+        return self._ask("cancel_order", (("?u32", order_id),), accounts)
 
     def cancel_order_by_user_id(
         self, owner: str, sub: int, user_id: int, *, markets: Markets, user: UserLike, signer: str | None = None
@@ -399,7 +406,7 @@ class Instructions:
         if user_id == 0:
             raise InvalidMarket("0 is no order of the client's: it means none")
         accounts = (*self._trading(owner, sub, signer), *self.remaining(markets, (user,)))
-        return self._ask("cancel_order_by_user_id", write("u8", user_id, "user_id"), accounts)
+        return self._ask("cancel_order_by_user_id", (("u8", user_id),), accounts)
 
     def cancel_orders(
         self,
@@ -416,12 +423,12 @@ class Instructions:
         """Cancel all orders, or those of a kind of market, a market of that kind, a direction."""
         if (perp is None) != (market is None):
             raise InvalidMarket("the kind of market and its index are said together, or neither")  # the program reads them as a pair
-        data = (
-            write("?enum:2", None if perp is None else int(perp), "perp")
-            + write("?u16", market, "market")
-            + write("?enum:2", None if long is None else int(not long), "long")
+        args: _Args = (
+            ("?enum:2", None if perp is None else int(perp)),
+            ("?u16", market),
+            ("?enum:2", None if long is None else int(not long)),
         )
-        return self._ask("cancel_orders", data, (*self._trading(owner, sub, signer), *self.remaining(markets, (user,))))
+        return self._ask("cancel_orders", args, (*self._trading(owner, sub, signer), *self.remaining(markets, (user,))))
 
     def settle_pnl(self, owner: str, sub: int, market: int, *, markets: Markets, user: UserLike, signer: str | None = None) -> Instruction:
         """Move what can be settled of a perpetual's profit or loss into the quote balance. Anyone may sign for a loss."""
@@ -431,12 +438,12 @@ class Instructions:
             _meta(self.deployment.spot_vault(quote)),
             *self.remaining(markets, (user,), write_spots=(quote,), write_perps=(market,)),
         )
-        return self._ask("settle_pnl", write("u16", market, "market"), accounts)
+        return self._ask("settle_pnl", (("u16", market),), accounts)
 
     def update_user_delegate(self, owner: str, sub: int, delegate: str | None) -> Instruction:
         """Name who else may trade for a sub-account; None takes it away."""
-        data = write("u16", sub, "sub") + write("key", delegate or NOBODY, "delegate")
-        return self._ask("update_user_delegate", data, (_meta(self._user(owner, sub), write=True), _meta(owner, sign=True)))
+        args: _Args = (("u16", sub), ("key", delegate or NOBODY))
+        return self._ask("update_user_delegate", args, (_meta(self._user(owner, sub), write=True), _meta(owner, sign=True)))
 
     def update_spot_market_cumulative_interest(self, market: int, *, markets: Markets) -> Instruction:
         """Bring a spot market's interest up to date, and its oracle's average with it. Anyone may ask; nobody signs."""
@@ -446,7 +453,7 @@ class Instructions:
             _meta(_known(markets.spots, market, "spot", self.deployment).oracle),
             _meta(self.deployment.spot_vault(market)),
         )
-        return self._ask("update_spot_market_cumulative_interest", b"", accounts)
+        return self._ask("update_spot_market_cumulative_interest", (), accounts)
 
     def refresh_spot_market_interest(self, indexes: Sequence[int]) -> Instruction:
         """Bring the interest of up to 16 spot markets up to date at once, as margin on Velocity needs. Anyone may ask; nobody signs."""
@@ -456,7 +463,7 @@ class Instructions:
         if not 0 < len(listed) <= MOST_REFRESHED:
             raise InvalidMarket(f"{len(listed)} spot markets to refresh; 1 to {MOST_REFRESHED} are taken")
         accounts = (_meta(self.deployment.state()), *(_meta(self.deployment.spot_market(index), write=True) for index in listed))
-        return self._ask("refresh_spot_market_interest", write("*u16", listed, "markets"), accounts)
+        return self._ask("refresh_spot_market_interest", (("*u16", listed),), accounts)
 
     def delete_user(self, owner: str, sub: int) -> Instruction:
         """Close an empty sub-account; its rent goes back to the owner."""
@@ -469,19 +476,20 @@ class Instructions:
         if self.deployment.has(Feature.BUILDER_OPTIONS):
             # Velocity looks whether the owner has an escrow for builders, by its address: it is listed though nearly nobody has one.
             accounts.append(_meta(self.deployment.address(b"REV_ESCROW", bytes(_address(owner))), write=True))
-        return self._ask("delete_user", b"", accounts)
+        return self._ask("delete_user", (), accounts)
 
-    def _ask(self, name: str, data: bytes, accounts: Iterable[AccountMeta]) -> Instruction:
-        """An instruction by the program's name of it: Anchor's eight bytes, then its arguments."""
+    def _ask(self, name: str, args: _Args, accounts: Iterable[AccountMeta]) -> Instruction:
+        """An instruction by the program's name of it: Anchor's eight bytes, then its arguments, each with its type."""
+        data = b"".join(write(kind, value, f"{name}, argument {at + 1}") for at, (kind, value) in enumerate(args))
         return Instruction(_address(self.deployment.program_id), discriminator(name) + data, list(accounts))
 
-    def _order(self, params: OrderParams) -> bytes:
+    def _order(self, params: OrderParams) -> dict[str, Any]:
         if params.builder is not None or params.builder_fee is not None:
             # The program would want the escrow account of the builder's fee behind all others; nothing here pays one.
             raise InvalidMarket("orders with a builder's fee are not placed from here")
         if params.flags:
             raise InvalidMarket(f"orders with the flags {params.flags} are not placed from here: they want accounts of their own")
-        return self.order_bytes(params)
+        return self._order_values(params)
 
     def _owner_signs(self) -> bool:
         """Drift wants the owner's signature for a new account; Velocity only the payer's."""
@@ -519,11 +527,10 @@ def discriminator(name: str) -> bytes:
     return sha256(f"global:{name}".encode()).digest()[:8]
 
 
-def _coins(market: int, amount: int) -> bytes:
-    data = write("u16", market, "market") + write("u64", amount, "amount")
+def _coins(market: int, amount: int) -> _Args:
     if amount == 0:
         raise InvalidMarket("an amount of 0 moves nothing")
-    return data
+    return ("u16", market), ("u64", amount)
 
 
 def _address(text: str) -> Pubkey:
