@@ -38,7 +38,7 @@ def of_state(state: State, names=None):
             )
             for owner, v in state.vaults.items()
         },
-        "sleeves": {name: (one.vault, one.policy, one.status) for name, one in state.sleeves.items()},
+        "sleeves": {name: (one.vault, one.policy, one.status, one.account) for name, one in state.sleeves.items()},
         "seats": {name: (one.counter, one.last_exit, one.flatten_by, one.sent) for name, one in seats.items()},
         "orders": {key: (one.order, one.filled, one.status, one.closes) for key, one in state.orders.items()},
         "flights": {name: flight for name, flight in state.flights.items() if names is None or flight.record.sleeve in names},
@@ -76,7 +76,7 @@ def of_desk(desk):
             )
             for v in vaults
         },
-        "sleeves": {name: (v.owner, s.policy, s.own_status) for v in vaults for name, s in v.sleeves.items()},
+        "sleeves": {name: (v.owner, s.policy, s.own_status, s.account) for v in vaults for name, s in v.sleeves.items()},
         "seats": {name: (seat.counter, seat.view._last_exit, seat.flatten_by, seat.view._sent) for name, seat in desk._seats.items()},
         "orders": {key: (one.order, one.filled, one.status, one.closes) for key, one in working.items()},
         "flights": desk._bundles.flights,

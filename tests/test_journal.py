@@ -13,15 +13,17 @@ from hypothesis import strategies as st
 
 from sleeves import BTC, FLASH, QUIET, USD, Books, Bundle, CoreVault, Desk, Instrument, Place, Side
 from sleeves.errors import JournalError, LedgerError, SleevesError
+from sleeves.facts import Settled, Shifted
 from sleeves.journal import VERSION, Memory, chain, encode
 from sleeves.ledger import Account, Entry, EntryKind, Posting, Role
-from sleeves.market import HOUR, SECOND
+from sleeves.market import HOUR, SECOND, Kind
 from sleeves.money import Rounding
-from sleeves.orders import Accepted, Canceled, Fill, Liquidity, Order, OrderStatus, Rejected, TimeInForce
+from sleeves.orders import Accepted, Canceled, Fill, Liquidity, Order, OrderStatus, Rejected, TimeInForce, Transfer
 from sleeves.proof import prove
 from sleeves.records import (
     Alert,
     Answered,
+    Asked,
     Bundled,
     BundleStatus,
     BundleUpdate,
@@ -239,8 +241,40 @@ alerts = st.builds(Alert, times, st.sampled_from(Level), words, words, words)
 marked = st.builds(Marked, times, st.dictionaries(words, st.tuples(counts, times), max_size=3))
 instructed = st.builds(Instructed, times, words, words, words, terms)
 answered = st.builds(Answered, times, words, words, words, terms)
+accounts_apart = st.tuples(st.integers(0, 99), st.integers(0, 99)).filter(lambda pair: pair[0] != pair[1])
+positive = amounts().filter(lambda amount: amount.units > 0)
+shifted = st.builds(
+    lambda at, coins, ends, name, venue: Shifted(at, coins, *ends, name, venue), times, positive, accounts_apart, words, words
+)
+asked = st.builds(
+    lambda at, by, vault, name, coins, venue, ends, sleeve: Asked(at, by, vault, Transfer(name, coins, venue, *ends), sleeve),
+    times,
+    words,
+    words,
+    words,
+    positive,
+    words,
+    accounts_apart,
+    words,
+)
 records = st.one_of(
-    opened, listed, changed, booked, placed, bundled, bundle_updates, crossed, updated, fills, refused, alerts, marked, instructed, answered
+    shifted,
+    asked,
+    opened,
+    listed,
+    changed,
+    booked,
+    placed,
+    bundled,
+    bundle_updates,
+    crossed,
+    updated,
+    fills,
+    refused,
+    alerts,
+    marked,
+    instructed,
+    answered,
 )
 LISTED = Opened(0, "desk", "instrument", BTCUSD.symbol, BTCUSD.terms())
 
@@ -280,6 +314,15 @@ def test_a_line_is_canonical_json_on_one_line_of_ascii(record):
 def test_the_order_in_which_terms_were_named_does_not_matter(name, named):
     backwards = dict(reversed(named.items()))
     assert encode(Opened(0, "x", "vault", name, named)) == encode(Opened(0, "x", "vault", name, backwards))
+
+
+@pytest.mark.parametrize("fee", [0, 5])
+def test_a_settlement_reads_back_with_its_fee(fee):
+    perp = Instrument("BTC-PERP:1", base=BTC, quote=USD, tick="0.01", lot="0.001", kind=Kind.PERP)
+    kept = [Opened(0, "desk", "instrument", perp.symbol, perp.terms()), Settled(1, perp, -105, "s", "v", fee)]
+    line = encode(kept[1])
+    assert ("fee" in json.loads(line)) is bool(fee), "older lines have none"
+    assert list(Memory.read(journal_of(*kept).lines())) == kept
 
 
 def test_an_empty_journal_reads_back_empty():

@@ -25,7 +25,7 @@ from sleeves import FLASH, QUIET, SOL, USD, USDC, CoreVault, Desk, Instrument, P
 from sleeves.codec import KINDS
 from sleeves.engines import Trend
 from sleeves.errors import VaultError
-from sleeves.facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred
+from sleeves.facts import Bankrupted, FundingPaid, Liquidated, Settled, Shifted, Transferred
 from sleeves.guards import Profit
 from sleeves.ledger import Entry, EntryKind
 from sleeves.logs import LEVEL, PREFIX, JsonLines, Plain, dump, follow, level_named, stands, to_files
@@ -356,6 +356,20 @@ EACH: list[tuple[Any, str, int, dict[str, Any], str]] = [
     ),
     (Settled(AT, PERP, USDC("3").units, "s1", "v"), "funds", INFO, {"amount": "3 USDC", "what": "settled"}, "settled 3 USDC"),
     (Bankrupted(AT, PERP, USDC("3").units, "b1", "v"), "funds", WARNING, {"amount": "3 USDC"}, "borne by others 3 USDC"),
+    (
+        Shifted(AT, USDC("3"), 0, 2, "x1", "v"),
+        "funds",
+        INFO,
+        {"amount": "3 USDC", "source": 0, "target": 2, "signature": "x1"},
+        "shifted 3 USDC from sub-account 0 to 2",
+    ),
+    (
+        Asked(AT, "desk", "core:USDC", Transfer("w-2", USDC("5"), "v", 0, 2), "a"),
+        "orders",
+        INFO,
+        {"transfer": "w-2", "amount": "5 USDC", "sleeve": "a", "source": 0, "target": 2},
+        "transfer w-2 of a, sub-account 0 to 2: 5 USDC by desk",
+    ),
     (Transferred(AT, USDC("-3"), "x1", "v"), "funds", INFO, {"amount": "-3 USDC", "signature": "x1"}, "transferred -3 USDC"),
     (Entry(AT, EntryKind.HOLD, "desk", (), "a-1", "why"), "funds", DEBUG, {"entry": "hold", "ref": "a-1", "by": "desk"}, "hold"),
     (

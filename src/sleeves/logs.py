@@ -37,7 +37,7 @@ from typing import Any
 from .books import Books
 from .desk import Desk
 from .errors import VaultError
-from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred
+from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Shifted, Transferred
 from .ledger import Entry
 from .margin import Check, MarginAccount, collateral, free_collateral, health_bp, leverage_bp
 from .market import SECOND
@@ -67,7 +67,7 @@ from .records import (
 )
 from .vault import CoreVault
 
-__all__ = ["LEVEL", "PREFIX", "JsonLines", "Plain", "account_of", "dump", "follow", "level_named", "stands", "to_files"]
+__all__ = ["LEVEL", "PREFIX", "JsonLines", "Plain", "account_of", "accounts_of", "dump", "follow", "level_named", "stands", "to_files"]
 
 PREFIX = "sleeves_"
 """What the names of all fields in a log record's `extra` begin with, so that none is ever one of logging's own."""
@@ -133,6 +133,7 @@ class _Follower:
             Refusal: self._refused,
             Residual: self._residual,
             Settled: self._paid,
+            Shifted: self._shifted,
             Transferred: self._transferred,
         }
 
@@ -252,7 +253,9 @@ class _Follower:
     def _asked(self, record: Asked) -> None:
         one = record.transfer
         fields = {"transfer": one.id, "vault": record.vault, "amount": str(one.amount), "venue": one.venue, "by": record.by}
-        _log("orders", logging.INFO, record.at, f"transfer {one.id} of {record.vault}: {one.amount} by {record.by}", fields)
+        fields |= {"sleeve": record.sleeve, "source": one.source, "target": one.target} if one.inside else {}
+        whose = f"{record.sleeve}, sub-account {one.source} to {one.target}" if one.inside else record.vault
+        _log("orders", logging.INFO, record.at, f"transfer {one.id} of {whose}: {one.amount} by {record.by}", fields)
 
     # -- statuses and instructions -------------------------------------------------------------------------------------
 
@@ -294,6 +297,12 @@ class _Follower:
     def _transferred(self, fact: Transferred) -> None:
         fields = {"what": "transferred", "amount": str(fact.amount), "signature": fact.id, "venue": fact.venue}
         _log("funds", logging.INFO, fact.at, f"transferred {fact.amount}, {fact.id} at {fact.venue}", fields)
+
+    def _shifted(self, fact: Shifted) -> None:
+        fields = {"what": "shifted", "amount": str(fact.amount), "signature": fact.id, "venue": fact.venue}
+        fields |= {"source": fact.source, "target": fact.target}
+        text = f"shifted {fact.amount} from sub-account {fact.source} to {fact.target}, {fact.id} at {fact.venue}"
+        _log("funds", logging.INFO, fact.at, text, fields)
 
     def _entry(self, entry: Entry) -> None:
         if _LOGGERS["funds"].isEnabledFor(logging.DEBUG):
@@ -376,10 +385,20 @@ def _place(place: Place) -> dict[str, str]:
 
 
 def account_of(desk: Desk, vault: CoreVault) -> MarginAccount | None:
-    """The account that a vault's contracts are in, as its venue sees it; None without contracts, or where one has no fresh price."""
-    if any(sleeve.contracts() for sleeve in vault.sleeves.values()):
-        return desk.account(vault)
-    return None
+    """The main account of a vault, as its venue sees it; None without contracts in it, or where one has no fresh price."""
+    return accounts_of(desk, vault).get(vault.owner)
+
+
+def accounts_of(desk: Desk, vault: CoreVault) -> dict[str, MarginAccount]:
+    """The accounts that a vault's contracts are in, as their venue sees them: the main one by the vault's name, each sub-account
+    with its number behind a colon. Without those in which a contract has no fresh price.
+    """
+    found = {}
+    for number in sorted({sleeve.account or 0 for sleeve in vault.sleeves.values() if sleeve.contracts()}):
+        account = desk.account(vault, number)
+        if account is not None:
+            found[f"{vault.owner}:{number}" if number else vault.owner] = account
+    return found
 
 
 def stands(desk: Desk, vault: CoreVault) -> dict[str, str] | None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from .desk import Desk
 from .errors import MissingExtra, VaultError
-from .logs import account_of
+from .logs import accounts_of
 from .margin import Check, collateral, free_collateral, health_bp, leverage_bp
 from .market import BP, SECOND
 from .money import Amount, Asset
@@ -158,13 +158,12 @@ class DeskMetrics:
                     ("fees", sleeve.fees),
                 ):
                     gauges[name].append((labels, _float(amount)))
-            account = account_of(desk, vault)
-            if account is not None:
+            for name, account in accounts_of(desk, vault).items():
                 leverage = leverage_bp(account)
-                gauges["health"].append(((vault.owner,), health_bp(account) / 100))
-                gauges["leverage"] += [] if leverage is None else [((vault.owner,), leverage / BP)]
-                gauges["collateral"].append(((vault.owner, code), _units(collateral(account, Check.MAINTENANCE), vault.asset)))
-                gauges["free_collateral"].append(((vault.owner, code), _units(free_collateral(account, Check.INITIAL), vault.asset)))
+                gauges["health"].append(((name,), health_bp(account) / 100))
+                gauges["leverage"] += [] if leverage is None else [((name,), leverage / BP)]
+                gauges["collateral"].append(((name, code), _units(collateral(account, Check.MAINTENANCE), vault.asset)))
+                gauges["free_collateral"].append(((name, code), _units(free_collateral(account, Check.INITIAL), vault.asset)))
 
     def _look_at_work(self, gauges: _Samples, counters: _Samples) -> None:
         desk, books = self._desk, self._desk.books
