@@ -99,7 +99,7 @@ def refusal_of(plan: Plan, seen: Look, wallet: int | None, least_health: int, he
     has = tokens(market, user)
     if has < plan.units:
         return f"sub-account {plan.source} has {has} units of {market.name}, and {plan.units} are to leave it"
-    if plan.target is not None and creates(seen, plan.target) and plan.target not in creates(seen, plan.target):
+    if plan.target is not None and plan.target not in seen.users and plan.target not in creates(seen, plan.target):
         return f"sub-account {plan.target} was closed, and the program does not make it again"
     if any(one.base for one in user.perps):
         after = health_of(without(user, market, plan.units))
