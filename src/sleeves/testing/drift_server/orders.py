@@ -21,7 +21,7 @@ from .frame import Frame
 from .perp import add_quote, apply, fund, position, tier_of
 from .reading import Reader
 from .refusing import fail, require
-from .standing import meets, must_meet
+from .standing import meets, must_be_fresh, must_meet
 from .words import active, initialized, reduce_only, settlement
 
 __all__ = ["LIMIT", "MARKET", "Params", "cancel", "cancel_many", "expire", "fill", "open_order", "place", "place_many", "read_params"]
@@ -187,7 +187,7 @@ def place(frame: Frame, user: Fields, params: Params) -> bool | None:
     risky = _adds_risk(order, held)
     if forced:
         against = held["base_asset_amount"] != 0 and (held["base_asset_amount"] > 0) != params.long
-        require(against and base <= abs(held["base_asset_amount"]), "ReduceOnlyOrderIncreasedRisk", "market is reduce only")
+        require(against, "InvalidOrderNotRiskReducing", "order direction must be opposite of existing position in reduce only mode")
     user["next_order_id"] += 1
     _count(user, order, 1)
     held["open_orders"] += 1
@@ -195,7 +195,7 @@ def place(frame: Frame, user: Fields, params: Params) -> bool | None:
     most = market["max_open_interest"]
     if most and risky:
         side = market[f"base_asset_amount_{'long' if params.long else 'short'}"]
-        require(abs(side) + base <= most, "InvalidOrder", "max open interest")
+        require(abs(side) + base <= most, "MaxOpenInterest")
     taker, maker = _sides(user, order)
     frame.tell(
         OrderAction(
@@ -413,7 +413,8 @@ def _pay_filler(frame: Frame, user: Fields, filler: Fields, index: int, fee: int
     market = frame.perp(index)
     fund(frame, filler, market)
     mine, theirs = position(user, index), position(filler, index, make=True)
-    assert mine is not None and theirs is not None
+    assert mine is not None
+    assert theirs is not None
     add_quote(mine, market, -fee)
     add_quote(theirs, market, fee)
     return fee
@@ -545,6 +546,8 @@ def _exchange(
         )
     )
     for one, side in [(user, taken), *([(maker[0], made)] if maker and made else [])]:
+        if side.grew:
+            must_be_fresh(frame, one)
         must_meet(frame, one, Check.FILL if side.grew else Check.MAINTENANCE, doing="fill")
 
 

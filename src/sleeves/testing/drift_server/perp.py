@@ -52,7 +52,7 @@ def position(user: Fields, index: int, *, make: bool = False) -> Position | None
             if "max_margin_ratio" in place:
                 place["max_margin_ratio"] = kept
             return place
-    fail("MaxNumberOfPositions")
+    return fail("MaxNumberOfPositions")
 
 
 def quote_of(base: int, price: int) -> int:

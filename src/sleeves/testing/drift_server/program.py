@@ -16,7 +16,7 @@ from solders.pubkey import Pubkey
 
 from ...errors import SleevesError
 from ...margin import Check, max_withdrawable
-from ...venues.drift.deployment import Deployment
+from ...venues.drift.deployment import Deployment, Feature
 from ...venues.drift.events import Deposited, DepositReason, SpotInterest, UserCreated, UserDeleted
 from ...venues.drift.words import name_text
 from ..solana_server import Call, Chain, ProgramError
@@ -29,7 +29,7 @@ from .perp import fund, settle
 from .reading import Reader
 from .refusing import fail, require
 from .spot import accrue, balance_of, borrows, change, deposits, signed, spot_position, with_limits
-from .standing import account_of, meets, must_meet, stale_prices
+from .standing import account_of, meets, must_be_fresh, must_meet, stale_prices
 from .words import active, initialized, reduce_only
 
 __all__ = ["Program", "discriminator"]
@@ -48,6 +48,7 @@ UNITS: Mapping[str, int] = {
     "settle_pnl": 84_000,
     "update_user_delegate": 6_000,
     "update_spot_market_cumulative_interest": 26_000,
+    "refresh_spot_market_interest": 30_000,
     "delete_user": 9_000,
     "fill_perp_order": 140_000,
     "update_funding_rate": 60_000,
@@ -181,10 +182,11 @@ class Program:
         require(not frame.state["exchange_status"] & bit, "ExchangePaused")
 
     def _may_leave(self, frame: Frame, user: Fields) -> None:
-        """The margin test of a withdrawal or transfer: initial, at strict prices, and with prices that are not stale where anything is owed."""
+        """The margin test of what leaves: initial, strict, and where anything is owed with prices that are not stale."""
         account = account_of(frame, user)
         owes = any(coin.units < 0 for coin in account.coins) or any(one.base or one.quote < 0 or one.orders for one in account.contracts)
         require(not owes or not stale_prices(frame, user), "InvalidOracle", "an oracle is invalid")
+        must_be_fresh(frame, user)
         must_meet(frame, user, Check.INITIAL, strict=True, doing="User attempting to withdraw where")
         if user["status"] & 1:
             user["status"] &= ~1
@@ -204,7 +206,7 @@ class Program:
         metas = [AccountMeta(Pubkey.from_string(payer), True, True), AccountMeta(made, True, True)]
         return fields, Instruction(SYSTEM, data, metas)
 
-    def _initialize_user_stats(self, frame: Frame, read: Reader) -> list[Instruction]:
+    def _initialize_user_stats(self, frame: Frame, read: Reader) -> list[Instruction]:  # noqa: ARG002 as the others
         at = frame.named("user_stats!", "state!", "authority@", "payer!@", "rent", "system_program")
         state = frame.open(at["state"])
         stats, made = self._create(frame, "UserStats", at["user_stats"], at["payer"], b"user_stats", _key(at["authority"]))
@@ -262,7 +264,7 @@ class Program:
         frame.user(at["user"])["delegate"] = str(Pubkey(delegate))
         return []
 
-    def _delete_user(self, frame: Frame, read: Reader) -> list[Instruction]:
+    def _delete_user(self, frame: Frame, read: Reader) -> list[Instruction]:  # noqa: ARG002 as the others
         at = frame.named("user!", "user_stats!", "state!", "authority!@")
         state = frame.open(at["state"])
         user, stats = frame.user(at["user"]), frame.load("UserStats", at["user_stats"])
@@ -403,7 +405,7 @@ class Program:
         self._vault_holds(market, frame.call.tokens(Pubkey.from_string(at["vault"])))
         return []
 
-    def _update_spot_market_cumulative_interest(self, frame: Frame, read: Reader) -> list[Instruction]:
+    def _update_spot_market_cumulative_interest(self, frame: Frame, read: Reader) -> list[Instruction]:  # noqa: ARG002 as the others
         at = frame.named("state", "market!", "oracle", "vault")
         frame.open(at["state"])
         market = frame.load("SpotMarket", at["market"])
@@ -411,6 +413,17 @@ class Program:
         frame._oracles[at["oracle"]] = 2
         self._vault(market, at["vault"])
         self._interest(frame, market, frame.price(market).price)
+        return []
+
+    def _refresh_spot_market_interest(self, frame: Frame, read: Reader) -> list[Instruction]:
+        require(self.deployment.has(Feature.STALE_INTEREST), "InstructionFallbackNotFound")
+        indexes = [read.u16() for _ in range(read.u32())]
+        require(len(indexes) <= 16, "DefaultError", f"too many markets passed, max 16, got {len(indexes)}")
+        frame.open(frame.named("state")["state"])
+        require(frame.state["exchange_status"] & 0xFF != 0xFF, "ExchangePaused")
+        frame.maps(1, spots=indexes)
+        for index in indexes:
+            self._interest(frame, frame.spot(index), None)
         return []
 
     # -- orders ---------------------------------------------------------------------------------------------------------------

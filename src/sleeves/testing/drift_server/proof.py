@@ -75,16 +75,8 @@ def _perp(index: int, market: Fields, held: Sequence[Mapping[str, int]]) -> None
     shorts = [place for place in held if place["base_asset_amount"] < 0]
     _same(f"the quote of perp market {index}", sum(place["quote_asset_amount"] for place in held), market["quote_asset_amount"])
     for side, places in (("long", longs), ("short", shorts)):
-        _same(
-            f"the {side} base of perp market {index}",
-            sum(place["base_asset_amount"] for place in places),
-            market[f"base_asset_amount_{side}"],
-        )
-        _same(
-            f"the {side} entries of perp market {index}",
-            sum(place["quote_entry_amount"] for place in places),
-            market[f"quote_entry_amount_{side}"],
-        )
+        for what, name in (("base", "base_asset_amount"), ("entries", "quote_entry_amount")):
+            _same(f"the {side} {what} of perp market {index}", sum(place[name] for place in places), market[f"{name}_{side}"])
     net = market["base_asset_amount_long"] + market["base_asset_amount_short"]
     _same(f"what the market itself took of perp market {index}", net, market["base_asset_amount_with_amm"])
 

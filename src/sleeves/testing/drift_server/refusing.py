@@ -41,6 +41,7 @@ ERRORS: Final[Mapping[str, int]] = {
     "CantDeleteUserWithCollateral": 6039,
     "InvalidOrder": 6042,
     "InvalidOrderMarketType": 6044,
+    "InvalidOrderNotRiskReducing": 6046,
     "InvalidOrderIOC": 6050,
     "InvalidOrderPostOnly": 6051,
     "InvalidOrderIOCPostOnly": 6052,
@@ -76,6 +77,7 @@ ERRORS: Final[Mapping[str, int]] = {
     "MarketFillOrderPaused": 6148,
     "UserCantBeDeleted": 6152,
     "ReduceOnlyWithdrawIncreasedRisk": 6153,
+    "MaxOpenInterest": 6154,
     "InvalidMarketStatusToSettlePnl": 6158,
     "InvalidOrderFillPrice": 6171,
     "SpotMarketVaultInvariantViolated": 6173,
@@ -89,6 +91,8 @@ ERRORS: Final[Mapping[str, int]] = {
     "NoUnsettledPnl": 6259,
     "PnlPoolCantSettleUser": 6260,
     "OracleStaleForMargin": 6264,
+    # Velocity's alone
+    "SpotMarketInterestStaleForMargin": 6371,
 }
 """Error numbers by the program's own names."""
 

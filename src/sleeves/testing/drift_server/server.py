@@ -137,10 +137,8 @@ class DriftServer:
         """A sub-account's coins in their units, below zero when borrowed, by the indices of the last update."""
         home = self.look("SpotMarket", self.deployment.spot_market(market))
         places = self.look("User", user)["spot_positions"]
-        place = (
-            places[0] if market == 0 else next((one for one in places[1:] if one["market_index"] == market and one["scaled_balance"]), None)
-        )
-        return 0 if place is None else signed(home, place)
+        held = places[:1] if market == 0 else [one for one in places[1:] if one["market_index"] == market]
+        return sum(signed(home, place) for place in held)
 
     def position(self, user: str, name: str) -> Mapping[str, Any]:
         """A sub-account's position in a market; `InvalidMarket` where it has none."""
@@ -165,7 +163,7 @@ class DriftServer:
         return bid_ask(self.perp(name))
 
     def check(self) -> Proof:
-        """Prove that nothing was made or lost: vaults against balances, and users against their markets, to the unit. Raises `LedgerError`."""
+        """Prove that nothing was made or lost: vaults against balances, users against markets, to the unit. Raises `LedgerError`."""
         return prove(self.chain, self.deployment, [self.look("User", one) for one in self.users()], len(self.coins) + 1, len(self.perps))
 
     # -- time and prices ------------------------------------------------------------------------------------------------------

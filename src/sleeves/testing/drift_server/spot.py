@@ -1,5 +1,5 @@
-"""Balances of coins: scaled, lent, borrowed, with interest. Rules after both programs' `controller/spot_balance.rs`, `math/spot_balance.rs`,
-`math/spot_withdraw.rs` and `controller/spot_position.rs`.
+"""Balances of coins: scaled, lent, borrowed, with interest. Rules after both programs' `controller/spot_balance.rs`,
+`math/spot_balance.rs`, `math/spot_withdraw.rs` and `controller/spot_position.rs`.
 
 Scaled balances are 1e-9 of a coin times its interest index (1e-10); a deposit is rounded down and a debt up, so that what rounding leaves
 stays in the vault. It knows no user's risk and moves no tokens.
@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 from ...settlement import BorrowCurve, borrow_rate, token_amount
-from ..solana_server import ProgramError
 from .fields import Fields
 from .refusing import fail, require
 
@@ -59,7 +58,7 @@ def _scaled(market: Fields, amount: int, borrowed: bool, up: bool) -> int:
 
 
 def change(market: Fields, balance: Balance, amount: int, *, out: bool, leaving: bool = False) -> None:
-    """Deposit `amount` units into a balance, or take them `out`. `leaving`: they leave the exchange, so that the deposit is rounded against it.
+    """Deposit `amount` units into a balance, or take them `out`. `leaving` the exchange, a deposit is rounded against its owner.
 
     A deposit pays a debt first, and what is taken beyond a deposit becomes a debt. A pool has no debts: it fails.
     """
@@ -103,7 +102,7 @@ def spot_position(user: Fields, index: int, *, make: bool = False) -> Balance | 
                 place[name] = bytes(len(value)) if isinstance(value, bytes) else 0
             place["market_index"] = index
             return place
-    fail("NoSpotPositionAvailable")
+    return fail("NoSpotPositionAvailable")
 
 
 def _free(place: Balance) -> bool:
@@ -204,12 +203,7 @@ def with_limits(market: Fields, user: Fields, amount: int) -> None:
     change(market, position, amount, out=True, leaving=True)
     position["cumulative_deposits"] -= amount
     if not _in_limits(market, user, position, amount):
-        raise ProgramError(*refused_limit())
-
-
-def refused_limit() -> tuple[int, str]:
-    """The daily guard's own error."""
-    return 6128, "AnchorError occurred. Error Code: DailyWithdrawLimit. Error Number: 6128. Error Message: DailyWithdrawLimit."
+        fail("DailyWithdrawLimit")
 
 
 def _in_limits(market: Fields, user: Fields, position: Balance, amount: int) -> bool:

@@ -6,17 +6,21 @@ Figures are the core's; this module only reads fields. Isolated positions are no
 from __future__ import annotations
 
 from ...margin import Check, Coin, Contract, MarginAccount, Weights, standing
-from ...market import Perpetual
+from ...market import BP, Perpetual
+from ...money import PPM
+from ...venues.drift.deployment import Feature
 from .fields import Fields
 from .frame import Frame
 from .perp import owed
 from .refusing import fail, require
 from .spot import deposits, signed
 
-__all__ = ["account_of", "meets", "must_meet", "stale_prices"]
+__all__ = ["account_of", "meets", "must_be_fresh", "must_meet", "stale_prices"]
 
 PER_ORDER = 10_000
 GAIN_CAP = 100_000_000
+HOUR = 3_600
+YEAR = 31_536_000
 
 
 def account_of(frame: Frame, user: Fields) -> MarginAccount:
@@ -107,6 +111,24 @@ def stale_prices(frame: Frame, user: Fields) -> bool:
         if place["base_asset_amount"] or place["quote_asset_amount"] or place["open_orders"]
     ]
     return any(frame.stale(frame.price(market)) for market in [*spots, *perps])
+
+
+def must_be_fresh(frame: Frame, user: Fields) -> None:
+    """Fail where Velocity finds the interest of a borrowed coin too old to count the debt with.
+
+    Too old is what could hide a basis point of the debt at the coin's highest rate, and no more than an hour; what would come to less
+    than a unit of the coin is let go. Deposits may be old: that only counts them lower.
+    """
+    if not frame.deployment.has(Feature.STALE_INTEREST):
+        return
+    for place in user["spot_positions"]:
+        if not place["scaled_balance"] or not place["balance_type"]:
+            continue
+        market = frame.spot(place["market_index"])
+        since, rate = frame.now - market["last_interest_ts"], market["max_borrow_rate"]
+        window = min(HOUR, YEAR * PPM // BP // rate) if rate else HOUR
+        hidden = -signed(market, place) * rate * since // YEAR // PPM
+        require(since <= window or hidden < 1, "SpotMarketInterestStaleForMargin", f"market {market['market_index']}: {since} s")
 
 
 def meets(frame: Frame, user: Fields, check: Check, *, strict: bool = False, buffer_bp: int = 0) -> bool:

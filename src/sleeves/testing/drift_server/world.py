@@ -32,7 +32,7 @@ ROOT = 10**15
 
 @frozen
 class Coin:
-    """A coin to deposit and borrow. Prices in quote coins, weights in 1e-4, rates in 1e-6 a year; `supply` is what others have deposited."""
+    """A coin to deposit and borrow. Prices in quote coins, weights in 1e-4, rates in 1e-6 a year."""
 
     name: str
     decimals: int = 9
@@ -188,7 +188,7 @@ def _state(deployment: Deployment, coins: list[Coin], perps: list[Perp]) -> byte
         time_based_reward_lower_bound=10_000,
         flat_filler_fee=10_000,
     )
-    fields["spot_fee_structure"].update({name: value for name, value in fields["perp_fee_structure"].items()})
+    fields["spot_fee_structure"].update(fields["perp_fee_structure"])
     fields["oracle_guard_rails"].update(
         mark_oracle_percent_divergence=100_000,
         oracle_twap_5min_percent_divergence=500_000,
