@@ -194,5 +194,5 @@ def test_an_order_that_lies_there_is_found_by_its_number_and_reported():
     account = user(1, orders=(resting(7), resting(8, filled=BASE // 2)))
     one = lying(account, 8)
     assert lying(account, 9) is None
-    report = open_report("quiet-1", one, NOW)
-    assert (report.order_id, report.status, report.filled, report.venue_id) == ("quiet-1", Status.OPEN, BASE // 2, "8")
+    report = open_report("quiet-1", 1, one, NOW)
+    assert (report.order_id, report.status, report.filled, report.venue_id) == ("quiet-1", Status.OPEN, BASE // 2, "1/8")

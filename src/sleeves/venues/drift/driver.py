@@ -624,7 +624,9 @@ class Drift:
         if not self._trades:
             return
         seen, now = await self.look(), self._clock() // _SECOND
-        for sub, user in seen.users.items():
+        late = {sub: user for sub, user in seen.users.items() if any(one.expires and one.expires + _GRACE_S < now for one in user.orders)}
+        await self._at.past.know(late)
+        for sub, user in late.items():
             for one in user.orders:
                 name = self._at.past.name_of(sub, one.id)
                 if one.kind is OrderKind.MARKET and one.expires and one.expires + _GRACE_S < now and self._is_ours(name):
@@ -882,7 +884,7 @@ class Drift:
         await self.hear()
         seen = await self._at.past.order(order.id, order.at)
         if seen is not None:
-            return OrderReport(order.id, seen.at, seen.status, seen.filled, seen.reason, str(seen.number))
+            return OrderReport(order.id, seen.at, seen.status, seen.filled, seen.reason, f"{seen.sub}/{seen.number}")
 
         def is_it(note: object) -> bool:
             return isinstance(note, OrderNote) and note.order_id == order.id
@@ -897,7 +899,11 @@ class Drift:
         self._check_open()
         await self.hear()
         seen, at = await self.look(), self._clock()
-        return [open_report(self._at.past.name_of(sub, one.id), one, at) for sub, user in sorted(seen.users.items()) for one in user.orders]
+        await self._at.past.refresh(min_slot=seen.slot)
+        await self._at.past.know(seen.users)
+        return [
+            open_report(self._at.past.name_of(sub, one.id), sub, one, at) for sub, user in sorted(seen.users.items()) for one in user.orders
+        ]
 
     async def holdings(self) -> Mapping[int, Mapping[str, Amount]]:
         """Coins by sub-account and asset code, what is borrowed below zero; without interest that no transaction of ours told of yet.

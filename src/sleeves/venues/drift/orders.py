@@ -122,9 +122,9 @@ def order_params(
     )
 
 
-def open_report(order_id: str, one: OpenOrder, at: int) -> OrderReport:
+def open_report(order_id: str, sub: int, one: OpenOrder, at: int) -> OrderReport:
     """What lies in a sub-account as a report, under our id or the program's."""
-    return OrderReport(order_id, at, Status.OPEN, one.filled, "", str(one.id))
+    return OrderReport(order_id, at, Status.OPEN, one.filled, "", f"{sub}/{one.id}")
 
 
 def lying(user: User, number: int) -> OpenOrder | None:
