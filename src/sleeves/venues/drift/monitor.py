@@ -353,7 +353,11 @@ class Monitor:
 
     # -- between two polls ----------------------------------------------------------------------------------------------------
 
-    async def __aiter__(self) -> AsyncIterator[Snapshot | Blind]:
+    def __aiter__(self) -> AsyncIterator[Snapshot | Blind]:
+        """For one reader: what one has read, another is not given."""
+        return self
+
+    async def __anext__(self) -> Snapshot | Blind:
         """A poll first, then whenever something was pushed and whenever a poll is due. It ends when the monitor is closed."""
         while self._stack is not None:
             wait = 0.0 if self._due is None else self._due - anyio.current_time()
@@ -368,16 +372,16 @@ class Monitor:
                 self._pushed = False
                 snapshot = self._from_pushes()
                 if snapshot is not None:
-                    yield snapshot
+                    return snapshot
                 continue
             try:
-                seen: Snapshot | Blind = await self.look()
+                return await self.look()
             except VenueError as error:
                 self._due = anyio.current_time() + self._poll
                 self._resync = self._pushed = False
                 log.warning("%s: %s", self.deployment.name, error)
-                seen = Blind(self._clock(), str(error), self._since)
-            yield seen
+                return Blind(self._clock(), str(error), self._since)
+        raise StopAsyncIteration
 
     def _from_pushes(self) -> Snapshot | None:
         """What the last poll and the pushes since come to; None where that cannot be told without reading anew, which is then due."""
