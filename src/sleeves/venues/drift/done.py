@@ -198,9 +198,8 @@ class _Page:
     told: list[Fact | Accepted | Canceled] = field(factory=list)
     lines: list[CashFlow] = field(factory=list)
     indices: dict[int, Index] = field(factory=dict)
-    liquidated: set[tuple[int, int]] = field(factory=set)
-    """Sub-account and order number of fills by force that were told, and of those that are to be."""
-    forced_fills: set[tuple[int, int]] = field(factory=set)
+    forced: dict[tuple[int, int], list[OrderAction]] = field(factory=dict)
+    """Fills by force, by sub-account and order number, until the liquidation that they are of is told."""
 
 
 class Reader:
@@ -249,8 +248,8 @@ class Reader:
                 raise VenueUnavailable(
                     f"event {n} of {record.signature} ({type(event).__name__}) is none that can be booked: {type(error).__name__}: {error}"
                 ) from error
-        if page.forced_fills != page.liquidated:
-            raise VenueUnavailable(f"{record.signature} tells a fill by force and no liquidation that it is of, or the other way round")
+        if page.forced:
+            raise VenueUnavailable(f"{record.signature} tells a fill by force, and no liquidation that it is of")
         told = tuple(page.told)
         facts = tuple(one for one in told if not isinstance(one, (Accepted, Canceled)))
         ends = tuple(one for one in told if isinstance(one, (Accepted, Canceled)))
@@ -455,15 +454,18 @@ class Reader:
         self, page: _Page, n: int, event: OrderAction, sub: int, number: int, *, long: bool, filled: int | None, takes: bool
     ) -> None:
         record = page.record
+        if event.why is Why.LIQUIDATION and takes:
+            # an order that the program made up for the liquidation, which tells the trade and its fees itself
+            page.forced.setdefault((sub, number), []).append(event)
+            if (sub, number) in self.orders:
+                self.orders[sub, number].status = OrderStatus.FILLED
+            return
         fee = event.taker_fee if takes else event.maker_fee
         if not event.base or event.quote is None or fee is None or filled is None:
             raise VenueUnavailable(f"{record.signature} tells a fill of order {sub}/{number} without its amounts or its fee")
         fee += (event.builder_fee or 0) if takes else 0
-        by_force = event.why is Why.LIQUIDATION and takes
         seen = self._seen(page, sub, number)
         if seen is None:
-            if by_force:
-                page.forced_fills.add((sub, number))
             return
         if filled != seen.filled + event.base:
             what = f"order {sub}/{number} has {filled} filled after {event.base} more, and {seen.filled} of it were read before"
@@ -471,9 +473,6 @@ class Reader:
         seen.filled, seen.at = filled, max(record.at, seen.placed)
         if filled >= seen.base and seen.status is OrderStatus.OPEN:
             seen.status = OrderStatus.FILLED
-        if by_force:
-            page.forced_fills.add((sub, number))
-            return
         side = Side.BUY if long else Side.SELL
         if not event.perp:
             quote = self.deployment.quote.market
@@ -535,7 +534,7 @@ class Reader:
             return
         now = event.funding_long if event.base > 0 else event.funding_short
         every = perp.contract.funding_every
-        periods = max(1, -(-(record.at - since) // every))
+        periods = max(1, (record.at - since + every // 2) // every)
         rate = funding_ppb(now - event.last_funding, price)
         at_rate = Rate(market, record.at, rate, near_price(market, price, Rounding.FLOOR), periods * every, Basis.ORACLE)
         page.told.append(FundingPaid(at_rate, event.base, event.payment, self._name(page, n), self.deployment.name))
@@ -572,18 +571,27 @@ class Reader:
         told[event.kind](page, n, sub, detail)
 
     def _perp_closed(self, page: _Page, n: int, sub: int, detail: Mapping[str, Any]) -> None:
-        change, quote = detail["base_asset_amount"], detail["quote_asset_amount"]
-        if not change:
+        """A position was taken over by the liquidator, or closed against others for it; the fills say which way, and their own fees."""
+        base, cost, number = abs(detail["base_asset_amount"]), abs(detail["quote_asset_amount"]), detail["user_order_id"]
+        if not base:
             return
-        market = self.markets.instrument(detail["market_index"], sub)
+        fills = page.forced.pop((sub, number), [])
+        sides = {one.taker_long for one in fills}
+        sums = sum(one.base or 0 for one in fills), sum(one.quote or 0 for one in fills)
+        if len(sides) != 1 or sums != (base, cost):
+            what = f"{page.record.signature} liquidated {base} base units for {cost}, and its fills make {sums[0]} for {sums[1]}"
+            raise VenueUnavailable(f"{what}: what it did is not known")
         fee = detail["liquidator_fee"] + detail["if_fee"] + detail.get("protocol_fee", 0)
-        price = average_price(market, abs(change), abs(quote), buys=change > 0)
-        page.liquidated.add((sub, detail["user_order_id"]))
-        page.told.append(
-            Liquidated(
-                page.record.at, market, change, price, abs(quote), Amount(fee, market.quote), self._name(page, n), self.deployment.name
-            )
-        )
+        if not detail["liquidator_order_id"]:
+            # nobody took it over: it was filled by others, and paid the fees of a taker besides
+            if any(one.taker_fee is None for one in fills):
+                raise VenueUnavailable(f"{page.record.signature} tells a fill by force without its fee")
+            fee += sum((one.taker_fee or 0) + (one.builder_fee or 0) for one in fills)
+        buys = sides == {True}
+        market = self.markets.instrument(detail["market_index"], sub)
+        price, charged = average_price(market, base, cost, buys=buys), Amount(fee, market.quote)
+        name = self._name(page, n)
+        page.told.append(Liquidated(page.record.at, market, base if buys else -base, price, cost, charged, name, self.deployment.name))
         self._touched[sub, detail["market_index"]] = page.record.at
 
     def _coins_sold(self, page: _Page, n: int, sub: int, detail: Mapping[str, Any]) -> None:
