@@ -14,14 +14,12 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-import anyio
-
-from ...errors import InvalidMarket, VenueError
-from ...market import SECOND
+from ...errors import InvalidMarket
 from ...money import decimal_text
-from ..checkup import Checkup, Grade, Isolation, Look, ahead, virtual
+from ..checkup import Checkup, Grade, Isolation, Look, virtual
 from ..jito import Jito
-from ..solana import SYSTEM, Mint, Rpc, RpcFault, TokenAccount, ata
+from ..solana import SYSTEM, Mint, Rpc, ata
+from ..solana.looks import look_at_node, look_at_powers
 from ..solana.written import address
 from .client import FREE_PER_SECOND, KEYLESS_PER_SECOND, JupiterApi
 from .driver import Jupiter
@@ -34,10 +32,7 @@ __all__ = ["ISOLATION", "LEAST_SOL", "checkup"]
 
 LEAST_SOL = 20_000_000
 """Lamports below which a wallet soon cannot pay: some 0.002 SOL of rent for each new token account, and the fees and tips."""
-FRESH, STALE = 10 * SECOND, 60 * SECOND
-"""From how old on the newest block of a node is a warning, and bad."""
 _SOL_PLACES = 9
-_NO_METHOD = -32601
 
 ISOLATION = (
     virtual("each sleeve is a slice of this wallet in the books of sleeves; the chain knows of none"),
@@ -76,7 +71,7 @@ async def checkup(
         of = of._rpc
     look = Look(name)
     at = None if wallet is None else address(wallet)
-    if await _node(look, of, clock, moving_within):
+    if await look_at_node(look, of, clock, moving_within):
         if at is None:
             look.warning("wallet", "none was named: whether it can pay was not looked at")
         else:
@@ -87,65 +82,6 @@ async def checkup(
     else:
         await _jito(look, jito)
     return look.done(*ISOLATION)
-
-
-# -- the node --------------------------------------------------------------------------------------------------------------
-
-
-async def _node(look: Look, rpc: Rpc, clock: Callable[[], int], within: float) -> bool:
-    """Whether the node answers. It may answer, be behind and say so."""
-    slot = await look.ask("node", rpc.slot, hint="nothing else was asked of it")
-    if slot is None:
-        return False
-    try:
-        health = await rpc.call("getHealth")
-        look.finds(Grade.GOOD if health == "ok" else Grade.BAD, "node", f"says {health}, at slot {slot}")
-    except VenueError as error:
-        untold = isinstance(error, RpcFault) and error.code == _NO_METHOD
-        look.finds(Grade.WARNING if untold else Grade.BAD, "node", f"does not say that it is well: {error}")
-    await _age(look, rpc, slot, clock)
-    before = await look.ask("blocks", rpc.block_height)
-    if before is not None:
-        await _moving(look, rpc, before, within)
-    return True
-
-
-async def _age(look: Look, rpc: Rpc, slot: int, clock: Callable[[], int]) -> None:
-    """How old the newest block is. A slot may have no block, so the ones before it count too."""
-    before = clock()
-    told = None
-    for back in range(3):
-        last = back == 2
-        quiet = Look(look.venue)
-        told = await (look if last else quiet).ask("clock", lambda at=slot - back: rpc.call("getBlockTime", at), grade=Grade.WARNING)  # type: ignore[misc]
-        if told is not None:
-            break
-    if told is None:
-        return
-    if type(told) is not int:
-        look.warning("clock", f"the node tells {told!r} as the time of a block, which is none")
-        return
-    age = -ahead(before, told * SECOND, clock(), SECOND)
-    text = f"the newest block is {max(age, 0) / SECOND:.0f} s old"
-    if age < -FRESH:
-        look.warning("clock", f"the newest block is {-age / SECOND:.0f} s ahead of this machine's clock: set it by NTP")
-    elif age < FRESH:
-        look.good("clock", "the newest block is of the last ten seconds, by this machine's clock")
-    else:
-        look.finds(Grade.WARNING if age < STALE else Grade.BAD, "clock", f"{text}: the node is behind, or this machine's clock is ahead")
-
-
-async def _moving(look: Look, rpc: Rpc, before: int, within: float) -> None:
-    with anyio.move_on_after(within):
-        while True:
-            height = await look.ask("blocks", rpc.block_height)
-            if height is None:
-                return
-            if height > before:
-                look.good("blocks", "the block height rises")
-                return
-            await anyio.sleep(min(0.2, within / 10))
-    look.bad("blocks", f"the block height stands at {before} for {within:g} s: the node is cut off, or the chain stands still")
 
 
 # -- the wallet ------------------------------------------------------------------------------------------------------------
@@ -196,16 +132,7 @@ async def _tokens(look: Look, rpc: Rpc, wallet: Pubkey) -> None:
         main = ata(wallet, one.mint, one.program)
         aside = "" if one.address == main else f", in {one.address}, which is not the account that swaps use"
         look.finds(Grade.NOTE if aside else Grade.GOOD, subject, f"{amount}{aside}{frozen_by}")
-        _others(look, subject, one, wallet)
-
-
-def _others(look: Look, subject: str, one: TokenAccount, wallet: Pubkey) -> None:
-    if one.delegate is not None:
-        look.bad(subject, f"{one.delegate} may take {one.delegated} raw units out of {one.address}: revoke it")
-    if one.close_authority is not None and one.close_authority != wallet:
-        look.bad(subject, f"{one.close_authority} may close {one.address} and take its SOL: make a new account")
-    if one.frozen:
-        look.bad(subject, f"{one.address} is frozen: nothing goes in or out")
+        look_at_powers(look, subject, one, wallet)
 
 
 # -- Jupiter and Jito ------------------------------------------------------------------------------------------------------
