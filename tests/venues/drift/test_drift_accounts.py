@@ -283,7 +283,7 @@ def test_the_same_bytes_under_the_other_deployment():
     for owner in (VELOCITY.program_id, DRIFT_V2.program_id):
         with pytest.raises(WrongAccount):
             read_user(DRIFT_V2, address, owner, data, SLOT)
-    with pytest.raises(WrongAccount, match="of 2[.]162 has 4376 bytes"):
+    with pytest.raises(WrongAccount, match=r"of 2\.162 has 4376 bytes"):
         read_user(DRIFT_V2, address, DRIFT_V2.program_id, data[:4_375], SLOT)
 
 

@@ -156,7 +156,7 @@ def _scaled(deployment: Deployment, source: OracleSource, number: int, exponent:
     """A number of 10**exponent each, for `multiple` coins, in millionths; cut off as the program cuts."""
     if not -18 <= exponent <= 0:
         _refuse(deployment, source, f"its exponent is {exponent}, and it is from -18 to 0")
-    precision = 10**-exponent
+    precision: int = 10**-exponent
     if precision <= multiple:
         _refuse(deployment, source, f"its exponent {exponent} is too coarse for {multiple} coins a price")
     precision //= multiple
