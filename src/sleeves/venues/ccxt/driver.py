@@ -10,13 +10,14 @@ An exchange that ccxt knows and `manners` does not is handled for coins, without
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -25,14 +26,16 @@ from attrs import Factory, define
 
 from ...errors import InvalidAmount, InvalidMarket, VenueError, VenueRejected, VenueUnavailable, VenueUnknown
 from ...facts import CashFlow, Settled
+from ...funding_quotes import FundingQuote, ShareOf
+from ...funding_quotes import Kind as QuoteKind
 from ...keys import Health, Held, KeyRing, KeySet, NoKey, Nonces, Right, Rights, Sign
-from ...market import SECOND, FundingRate, Instrument, Quote
+from ...market import SECOND, Basis, FundingRate, Instrument, Quote
 from ...money import Amount, Asset
 from ...orders import Accepted, Canceled, Event, Fill, Order, OrderReport, OrderStatus, Position, Rejected, Transfer
 from ..ids import ClientIds
 from .faults import Kind as TroubleKind
 from .faults import Trouble
-from .manners import Cash, Manner, Pages, manner_of
+from .manners import MANNERS, Cash, Manner, Pages, manner_of
 from .names import Names, exact, seen
 from .orders import Unsaid, client_id, report_of, request_of, status_of
 from .paging import Row, by_offset
@@ -53,6 +56,10 @@ OVERLAP = 60 * SECOND
 """How far before the last known fact trades are asked for: what came late is found, what is known is not told again."""
 SURE_AFTER = 2 * SECOND
 """After so long an order that was not found when its trade was told, and is not found again, is none of ours."""
+_SHARES = {"dydx": ShareOf.ORACLE}
+"""What funding rates are a share of at exchanges that are only looked at here. dYdX v4: of the oracle's price, by its documentation."""
+_PAID = 4
+"""Payments in a row that must lie equally far apart for that to be the interval, where nobody says it."""
 LOOKS = 3
 """How often an order whose answer is lost is looked for before its fate is unknown."""
 
@@ -899,13 +906,13 @@ class Ccxt:
         now = self._clock()
         if not contracts or (self._news_at and now - self._news_at < int(self._news_every * SECOND)):
             return
-        rows = await self._rates(contracts)
+        rows = await self._rates([market.symbol for market in contracts])
         self._news_at = now
         for market in contracts:
             row = rows.get(market.symbol)
             if row is None or row.get("fundingRate") is None:
                 continue
-            every = self._interval(market, row)
+            every = self._interval(market.symbol, row)
             if every is None:
                 if market.symbol not in self._silent:
                     self._silent.add(market.symbol)
@@ -923,8 +930,7 @@ class Ccxt:
         except (InvalidAmount, InvalidMarket) as error:
             log.warning("%s told a funding rate of %s that is none: %s", self.name, market, error)
 
-    async def _rates(self, contracts: Sequence[Instrument]) -> dict[str, Row]:
-        symbols = [market.symbol for market in contracts]
+    async def _rates(self, symbols: Sequence[str]) -> dict[str, Row]:
         has = self._line.exchange.has
         if has.get("fetchFundingIntervals") is True and not self._intervals:
             for symbol, row in dict(await self._public("fetch_funding_intervals", symbols)).items():
@@ -936,14 +942,83 @@ class Ccxt:
             return {symbol: await self._public("fetch_funding_rate", symbol) for symbol in symbols}
         return {}
 
-    def _interval(self, market: Instrument, row: Row) -> int | None:
+    def _interval(self, symbol: str, row: Row) -> int | None:
         """The time between two payments, in ns: as the exchange says it for this contract; None where nobody does."""
-        said = _span(row.get("interval")) or self._intervals.get(market.symbol) or self._manner.funding_every
+        said = _span(row.get("interval")) or self._intervals.get(symbol) or self._manner.funding_every
         if said is None:
             first, then = row.get("fundingTimestamp"), row.get("nextFundingTimestamp")
             if type(first) is int and type(then) is int and then > first:
                 return (then - first) * MILLISECOND
         return said
+
+    async def funding_quotes(self, symbols: Iterable[str] | None = None, *, basis: ShareOf | str | None = None) -> tuple[FundingQuote, ...]:
+        """Funding rates of contracts, each with its interval, to be ranked beside those of other venues.
+
+        Of these symbols of ccxt's, whether or not they are traded through this driver; by default of its own contracts. `basis` is
+        what the rates are a share of, where the exchange is not known here. An exchange that tells no present rate but those that
+        were paid (dYdX v4) is asked for the latest of these.
+
+        Raises `InvalidMarket` for a symbol that is no perpetual contract, and, by its name, for one whose interval, basis or rate
+        nobody tells: none of them is guessed. `VenueUnavailable` where the exchange does not answer.
+        """
+        self._open()
+        markets = self._line.exchange.markets or {}
+        asked = [one.symbol for one in self.instruments.values() if one.contract is not None] if symbols is None else list(symbols)
+        for symbol in asked:
+            if not (markets.get(symbol) or {}).get("swap"):
+                raise InvalidMarket(f"{symbol!r} is no perpetual contract at {self.name}")
+        if not asked:
+            return ()
+        share = self._share_of(basis)
+        rows = await self._rates(asked)
+        return tuple([await self._quote(symbol, rows.get(symbol), share) for symbol in asked])
+
+    def _share_of(self, basis: ShareOf | str | None) -> ShareOf:
+        """What the exchange's rates are a share of: as was said, else as is known of it."""
+        if basis is not None:
+            return ShareOf(basis) if basis in list(ShareOf) else _no_share(basis)
+        known = {Basis.MARK: ShareOf.MARK, Basis.ORACLE: ShareOf.ORACLE, Basis.INDEX: ShareOf.INDEX}
+        if self._line.id in MANNERS:
+            return known[self._manner.basis]
+        if self._line.id in _SHARES:
+            return _SHARES[self._line.id]
+        raise InvalidMarket(f"what funding rates of {self._line.id} are a share of is not known here: say it with basis=")
+
+    async def _quote(self, symbol: str, row: Row | None, share: ShareOf) -> FundingQuote:
+        now = self._clock()
+        if row is None and self._line.exchange.has.get("fetchFundingRateHistory") is True:
+            return await self._last_paid(symbol, share)
+        if row is None or row.get("fundingRate") is None:
+            raise InvalidMarket(f"{self.name} tells no funding rate of {symbol}")
+        every = self._interval(symbol, row)
+        if every is None:
+            raise InvalidMarket(f"{self.name} does not say for how long {symbol} is funded: its rate is no quote")
+        due = [one * MILLISECOND for name in ("fundingTimestamp", "nextFundingTimestamp") if type(one := row.get(name)) is int]
+        rate = self._exact_rate(symbol, row["fundingRate"])
+        return FundingQuote(self.name, symbol, rate, every, share, min((at for at in due if at > now), default=None), QuoteKind.LIVE)
+
+    async def _last_paid(self, symbol: str, share: ShareOf) -> FundingQuote:
+        """The latest rate that was paid. Its interval is what the exchange says, or the one distance between those paid before it."""
+        rows = [row for row in await self._public("fetch_funding_rate_history", symbol) if type(row.get("timestamp")) is int]
+        paid = sorted(rows, key=lambda row: row["timestamp"])[-_PAID:]
+        if not paid or paid[-1].get("fundingRate") is None:
+            raise InvalidMarket(f"{self.name} tells no funding rate of {symbol}")
+        minutes = [round(row["timestamp"] / 60_000) for row in paid]  # some are stamped with the block's milliseconds
+        apart = {then - first for first, then in itertools.pairwise(minutes)}
+        every = _span(paid[-1].get("interval")) or self._manner.funding_every
+        if every is None and len(paid) == _PAID and len(apart) == 1:
+            every = apart.pop() * 60 * SECOND
+        if not every:
+            raise InvalidMarket(f"{self.name} does not say for how long {symbol} is funded: its rate is no quote")
+        due = minutes[-1] * 60 * SECOND + every
+        rate = self._exact_rate(symbol, paid[-1]["fundingRate"])
+        return FundingQuote(self.name, symbol, rate, every, share, due if due > self._clock() else None, QuoteKind.SETTLED)
+
+    def _exact_rate(self, symbol: str, told: object) -> Decimal:
+        try:
+            return exact(told, f"funding rate of {symbol}")
+        except InvalidAmount as error:
+            raise VenueUnavailable(f"{self.name}: {error}") from None
 
 
 class _Asks:
@@ -963,6 +1038,10 @@ class _Asks:
 
     async def ask_if_told(self, method: str, *args: Any) -> Any:
         return await self._driver.ask_if_told(method, *args)
+
+
+def _no_share(basis: object) -> NoReturn:
+    raise InvalidMarket(f"a funding rate is a share of one of {', '.join(ShareOf)}, not of {basis!r}")
 
 
 def _ring_of(keys: KeyRing | KeySet | None, exchange: str, clock: Callable[[], int]) -> tuple[KeyRing | None, str, str]:
