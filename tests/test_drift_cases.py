@@ -312,7 +312,7 @@ def same_view(view, expected, names, where):
             assert getattr(view, names[name]) == number(name, value), f"{where}.{names[name]}"
 
 
-def same_user(view, expected):
+def same_user(view, expected, record):
     same_view(view, expected, TOP, "user")
     if "status" in expected:
         told = view.being_liquidated * 1 + view.bankrupt * 2 + view.reduce_only * 4
@@ -327,7 +327,7 @@ def same_user(view, expected):
         assert len(held) == len(expected[table]), f"{table}: {len(held)} of {len(expected[table])}"
         for mine, theirs in zip(held, expected[table], strict=True):
             # An isolated balance is one only where the flag says so; else the program has left bytes there that mean nothing.
-            flagless = table == "perp_positions" and not theirs.get("position_flag", 0) & 1
+            flagless = table == "perp_positions" and not record[table][theirs["index"]].get("position_flag", 0) & 1
             skipped = {"isolated_position_scaled_balance"} if flagless else set()
             same_view(mine, {name: value for name, value in theirs.items() if name not in skipped}, names, f"{table}.{theirs['index']}")
             if flagless:
@@ -369,7 +369,7 @@ def run_account(case):
         return
     view = read(deployment, VIEWS[kind], address_of(deployment, kind, record), deployment.program_id, data, SLOT)
     if kind == "User":
-        same_user(view, expected)
+        same_user(view, expected, record)
     elif kind == "UserStats":
         same_view(view, expected, STATS, kind)
         assert (view.fee_paid, view.fee_rebate) == (expected["fees"]["total_fee_paid"], expected["fees"]["total_fee_rebate"])

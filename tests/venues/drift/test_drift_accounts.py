@@ -102,11 +102,13 @@ def test_slots_0_1_and_7_are_read_and_empty_ones_dropped(deployment):
 @pytest.mark.parametrize("deployment", USERS, ids=named)
 def test_status_bits_and_delegate(deployment):
     blank = deployment.codec("User").blank() | {"authority": drift_bytes.AUTHORITY}
-    for bits, told in ((0, (0, 0, 0)), (1, (1, 0, 0)), (2, (0, 1, 0)), (4, (0, 0, 1)), (7, (1, 1, 1)), (31, (1, 1, 1))):
+    velocity = deployment.program_id == VELOCITY.program_id
+    known, unknown = (47, 16) if velocity else (31, 32)
+    for bits, told in ((0, (0, 0, 0)), (1, (1, 0, 0)), (2, (0, 1, 0)), (4, (0, 0, 1)), (7, (1, 1, 1)), (known, (1, 1, 1))):
         user = user_of(deployment, blank | {"status": bits})
         assert (user.being_liquidated, user.bankrupt, user.reduce_only) == tuple(map(bool, told))
-    with pytest.raises(WrongAccount, match="status is 32, and its known bits are 31"):
-        user_of(deployment, blank | {"status": 32})
+    with pytest.raises(WrongAccount, match=f"status is {unknown}, and its known bits are {known}"):
+        user_of(deployment, blank | {"status": unknown})
     assert user_of(deployment, blank).delegate is None
     assert user_of(deployment, blank | {"delegate": drift_bytes.OTHER}).delegate == drift_bytes.OTHER
 
@@ -228,6 +230,14 @@ def test_orders_that_are_done_are_no_orders(deployment):
 def test_a_name_that_is_no_text_is_refused():
     with pytest.raises(WrongAccount, match="is not UTF-8"):
         user_of(VELOCITY, drift_bytes.user(VELOCITY) | {"name": b"\xff" * 32})
+
+
+def test_more_orders_than_a_byte_counts():
+    """In the order-book branch the counts are two bytes wide, in the User and in its positions."""
+    record = drift_bytes.user(VELOCITY_CLOB) | {"open_orders": 300, "has_open_order": 1, "pool_id": 2}
+    record["perp_positions"][7] = record["perp_positions"][7] | {"open_orders": 256}
+    user = user_of(VELOCITY_CLOB, record)
+    assert (user.open_orders, user.pool, user.perps[2].open_orders) == (300, 2, 256)
 
 
 # -- owner, discriminator, length, address -------------------------------------------------------------------------------

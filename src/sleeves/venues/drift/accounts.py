@@ -457,7 +457,7 @@ def read_user(deployment: Deployment, address: str, owner: str, data: bytes, slo
     record = account.record
     authority, sub = record["authority"], record["sub_account_id"]
     account.must_be(deployment.user(authority, sub), f"of sub-account {sub} of {authority}")
-    status = account.flags(UserStatus, record["status"], "status")
+    status = account.flags(UserStatus, record["status"], "status", deployment.user_statuses.value)
     mode = account.word(_MARGIN_MODES if deployment.has(Feature.HIGH_LEVERAGE) else _NO_MODES, record.get("margin_mode", 0), "margin_mode")
     for name in ("has_open_order", "has_open_auction"):
         account.yes(record[name], name)
@@ -909,8 +909,8 @@ class _Account:
             raise self.wrong(f"{where} is {number}, and {self.deployment.name} knows {', '.join(map(str, table))}")
         return word
 
-    def flags(self, kind: type[_Flags], number: int, where: str) -> _Flags:
-        known = sum(one.value for one in kind)
+    def flags(self, kind: type[_Flags], number: int, where: str, known: int | None = None) -> _Flags:
+        known = sum(one.value for one in kind) if known is None else known
         if number & ~known:
             raise self.wrong(f"{where} is {number}, and its known bits are {known}")
         return kind(number)

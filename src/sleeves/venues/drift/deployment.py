@@ -22,7 +22,7 @@ from ...money import USDC, USDT, Asset
 from . import layouts as tables
 from .codec import Codec
 from .layouts import Layout
-from .words import MarketStatus, OracleSource
+from .words import MarketStatus, OracleSource, UserStatus
 
 __all__ = [
     "DEPLOYMENTS",
@@ -91,6 +91,8 @@ class Deployment:
     market_statuses: Mapping[int, MarketStatus] = field(repr=False, hash=False)
     oracle_sources: Mapping[int, OracleSource] = field(repr=False, hash=False)
     features: frozenset[Feature] = field(repr=False)
+    user_statuses: UserStatus = field(repr=False)
+    """The bits that a User's status can have."""
     pyth: str = "FsJ3A3u2vn5cTVofAjvy6y5kwABJAqYWpe4975bi2epH"
     """The program that owns Pyth's push accounts on this chain."""
     receiver: str = "G6EoTTTgpkNBtVXo96EQp2m6uwwVh2Kt6YidjkmQqoha"
@@ -206,6 +208,12 @@ _VELOCITY_SOURCES = {number: source for number, source in _DRIFT_SOURCES.items()
 
 _DRIFT_PROGRAM = "dRiftyHA39MWEi3m9aunc5MzRF1JYuBsbn6VPcn33UH"
 _VELOCITY_PROGRAM = "vELoC1audYbSYVRXn1vPaV8Axoa9oU6BYmNGZZBDZ1P"
+_DRIFT_BITS = (
+    UserStatus.BEING_LIQUIDATED | UserStatus.BANKRUPT | UserStatus.REDUCE_ONLY | UserStatus.ADVANCED_LP | UserStatus.PROTECTED_MAKER
+)
+_VELOCITY_BITS = (
+    UserStatus.BEING_LIQUIDATED | UserStatus.BANKRUPT | UserStatus.REDUCE_ONLY | UserStatus.ADVANCED_LP | UserStatus.VAULT_OWNED
+)
 _VELOCITY_FEATURES = frozenset(
     {Feature.BUILDER_OPTIONS, Feature.EQUITY_FLOOR, Feature.FUNDING_DEAD_ZONE, Feature.POSITION_RATIO, Feature.STALE_INTEREST}
 )
@@ -220,6 +228,7 @@ DRIFT_V2: Final = Deployment(
     _DRIFT_STATUSES,
     _DRIFT_SOURCES,
     frozenset({Feature.HIGH_LEVERAGE, Feature.ISOLATED, Feature.POSITION_RATIO, Feature.SPOT_TRADING}),
+    _DRIFT_BITS,
 )
 """Drift v2 by its last IDL. Drained on 2026-04-01 and paused since: an archive to read, not a venue to trade on."""
 
@@ -233,6 +242,7 @@ DRIFT_V2_LEGACY: Final = Deployment(
     _DRIFT_STATUSES,
     _DRIFT_SOURCES,
     frozenset({Feature.HIGH_LEVERAGE, Feature.LIQUIDITY_SHARES, Feature.SPOT_TRADING}),
+    _DRIFT_BITS,
 )
 """The same program as it wrote Users while liquidity shares lay in perp positions: no isolated balance, flag or ratio of a position."""
 
@@ -246,6 +256,7 @@ VELOCITY: Final = Deployment(
     _VELOCITY_STATUSES,
     _VELOCITY_SOURCES,
     _VELOCITY_FEATURES,
+    _VELOCITY_BITS,
 )
 """Velocity on mainnet, by the repository's IDL 2.165. Offsets that others observed on chain (sizes, the cumulative deposit interest at
 328, the perp order step at 544, addresses, the quote mint) agree with it; the version that is deployed was not read from chain here.

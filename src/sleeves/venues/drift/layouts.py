@@ -344,14 +344,27 @@ DRIFT_LEGACY: Final[Mapping[str, Layout]] = _drift(
 
 # -- Velocity ----------------------------------------------------------------------------------------------------------
 
-_VELOCITY_USER = """
+_VELOCITY_USER_HEAD = """
     authority:key delegate:key name:bytes*32 spot_positions:SpotPosition*8 perp_positions:PerpPosition*8 orders:Order*32
     total_deposits:u64 total_withdraws:u64 total_social_loss:u64 settled_perp_pnl:i64 cumulative_spot_fees:i64
     cumulative_perp_funding:i64 liquidation_margin_freed:u64 last_active_slot:u64 next_order_id:u32 max_margin_ratio:u32
-    next_liquidation_id:u16 sub_account_id:u16 status:u8 is_margin_trading_enabled:u8 idle:u8 open_orders:u8 has_open_order:u8
-    open_auctions:u8 has_open_auction:u8 pool_id:u8 special_user_status:u8 padding:bytes*3 equity_floor:u64
-    equity_floor_buffer:u64
+    next_liquidation_id:u16 sub_account_id:u16 status:u8 is_margin_trading_enabled:u8 idle:u8
 """
+_VELOCITY_USER = (
+    _VELOCITY_USER_HEAD
+    + """
+    open_orders:u8 has_open_order:u8 open_auctions:u8 has_open_auction:u8 pool_id:u8 special_user_status:u8 padding:bytes*3
+    equity_floor:u64 equity_floor_buffer:u64
+"""
+)
+# With a book on chain a user has more orders than a byte counts: the count has grown, and what follows has moved.
+_CLOB_USER = (
+    _VELOCITY_USER_HEAD
+    + """
+    has_open_order:u8 open_orders:u16 open_auctions:u8 has_open_auction:u8 pool_id:u8 special_user_status:u8 padding:bytes*2
+    equity_floor:u64 equity_floor_buffer:u64
+"""
+)
 _VELOCITY_POSITION = """
     last_cumulative_funding_rate:i64 base_asset_amount:i64 quote_asset_amount:i64 quote_break_even_amount:i64
     quote_entry_amount:i64 open_bids:i64 open_asks:i64 settled_pnl:i64 isolated_position_scaled_balance:u64
@@ -561,7 +574,7 @@ VELOCITY_CLOB: Final[Mapping[str, Layout]] = _parts(
         "User",
         "order-book branch",
         4560,
-        _VELOCITY_USER,
+        _CLOB_USER,
         _parts(
             struct("SpotPosition", "order-book branch", 40, _SPOT_POSITION),
             struct(

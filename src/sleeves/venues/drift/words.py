@@ -129,13 +129,14 @@ class AssetTier(Enum):
 
 
 class UserStatus(Flag):
-    """The bits of a User's status byte."""
+    """The bits of a User's status byte. `PROTECTED_MAKER` is Drift's alone, `VAULT_OWNED` Velocity's."""
 
     BEING_LIQUIDATED = 1
     BANKRUPT = 2
     REDUCE_ONLY = 4
     ADVANCED_LP = 8
     PROTECTED_MAKER = 16
+    VAULT_OWNED = 32
 
 
 class PositionFlag(Flag):
