@@ -9,6 +9,7 @@ from past_stand import SOL, USDC, Life, all_of, check_whole, reading
 from sleeves.facts import Bankrupted, FlowKind, FundingPaid, Liquidated, Settled, Shifted, Transferred
 from sleeves.orders import Fill, Side
 from sleeves.testing.drift_server import Coin, Perp, drift_server
+from sleeves.testing.solana_server import ChainError
 from sleeves.venues.drift.deployment import DRIFT_V2, VELOCITY
 
 deployments = pytest.mark.parametrize("deployment", [DRIFT_V2, VELOCITY], ids=lambda one: one.name)
@@ -142,7 +143,7 @@ def test_a_position_that_is_closed_by_force_and_a_loss_that_others_bear(deployme
             drift.publish()
             try:
                 drift.liquidate(life.user(0), "SOL-PERP")
-            except Exception:  # noqa: BLE001
+            except ChainError:
                 break
         drift.liquidate_pnl(life.user(0), "SOL-PERP")
         facts, _ = anyio.run(check_whole, life)
