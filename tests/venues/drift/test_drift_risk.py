@@ -5,21 +5,26 @@ Figures are of protocol-v2's own tests (margin.json, snapshots.json), or worked 
 
 from __future__ import annotations
 
+import json
+import os
+from base64 import b64decode
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
-from attrs import evolve
-from drift_worlds import ONE, SLOT, STATE, of_table, perp, perp_market, spot, spot_market, user, world
+from attrs import evolve, frozen
+from drift_worlds import ONE, SLOT, STATE, World, of_table, perp, perp_market, spot, spot_market, user, world
 from hypothesis import given
 from hypothesis import strategies as st
+from solders.pubkey import Pubkey
 
-from drift_cases import table
+from drift_cases import VARIABLE, table
 from sleeves.errors import InvalidMarket, VenueUnavailable
 from sleeves.margin import Check, collateral, equity, health, leverage_bp, liquidatable, liquidation_price, requirement
 from sleeves.market import HOUR, SECOND
-from sleeves.venues.drift.accounts import Pool
-from sleeves.venues.drift.deployment import DRIFT_V2, VELOCITY
-from sleeves.venues.drift.oracles import Oracle
+from sleeves.venues.drift.accounts import Pool, read_perp_market, read_spot_market, read_user
+from sleeves.venues.drift.deployment import DRIFT_V2, DRIFT_V2_LEGACY, VELOCITY
+from sleeves.venues.drift.oracles import Oracle, read_oracle
 from sleeves.venues.drift.risk import (
     NoPrice,
     Validity,
@@ -112,6 +117,53 @@ def test_the_whole_account_as_it_was(case):
     found, expected = figures_of(seen, held), case["expected"]
     assert (found.maintenance.collateral, found.maintenance.requirement) == (expected["total_collateral"], expected["margin_requirement"])
     assert (found.health, found.net_equity) == (expected["health"], expected["net_usd"])
+
+
+def raw():
+    """The table's raw bytes, and a world of the views that they are read as."""
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        pytest.skip(f"{VARIABLE} is not set: it names the folder that holds drift/snapshots.json")
+    told = json.loads((Path(folder) / "drift" / "snapshots.json").read_text("utf-8"))["raw"]
+    data, program = b64decode(told["user_base64"]), DRIFT_V2_LEGACY.program_id
+    authority, sub = str(Pubkey(data[8:40])), int.from_bytes(data[4346:4348], "little")
+    held = read_user(DRIFT_V2_LEGACY, DRIFT_V2_LEGACY.user(authority, sub), program, data, SNAPSHOT)
+    spots, perps = {}, {}
+    for name, text in told["markets"].items():
+        market = b64decode(text)
+        if "perp" in name:
+            index = int.from_bytes(market[1160:1162], "little")
+            perps[index] = read_perp_market(DRIFT_V2_LEGACY, DRIFT_V2_LEGACY.perp_market(index), program, market, SNAPSHOT)
+        else:
+            index = int.from_bytes(market[684:686], "little")
+            spots[index] = read_spot_market(DRIFT_V2_LEGACY, DRIFT_V2_LEGACY.spot_market(index), program, market, SNAPSHOT)
+    oracles = {one["pubkey"]: b64decode(one["data_base64"]) for one in told["oracles"].values()}
+    return OfBytes(DRIFT_V2_LEGACY, SNAPSHOT, STATE, spots, perps, oracles), held
+
+
+SNAPSHOT = 348_900_700  # some slots after the oracles of the table
+
+
+@frozen
+class OfBytes(World):
+    """Prices out of the oracles' own bytes."""
+
+    def oracle(self, market):
+        lazer = market.oracle_source.name.startswith("PYTH_LAZER")
+        owner = self.deployment.program_id if lazer else self.deployment.receiver
+        return read_oracle(self.deployment, market.oracle_source, owner, self.prices[market.oracle], self.slot)
+
+
+def test_the_whole_account_out_of_its_raw_bytes():
+    """A real user, his markets and oracles as they stood on the chain, read and worked out: the table's own figures."""
+    seen, held = raw()
+    found = figures_of(seen, held)
+    assert (found.maintenance.collateral, found.maintenance.requirement) == (2_480_466_849, 1_457_852_324)
+    assert (found.health, found.net_equity) == (41, 1_987_581_649)
+    first = held.perps[0]
+    bid = evolve(first, open_orders=first.open_orders + 1, open_bids=first.open_bids + 1_600_000)
+    more = figures_of(seen, evolve(held, perps=(bid, *held.perps[1:]))).initial
+    assert (more.collateral, more.requirement) == (2_199_358_529, 2_186_678_676)
 
 
 # -- figures that are worked out here -----------------------------------------------------------------------------------------

@@ -303,7 +303,7 @@ class Monitor:
             in_spots, in_perps = sight.stands_in()
             sight.read_markets(self._spots, self._perps)
             in_spots |= {one.quote_market for one in sight.perps.values()}
-            priced = (*sight.spots.values(), *sight.perps.values())
+            priced: list[SpotMarket | PerpMarket] = [*sight.spots.values(), *sight.perps.values()]
             oracles = {one.oracle for one in priced if one.oracle_source is not OracleSource.QUOTE_ASSET}
             if in_spots <= self._spots and in_perps <= self._perps and oracles <= self._oracles:
                 self._raw, self._least = raw, max(self._least, found.slot)
@@ -318,7 +318,8 @@ class Monitor:
     def _snapshot(self, sight: _Sight, source: Source) -> Snapshot:
         prices: list[Price] = []
         errors: list[str] = []
-        for market in (*sight.spots.values(), *sight.perps.values()):
+        markets: list[SpotMarket | PerpMarket] = [*sight.spots.values(), *sight.perps.values()]
+        for market in markets:
             try:
                 prices.append(price_of(sight, market))
             except VenueError as error:
