@@ -446,8 +446,9 @@ def run_snapshot(case, raw):
     data = base64.b64decode(raw["user_base64"])
     record = DRIFT_V2.codec("User").decode(data)
     user = read(DRIFT_V2, User, address_of(DRIFT_V2, "User", record), DRIFT_V2.program_id, data, SLOT)
-    account = account_of(seen_of(raw), changed(user, case["inputs"].get("change")))
-    now = standing(account, Check(case["inputs"]["margin_type"]), strict=case["inputs"]["strict"])
+    check = Check(case["inputs"]["margin_type"])
+    account = account_of(seen_of(raw), changed(user, case["inputs"].get("change")), check)
+    now = standing(account, check, strict=case["inputs"]["strict"])
     measured = {"total_collateral": now.collateral, "margin_requirement": now.requirement}
     measured |= {"health": health(account), "net_usd": equity(account)}
     assert case["expected"].items() <= measured.items()
