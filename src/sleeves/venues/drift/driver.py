@@ -625,6 +625,7 @@ class Drift:
             return
         seen, now = await self.look(), self._clock() // _SECOND
         late = {sub: user for sub, user in seen.users.items() if any(one.expires and one.expires + _GRACE_S < now for one in user.orders)}
+        await self._at.past.refresh(min_slot=seen.slot)
         await self._at.past.know(late)
         for sub, user in late.items():
             for one in user.orders:
