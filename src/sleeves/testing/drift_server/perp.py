@@ -64,7 +64,7 @@ def unrealized(place: Position, price: int) -> int:
     """Profit or loss at a price, without funding that is not paid yet."""
     base = place["base_asset_amount"]
     value = abs(base) * price // BASE  # the program's floor
-    return (value if base >= 0 else -value) + int(place["quote_asset_amount"])
+    return int((value if base >= 0 else -value) + place["quote_asset_amount"])
 
 
 def add_quote(place: Position, market: Fields, amount: int, *, break_even: bool = True) -> None:
@@ -193,7 +193,7 @@ def tier_of(deployment: Deployment, state: Fields, stats: Fields) -> FeeTier:
         for row in state["perp_fee_structure"]["fee_tiers"]
     ]
     volume = stats["maker_volume_30d"] + stats["taker_volume_30d"]
-    if deployment.has(Feature.HIGH_LEVERAGE) or deployment.has(Feature.SPOT_TRADING):
+    if deployment.has(Feature.SPOT_TRADING):
         return fee_tier(rows, volume, stats["if_staked_gov_token_amount"])
     return rows[sum(volume >= step for step in LONG_STEPS)]
 

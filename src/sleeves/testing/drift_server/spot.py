@@ -106,7 +106,7 @@ def spot_position(user: Fields, index: int, *, make: bool = False) -> Balance | 
 
 
 def _free(place: Balance) -> bool:
-    return place["scaled_balance"] == 0 and place["open_orders"] == 0
+    return bool(place["scaled_balance"] == 0 and place["open_orders"] == 0)
 
 
 # -- interest -----------------------------------------------------------------------------------------------------------------
