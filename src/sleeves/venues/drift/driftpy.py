@@ -35,7 +35,7 @@ try:
     from anchorpy import Coder, Context, Idl
     from anchorpy.program.common import NamedInstruction
     from anchorpy.program.namespace.instruction import _InstructionFn as Builder
-    from pyheck import snake
+    from anchorpy.program.namespace.instruction import snake
 except ImportError:
     raise MissingExtra("driftpy", "drift", "driftpy's coder for Drift v2") from None
 

@@ -92,7 +92,7 @@ class OrderParams:
     reduce_only: bool = False
     post_only: PostOnly = PostOnly.NONE
     immediate: bool = False
-    """Cancelled where it is not filled at once (bit 1 of the flags)."""
+    """Cancelled where it is not filled at once (bit 1 of the flags). The program takes it in no instruction of this module: 6050."""
     flags: int = 0
     """Further bits of the flags, without the first."""
     expires: int | None = None
