@@ -108,7 +108,7 @@ def test_all_that_there_is_of_one_slot(backend):
         (order,) = account.user.orders
         assert (order.base, order.price, order.long, perp.open_bids) == (2 * SOL, 140 * USD, True, 2 * SOL)
         assert seen.account(2).figures.net_equity == 50 * USD and [one.sub for one in seen.accounts] == [0, 2]
-        assert {one.name for one in seen.prices} == {"USDT", "SOL-PERP"} and seen.price_errors == ()
+        assert {one.name for one in seen.prices} == {"USDT", "SOL-PERP"} and seen.errors == ()
         assert all(one.age == 0 and one.at for one in seen.prices)
 
     story(told, backend)
@@ -137,6 +137,17 @@ def test_a_funding_rate_is_a_ratio_of_the_oracles_average():
         (quote,) = seen.funding
         assert (quote.venue, quote.symbol, quote.rate_ppb, quote.interval) == ("velocity", "SOL-PERP", 100_000, HOUR)
         assert quote.next > seen.at - HOUR
+
+    story(told, perps=(0,))
+
+
+def test_a_funding_rate_that_cannot_be_told_is_said_and_takes_nothing_with_it():
+    async def told(it, monitor):
+        where = VELOCITY.perp_market(0)
+        await chained(it.exchange.set, "PerpMarket", where, last_funding_rate=15_000_000, last_funding_oracle_twap=-1)
+        seen = await monitor.look()
+        assert seen.funding == () and seen.errors == ("SOL-PERP had its last funding at an oracle average of -1: a price is above zero",)
+        assert seen.account(0).figures.net_equity == 1_000 * USD and "NOT KNOWN SOL-PERP had its last funding" in str(seen)
 
     story(told, perps=(0,))
 
@@ -237,7 +248,7 @@ def test_an_oracle_that_is_gone_or_old_leaves_no_figure_unmarked():
         account = seen.account(0)
         assert account.figures is None and account.user is not None and oracle in account.wrong
         assert seen.account(2).figures.net_equity == 50 * USD  # who does not stand there is told of
-        assert len(seen.price_errors) == 1 and "sub-account 0: not known" in str(seen)
+        assert len(seen.errors) == 1 and "sub-account 0: not known" in str(seen)
 
     story(told)
 

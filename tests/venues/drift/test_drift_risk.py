@@ -508,9 +508,15 @@ def test_a_funding_rate_is_divided_by_the_oracles_average():
 
 def test_without_funding_there_is_no_rate_and_without_a_price_an_error():
     assert funding_ratio(perp_market()) is None and funding_quote(DRIFT_V2, perp_market()) is None
-    for twap in (0, -1):
-        with pytest.raises(InvalidMarket, match=f"oracle average of {twap}"):
-            funding_ratio(evolve(PAID, last_funding_oracle_twap=twap))
+    for twap, present in ((0, 0), (-1, PRICE), (0, -1)):
+        market = evolve(PAID, last_funding_oracle_twap=twap, oracle_twap=present)
+        with pytest.raises(InvalidMarket, match=f"oracle average of {twap or present}"):
+            funding_ratio(market)
+        seen, held = short_ten()
+        found = figures_of(evolve(seen, perps={0: evolve(market, oracle_twap=PRICE, last_funding_oracle_twap=-1)}), held)
+        assert found.perps[0].funding_ratio is None and found.net_equity == 1_000 * USD
+    # before the program kept the average of the funding itself: the present one
+    assert funding_ratio(evolve(PAID, last_funding_oracle_twap=0, oracle_twap=50 * USD)) == Fraction(50, 1_000_000)
     with pytest.raises(InvalidMarket, match="every 0 s"):
         funding_quote(DRIFT_V2, evolve(PAID, funding_period=0))
 

@@ -99,8 +99,8 @@ class Snapshot:
     """What was seen of an authority's accounts. `at` is the clock's (ns), `slot` the newest of what is in it, `oldest` the oldest.
 
     `accounts` are the sub-accounts that were asked for, in that order. `spots` and `perps` are the markets that they stand in or that
-    are watched besides, by index; `prices` those of their oracles, and `price_errors` says where there is none.
-    `funding` is what the perp markets paid for their last period, as ratios of the oracle's average.
+    are watched besides, by index; `prices` those of their oracles, and `errors` says of which market the price or
+    the funding is not known. `funding` is what the perp markets paid for their last period, as ratios of the oracle's average.
     """
 
     deployment: Deployment = field(repr=lambda one: one.name)
@@ -115,7 +115,7 @@ class Snapshot:
     spots: Mapping[int, SpotMarket] = field(repr=lambda one: f"{sorted(one)}")
     perps: Mapping[int, PerpMarket] = field(repr=lambda one: f"{sorted(one)}")
     prices: tuple[Price, ...] = field(repr=False)
-    price_errors: tuple[str, ...] = field(repr=False)
+    errors: tuple[str, ...] = field(repr=False)
     funding: tuple[FundingQuote, ...] = field(repr=False)
 
     @property
@@ -325,6 +325,12 @@ class Monitor:
             except VenueError as error:
                 errors.append(str(error))
         now = self._clock()
+        funding: list[FundingQuote] = []
+        for index in sorted(sight.perps):
+            try:
+                funding += funding_quotes(self.deployment, [sight.perps[index]], now=now)
+            except InvalidMarket as error:
+                errors.append(str(error))
         slots = [one.slot for one in self._raw.values() if one is not None]
         return Snapshot(
             self.deployment,
@@ -340,7 +346,7 @@ class Monitor:
             sight.perps,
             tuple(prices),
             tuple(errors),
-            funding_quotes(self.deployment, sight.perps.values(), now=now),
+            tuple(funding),
         )
 
     def _sub(self, sight: _Sight, sub: int) -> SubAccount:
@@ -484,5 +490,5 @@ def _table(seen: Snapshot) -> list[str]:
             left = order.base - order.filled
             lines.append(f"    order {order.id}  {side} {kind} {order.market}  {left} of {order.base} units open  at {_usd(order.price)}")
         lines += [f"    DOUBTFUL {doubt}" for doubt in found.doubts]
-    lines += [f"  no price: {why}" for why in seen.price_errors]
+    lines += [f"  NOT KNOWN {why}" for why in seen.errors]
     return lines

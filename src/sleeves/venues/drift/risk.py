@@ -402,6 +402,7 @@ class PerpFigures:
     it; `settleable` what of that could be settled now, before the market's own conditions. `liquidation_price` is the program's
     estimate and `liquidation_tick` exact on the market's tick; None where no price does it. `isolated` is the deposit of its own,
     None for a position that shares the account's; of such a one `initial`, `maintenance` and `liquidatable` are its own bucket's.
+    `funding_ratio` is what the last period's funding was of the oracle's average, None where that is not known.
     """
 
     market: int
@@ -557,10 +558,18 @@ def _perp_figures(seen: Seen, account: MarginAccount, opening: MarginAccount, po
         position.open_bids,
         position.open_asks,
         position.open_orders,
-        funding_ratio(market),
+        _ratio_or_none(market),
         market.status,
         price_of(seen, market) if market.status is not MarketStatus.SETTLEMENT else _expiry(market),
     )
+
+
+def _ratio_or_none(market: PerpMarket) -> Fraction | None:
+    """A rate that cannot be told leaves the rest of the account as it is: what it is worth does not hang on it."""
+    try:
+        return funding_ratio(market)
+    except InvalidMarket:
+        return None
 
 
 def _expiry(market: PerpMarket) -> Price:
@@ -620,18 +629,18 @@ def settleable(seen: Seen, market: PerpMarket, position: PerpPosition, contract:
 
 
 def funding_ratio(market: PerpMarket) -> Fraction | None:
-    """The last period's funding as a share of the oracle's average at that time, exactly; None for a market that never had any.
+    """The last period's funding as a share of the oracle's average, exactly; None for a market that never had any.
 
-    The program writes `last_funding_rate` in 1e-9 quote coins per base coin: taken for a ratio it would be wrong by the price.
-    Raises `InvalidMarket` where the average that it was made from is no price.
+    The program writes `last_funding_rate` in 1e-9 quote coins per base coin: taken for a ratio it would be wrong by the price. The
+    average is that of the funding itself; a market that was written before the program kept it (zero) is divided by its present
+    average. Raises `InvalidMarket` where neither is a price.
     """
     if not market.last_funding_at:
         return None
-    if market.last_funding_oracle_twap <= 0:
-        raise InvalidMarket(
-            f"{market.name} had its last funding at an oracle average of {market.last_funding_oracle_twap}: a price is above 0"
-        )
-    return Fraction(market.last_funding_rate * PPM, market.last_funding_oracle_twap * PPB)
+    twap = market.last_funding_oracle_twap or market.oracle_twap
+    if twap <= 0:
+        raise InvalidMarket(f"{market.name} had its last funding at an oracle average of {twap}: a price is above zero")
+    return Fraction(market.last_funding_rate * PPM, twap * PPB)
 
 
 def funding_quote(deployment: Deployment, market: PerpMarket, *, now: int | None = None) -> FundingQuote | None:
