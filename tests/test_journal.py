@@ -246,8 +246,6 @@ positive = amounts().filter(lambda amount: amount.units > 0)
 shifted = st.builds(
     lambda at, coins, ends, name, venue: Shifted(at, coins, *ends, name, venue), times, positive, accounts_apart, words, words
 )
-    lambda at, coins, ends, name, venue: Shifted(at, coins, *ends, name, venue), times, positive, accounts_apart, words, words
-)
 asked = st.builds(
     lambda at, by, vault, name, coins, venue, ends, sleeve: Asked(at, by, vault, Transfer(name, coins, venue, *ends), sleeve),
     times,
