@@ -20,6 +20,7 @@ from sleeves.venues.drift.events import (
     Liquidation,
     LiquidationKind,
     OrderAction,
+    OrderPlaced,
     PnlSettled,
     SpotInterest,
     Why,
@@ -385,14 +386,24 @@ def test_the_price_of_a_liquidation_to_the_tick(drift):
     drift.price("SOL-PERP", "52.894737")
     assert code(lambda: drift.liquidate(user, "SOL-PERP")) == 6004  # SufficientCollateral
     drift.price("SOL-PERP", "52.894736")
-    event = only(drift, drift.liquidate(user, "SOL-PERP"), Liquidation)
+    landing = drift.liquidate(user, "SOL-PERP")
+    event, fill = only(drift, landing, Liquidation), only(drift, landing, OrderAction)
+    orders = told(drift, landing, OrderPlaced)
+    assert [(one.user, one.order.long) for one in orders] == [(user, False), (drift.user(drift.keeper.pubkey()), True)]
+    fees_told = event.parts["liquidate_perp"]["liquidator_fee"], event.parts["liquidate_perp"]["if_fee"]
+    assert (fill.taker_fee, fill.maker_fee, fill.quote) == (
+        sum(fees_told),
+        -fees_told[0],
+        event.parts["liquidate_perp"]["quote_asset_amount"],
+    )
     assert event.kind is LiquidationKind.PERP and event.user == user and event.collateral < event.requirement
     part = event.parts["liquidate_perp"]
     value = -part["base_asset_amount"] * 52_894_736 // 10**9
-    assert part["liquidator_fee"] == value - value * 990_000 // 10**6, "one per cent"
-    assert part["quote_asset_amount"] == value * 990_000 // 10**6
+    # the trade is at the oracle's value; the fees are told, and charged, besides
+    assert part["quote_asset_amount"] == value > 0 and part["liquidator_fee"] == value // 100 and part["if_fee"] > 0
     held = drift.position(user, "SOL-PERP")
     assert held["base_asset_amount"] == 10 * COIN + part["base_asset_amount"] and part["base_asset_amount"] < 0
+    assert held["quote_asset_amount"] == -1_002_500_000 + value - part["liquidator_fee"] - part["if_fee"]
 
 
 def test_a_liquidation_cancels_the_orders_first(drift):

@@ -12,7 +12,7 @@ from attrs import define, frozen
 from solders.pubkey import Pubkey
 
 from ...venues.drift.deployment import Deployment
-from ...venues.drift.events import Event, log_line
+from ...venues.drift.events import Event, encode_event, log_line
 from ...venues.drift.oracles import read_oracle
 from ...venues.drift.words import OracleSource
 from ..solana_server import Call, ProgramError
@@ -191,6 +191,10 @@ class Frame:
     def tell(self, event: Event) -> None:
         """An event, in the form in which the program writes it."""
         self.call.logs.append(log_line(self.deployment, event))
+
+    def emit(self, event: Event) -> None:
+        """An event as a line of data, whatever its kind: as liquidations write even those that the program mostly writes as messages."""
+        self.call.tell(encode_event(self.deployment, event))
 
     def log(self, text: str) -> None:
         """A line of the log."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from attrs import frozen
 from solders.instruction import Instruction
 
 from ...funding import Tier, next_update, rate_from_twaps, venue_share
@@ -25,10 +26,11 @@ from ...liquidation import (
 from ...margin import Check, Standing, asset_weight, margin_ratio, standing
 from ...money import Rounding, divide
 from ...venues.drift.deployment import Feature
-from ...venues.drift.events import Action, FundingRate, Liquidation, LiquidationKind, OrderAction, Why
+from ...venues.drift.events import Action, FundingRate, Liquidation, LiquidationKind, OrderAction, OrderPlaced, PlacedOrder, Why
+from ...venues.drift.words import OrderKind, OrderStatus, Trigger
 from .fields import Fields
 from .frame import Frame
-from .orders import cancel_many, fill, open_order
+from .orders import cancel_many, fill, open_order, reduced, volume
 from .perp import add_quote, apply, fund, position
 from .reading import Reader
 from .refusing import fail, require
@@ -151,6 +153,9 @@ class _Case:
         self.frame = frame
         self.user, self.liquidator = frame.user(at["user"]), frame.user(at["liquidator"])
         self.index = index
+        self.stats, self.liquidator_stats = at["user_stats"], at["liquidator_stats"]
+        held = position(self.liquidator, index)
+        self.liquidator_long = held is None or held["base_asset_amount"] >= 0
         require(at["authority"] in (self.liquidator["authority"], self.liquidator["delegate"]), "ConstraintRaw", "liquidator")
         require(at["user"] != at["liquidator"], "UserCantLiquidateThemself")
         self.buffer = frame.state["liquidation_margin_buffer_ratio"]
@@ -178,7 +183,7 @@ class _Case:
         self.first = standing(account_of(frame, user), Check.MAINTENANCE)
         missing = self.now().short
         active_slot = user["last_active_slot"]
-        self.cancelled = cancel_many(frame, user, why=Why.LIQUIDATION)
+        self.cancelled = cancel_many(frame, user, why=Why.LIQUIDATION, filler=self.liquidator.address)
         user["last_active_slot"] = active_slot
         after = self.now()
         self.freed = max(0, missing - after.short)
@@ -204,13 +209,13 @@ class _Case:
             duration=state["liquidation_duration"],
         )
 
-    def end(self, kind: LiquidationKind, part: dict[str, Any], missing: int) -> None:
-        """Let the account go, or declare it bankrupt, and tell the liquidation."""
+    def end(self, kind: LiquidationKind, part: dict[str, Any], missing: int, *, done: bool = False) -> None:
+        """Let the account go where it is `done` or safe, or declare it bankrupt, and tell the liquidation."""
         frame, user = self.frame, self.user
         after = self.now()
         more = max(0, missing - after.short)
         user.add("liquidation_margin_freed", more)
-        if after.short == 0:
+        if after.short == 0 or done:
             self._leave()
         elif _bankrupt(user):
             user["status"] |= 2
@@ -242,7 +247,7 @@ def _bankrupt(user: Fields) -> bool:
 
 
 def liquidate(frame: Frame, read: Reader) -> list[Instruction]:
-    """liquidate_perp: a keeper takes a position over at the oracle's price less his fee."""
+    """liquidate_perp: a keeper takes a position over at the oracle's price, and is paid his fee."""
     index, most, limit = read.u16(), read.u64(), read.option(read.u64)
     case = _Case(frame, index)
     frame.maps(6, perps=[index])
@@ -272,30 +277,74 @@ def liquidate(frame: Frame, read: Reader) -> list[Instruction]:
         require(now.short == 0 or bool(case.cancelled), "PositionDoesntHaveOpenPositionOrOrders")
         case.end(LiquidationKind.PERP, part, now.short)
         return []
-    fee, insured, taken = _sizes(case, market, place, now.short, most, price, quote_price)
+    size = _sizes(case, market, place, now.short, most, price, quote_price)
     long = place["base_asset_amount"] > 0
-    value = taken * price // BASE  # the program's floor
-    paid = value * (PPM - fee if long else PPM + fee) // PPM  # the program's floor
-    if limit is not None:
-        each = paid * BASE // taken
-        require(each <= limit if long else each >= limit, "InvalidOrderFillPrice", "liquidation limit price")
-    if_fee = value * insured // PPM  # the program's floor
-    other = position(case.liquidator, index, make=True)
+    discount = price * size.fee // PPM  # the program's floor
+    fine = limit is None or (price - discount <= limit if long else price + discount >= limit)
+    require(fine, "LiquidationDoesntSatisfyLimitPrice")
+    value = size.taken * price // BASE  # the program's floors, here and below
+    fee, if_fee = value * size.fee // PPM, value * size.insured // PPM
+    filled = _handed_over(case, market, place, size.taken, value, fee, if_fee)
+    numbers = _told_as_orders(case, market, size.taken, value, fee + if_fee, fee, long, price, limit, filled)
+    part.update(
+        base_asset_amount=-size.taken if long else size.taken,
+        quote_asset_amount=value if long else -value,
+        **numbers,
+        liquidator_fee=fee,
+        if_fee=if_fee,
+    )
+    case.end(LiquidationKind.PERP, part, now.short, done=size.taken >= size.cover)
+    must_meet(frame, case.liquidator, Check.INITIAL, doing="liquidator")
+    return []
+
+
+def _handed_over(
+    case: _Case, market: Fields, place: dict[str, Any], taken: int, value: int, fee: int, if_fee: int
+) -> dict[str, int | None]:
+    """The trade at the oracle's value, and then the fees, one by one; what both sides held before, as fills tell it."""
+    frame, long = case.frame, place["base_asset_amount"] > 0
+    other = position(case.liquidator, market["market_index"], make=True)
     assert other is not None
-    apply(place, market, -taken if long else taken, paid if long else -paid)
+    mine, theirs = reduced(place, taken, not long), reduced(other, taken, long)
+    apply(place, market, -taken if long else taken, value if long else -value)
+    add_quote(place, market, -fee)
     add_quote(place, market, -if_fee)
-    apply(other, market, taken if long else -taken, -paid if long else paid)
+    apply(other, market, taken if long else -taken, -value if long else value)
+    add_quote(other, market, fee)
     market.more("total_liquidation_fee", if_fee)
+    market.more("pending_if_fee", if_fee)
+    volume(frame, frame.load("UserStats", case.stats), "taker", value)
+    volume(frame, frame.load("UserStats", case.liquidator_stats), "maker", value)
+    return {"taker_entry": mine[0], "taker_existing_base": mine[1], "maker_entry": theirs[0], "maker_existing_base": theirs[1]}
+
+
+def _told_as_orders(
+    case: _Case,
+    market: Fields,
+    taken: int,
+    value: int,
+    charged: int,
+    fee: int,
+    long: bool,
+    price: int,
+    limit: int | None,
+    filled: dict[str, int | None],
+) -> dict[str, int]:
+    """The two orders that nobody placed, and their fill: their numbers."""
+    frame, index = case.frame, market["market_index"]
     number = market["next_fill_record_id"]
     market["next_fill_record_id"] = number + 1
-    ids = [case.user["next_order_id"], case.liquidator["next_order_id"]]
-    case.user["next_order_id"] += 1
-    case.liquidator["next_order_id"] += 1
+    ids = []
     sides: dict[str, Any] = {}
-    for side, who, order_id, buys in (("taker", case.user, ids[0], not long), ("maker", case.liquidator, ids[1], long)):
-        named = {"": who.address, "_order": order_id, "_long": buys, "_base": taken, "_filled": taken, "_quote_filled": value}
+    for side, who, buys in (("taker", case.user, not long), ("maker", case.liquidator, long)):
+        ids.append(who["next_order_id"])
+        who["next_order_id"] += 1
+        named = {"": who.address, "_order": ids[-1], "_long": buys, "_base": taken, "_filled": taken, "_quote_filled": value}
         sides |= {f"{side}{name}": what for name, what in named.items()}
-    frame.tell(
+        held = long if side == "taker" else case.liquidator_long
+        capped = limit if side == "maker" else None
+        frame.emit(OrderPlaced(at=frame.now, user=who.address, order=_nobodys(frame, ids[-1], index, taken, buys, held, capped)))
+    frame.emit(
         OrderAction(
             at=frame.now,
             action=Action.FILL,
@@ -305,28 +354,58 @@ def liquidate(frame: Frame, read: Reader) -> list[Instruction]:
             fill_id=number,
             base=taken,
             quote=value,
+            taker_fee=charged,
+            maker_fee=-fee,
             oracle_price=price,
             **sides,
+            **filled,
         )
     )
-    part.update(
-        base_asset_amount=-taken if long else taken,
-        quote_asset_amount=paid if long else -paid,
-        fill_record_id=number,
-        user_order_id=ids[0],
-        liquidator_order_id=ids[1],
-        liquidator_fee=abs(value - paid),
-        if_fee=if_fee,
+    return {"fill_record_id": number, "user_order_id": ids[0], "liquidator_order_id": ids[1]}
+
+
+def _nobodys(frame: Frame, number: int, index: int, base: int, long: bool, held_long: bool, limit: int | None) -> PlacedOrder:
+    return PlacedOrder(
+        slot=frame.slot,
+        price=limit or 0,
+        base=base,
+        filled=0,
+        quote_filled=0,
+        trigger_price=0,
+        auction_start=0,
+        auction_end=0,
+        expires=0,
+        oracle_offset=0,
+        id=number,
+        market=index,
+        status=OrderStatus.OPEN,
+        kind=OrderKind.MARKET if limit is None else OrderKind.LIMIT,
+        perp=True,
+        user_id=0,
+        held_long=held_long,
+        long=long,
+        reduce_only=False,
+        post_only=False,
+        immediate=False,
+        trigger=Trigger.ABOVE,
+        auction_duration=0,
+        posted_slot_tail=0,
+        flags=0,
     )
-    case.end(LiquidationKind.PERP, part, now.short)
-    must_meet(frame, case.liquidator, Check.INITIAL, doing="liquidator")
-    return []
 
 
-def _sizes(
-    case: _Case, market: Fields, place: dict[str, Any], missing: int, most: int, price: int, quote_price: int
-) -> tuple[int, int, int]:
-    """The liquidator's fee and the insurance fund's (1e-6), and how much base is taken."""
+@frozen
+class _Size:
+    """The liquidator's fee and the insurance fund's (1e-6), the base that would cover the shortage, and what of it is taken."""
+
+    fee: int
+    insured: int
+    cover: int
+    taken: int
+
+
+def _sizes(case: _Case, market: Fields, place: dict[str, Any], missing: int, most: int, price: int, quote_price: int) -> _Size:
+    """How much is taken, and for which fees."""
     frame, base = case.frame, abs(place["base_asset_amount"])
     ratio = margin_ratio(account_of(frame, case.user).contract(f"perp {market['market_index']}"), Check.MAINTENANCE, size=base)
     idle = max(0, frame.slot - case.user["last_active_slot"])
@@ -340,7 +419,7 @@ def _sizes(
     part = max(step, -(-(cover * share // 10_000) // step) * step)
     taken = min(base, most - most % step, part)
     require(taken > 0, "InvalidPerpPositionToLiquidate", "nothing to take")
-    return fee, insured, taken
+    return _Size(fee, insured, cover, taken)
 
 
 def liquidate_pnl(frame: Frame, read: Reader, accrue: Callable[[Frame, Fields, int | None], None]) -> list[Instruction]:

@@ -7,6 +7,7 @@ orders at an offset from the oracle.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
@@ -24,7 +25,21 @@ from .refusing import fail, require
 from .standing import meets, must_be_fresh, must_meet
 from .words import active, initialized, reduce_only, settlement
 
-__all__ = ["LIMIT", "MARKET", "Params", "cancel", "cancel_many", "expire", "fill", "open_order", "place", "place_many", "read_params"]
+__all__ = [
+    "LIMIT",
+    "MARKET",
+    "Params",
+    "cancel",
+    "cancel_many",
+    "expire",
+    "fill",
+    "open_order",
+    "place",
+    "place_many",
+    "read_params",
+    "reduced",
+    "volume",
+]
 
 Slot = dict[str, Any]
 MARKET, LIMIT = 0, 1
@@ -379,7 +394,9 @@ def _end(user: Fields, order: Slot, status: int) -> None:
     order["status"] = status
 
 
-def cancel_many(frame: Frame, user: Fields, *, market: int | None = None, long: bool | None = None, why: Why = Why.NONE) -> list[int]:
+def cancel_many(
+    frame: Frame, user: Fields, *, market: int | None = None, long: bool | None = None, why: Why = Why.NONE, filler: str | None = None
+) -> list[int]:
     """Cancel all open orders that fit. Their numbers."""
     gone = []
     for order in user["orders"]:
@@ -389,7 +406,7 @@ def cancel_many(frame: Frame, user: Fields, *, market: int | None = None, long: 
             continue
         if long is not None and bool(order["direction"]) == long:
             continue
-        cancel(frame, user, order, why)
+        cancel(frame, user, order, why, filler)
         gone.append(order["order_id"])
     user["last_active_slot"] = frame.slot
     return gone
@@ -563,10 +580,7 @@ def _one_side(market: Fields, user: Fields, order: Slot, base: int, quote: int, 
     """One party's part of a fill: its position, its order."""
     held = position(user, order["market_index"])
     assert held is not None
-    before, entry = held["base_asset_amount"], held["quote_entry_amount"]
-    told: tuple[int | None, int | None] = (None, None)
-    if before and (before > 0) != long:
-        told = (abs(entry), abs(before)) if base > abs(before) else (abs(entry) * base // abs(before), None)
+    before, told = held["base_asset_amount"], reduced(held, base, long)
     apply(held, market, base if long else -base, -quote if long else quote)
     order["base_asset_amount_filled"] += base
     order["quote_asset_amount_filled"] += quote
@@ -576,6 +590,14 @@ def _one_side(market: Fields, user: Fields, order: Slot, base: int, quote: int, 
         _count(user, order, -1)
         order["status"] = FILLED
     return _Side(held, abs(held["base_asset_amount"]) > abs(before), *told)
+
+
+def reduced(held: Mapping[str, int], base: int, long: bool) -> tuple[int | None, int | None]:
+    """What a fill tells of a position that it makes smaller: the entry of that part, and the whole base where it turns round."""
+    before, entry = held["base_asset_amount"], held["quote_entry_amount"]
+    if not before or (before > 0) == long:
+        return None, None
+    return (abs(entry), abs(before)) if base > abs(before) else (abs(entry) * base // abs(before), None)
 
 
 def _fees(frame: Frame, market: Fields, stats: Fields, maker: Fields | None, quote: int, order: Slot, rewarded: bool) -> FillFees:
@@ -595,9 +617,14 @@ def _fees(frame: Frame, market: Fields, stats: Fields, maker: Fields | None, quo
 
 
 def _volumes(frame: Frame, stats: Fields, side: str, quote: int, fee: int) -> None:
+    volume(frame, stats, side, quote)
+    stats["fees"]["total_fee_paid" if side == "taker" else "total_fee_rebate"] += fee
+
+
+def volume(frame: Frame, stats: Fields, side: str, quote: int) -> None:
+    """Count a fill in a user's 30 days: what was there before fades with the time since the last one."""
     at = f"last_{side}_volume_30d_ts"
     since = max(1, frame.now - stats[at])
     rest = max(0, DAYS_30 - since)
     stats[f"{side}_volume_30d"] = stats[f"{side}_volume_30d"] * rest // DAYS_30 + quote
     stats[at] = frame.now
-    stats["fees"]["total_fee_paid" if side == "taker" else "total_fee_rebate"] += fee

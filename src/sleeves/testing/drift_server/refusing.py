@@ -78,6 +78,7 @@ ERRORS: Final[Mapping[str, int]] = {
     "UserCantBeDeleted": 6152,
     "ReduceOnlyWithdrawIncreasedRisk": 6153,
     "MaxOpenInterest": 6154,
+    "LiquidationDoesntSatisfyLimitPrice": 6156,
     "InvalidMarketStatusToSettlePnl": 6158,
     "InvalidOrderFillPrice": 6171,
     "SpotMarketVaultInvariantViolated": 6173,

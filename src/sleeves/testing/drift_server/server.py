@@ -34,6 +34,7 @@ __all__ = ["Clock", "DriftServer", "drift_server"]
 
 SECOND = 10**9
 SLOT_NS = 400_000_000
+_LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
 _RENT = Pubkey.from_string("SysvarRent111111111111111111111111111111111")
 
 
@@ -79,11 +80,20 @@ class DriftServer:
         for key in (self.admin, self.keeper, self.crowd):
             self.chain.airdrop(key.pubkey(), 1_000 * SECOND)
         self.program.admin = self.admin.pubkey()
+        self._deploy()
         self.program.depositors.add(str(self.keeper.pubkey()))
         for key in (self.keeper, self.crowd):
             self.mint(key.pubkey(), 10_000_000 * 10**6)
             self.open(key, 0)
             self.deposit(key, 0, 5_000_000 * 10**6)
+
+    def _deploy(self) -> None:
+        """The loader's two accounts of the program, with nothing in the second but who may change it: there is no binary of it here."""
+        program = Pubkey.from_string(self.deployment.program_id)
+        code = Pubkey.find_program_address([bytes(program)], _LOADER)[0]
+        head = (3).to_bytes(4, "little") + self.chain.slot.to_bytes(8, "little") + b"\1" + bytes(self.admin.pubkey())
+        self.chain.set_account(program, owner=_LOADER, data=(2).to_bytes(4, "little") + bytes(code))
+        self.chain.set_account(code, owner=_LOADER, data=head)
 
     # -- being served ---------------------------------------------------------------------------------------------------------
 
