@@ -152,6 +152,9 @@ _FOR = {
     "kraken": ("pair", "key_env", "keys", "key", "nonces", "base_url", "tier", "no_order"),
     "ccxt": ("pair", "key_env", "keys", "key", "nonces", "base_url", "sandbox"),
     "jupiter": ("key_env", "keys", "key", "base_url", "rpc", "wallet", "dex", "jito"),
+    "drift": ("pair", "key_env", "keys", "key", "rpc", "wallet", "jito", "genesis"),
+    "velocity": ("pair", "key_env", "keys", "key", "rpc", "wallet", "jito", "genesis"),
+    "velocity-devnet": ("pair", "key_env", "keys", "key", "rpc", "wallet", "jito", "genesis"),
 }
 """Which options are for which kind of venue; the others are for all."""
 
@@ -162,7 +165,7 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
         "public. Kraken's keys are taken from KRAKEN_API_KEY and KRAKEN_PRIVATE_KEY where nothing else is said. Exits with 0 where "
         "nothing speaks against trading there, with 1 where something does."
     )
-    parser.add_argument("venue", help="kraken, jupiter, or ccxt:EXCHANGE by ccxt's name of it")
+    parser.add_argument("venue", help="kraken, jupiter, velocity, velocity-devnet, drift, or ccxt:EXCHANGE by ccxt's name of it")
     parser.add_argument("--pair", action="append", metavar="SYMBOL", help="a market to look at; may be given several times")
     keys = parser.add_argument_group("keys, to be read and never shown").add_mutually_exclusive_group()
     keys.add_argument("--key-env", metavar="PREFIX", help="variables PREFIX + NAME_KEY, NAME_SECRET and, if there is one, NAME_PASSPHRASE")
@@ -173,10 +176,13 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tier", choices=("starter", "intermediate", "pro"), help="kraken: the account's (default: starter)")
     parser.add_argument("--no-order", action="store_true", help="kraken: do not have an order checked either (validate)")
     parser.add_argument("--sandbox", action="store_true", help="ccxt: the exchange's host for tests")
-    parser.add_argument("--rpc", metavar="URL", help="jupiter: a node (default: SOLANA_RPC_URL)")
-    parser.add_argument("--wallet", metavar="ADDRESS", help="jupiter: the wallet's address; no key of it is needed")
+    parser.add_argument("--rpc", "--url", dest="rpc", metavar="URL", help="on Solana: a node (default: SOLANA_RPC_URL)")
+    parser.add_argument("--wallet", metavar="ADDRESS", help="on Solana: the wallet's address; no key of it is needed")
+    parser.add_argument("--genesis", metavar="HASH", help="drift, velocity: the hash that a chain of your own begins with")
     parser.add_argument("--dex", action="append", metavar="LABEL", help="jupiter: a DEX to swap on; may be given several times")
-    parser.add_argument("--jito", nargs="?", const="", metavar="URL", help="jupiter: look at a block engine too (default: the public one)")
+    parser.add_argument(
+        "--jito", nargs="?", const="", metavar="URL", help="on Solana: look at a block engine too (default: the public one)"
+    )
     parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="for each answer (default: 10)")
     parser.add_argument("--json", action="store_true", help="print rows of JSON")
 
@@ -188,7 +194,9 @@ def _doctor(args: argparse.Namespace) -> int:
 
     kind, _, exchange = args.venue.partition(":")
     if kind not in _FOR or (kind == "ccxt") is not bool(exchange):
-        raise VenueRejected(f"the doctor looks at kraken, jupiter or ccxt:EXCHANGE, not at {args.venue!r}")
+        raise VenueRejected(
+            f"the doctor looks at kraken, jupiter, velocity, velocity-devnet, drift or ccxt:EXCHANGE, not at {args.venue!r}"
+        )
     if not 0 < args.timeout < float("inf"):
         raise VenueRejected(f"--timeout {args.timeout} must be seconds above zero")
     for options in _FOR.values():
@@ -198,12 +206,16 @@ def _doctor(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = _source(args, stack)
         name = args.key or "main"
-        if kind == "jupiter":
+        if "rpc" in _FOR[kind]:
             rpc = args.rpc or os.environ.get("SOLANA_RPC_URL")
             if not rpc:
                 raise VenueRejected("a node is needed: --rpc URL, or SOLANA_RPC_URL")
             key = None if source is None else source.get(f"{name}.key")
-            look = partial(doctor.jupiter, rpc, args.wallet, key=key, jito=args.jito, dexes=args.dex or ())
+            if kind == "jupiter":
+                look = partial(doctor.jupiter, rpc, args.wallet, key=key, jito=args.jito, dexes=args.dex or ())
+            else:
+                terms = {"key": key, "markets": args.pair or (), "jito": args.jito, "genesis": args.genesis}
+                look = partial(doctor.drift, rpc, kind, args.wallet, **terms)
         else:
             keys = _from_environment(exchange or kind) if source is None else doctor.key_set(source, name, exchange or kind)
             ring = _ring(keys, args.nonces, stack)

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..errors import VenueUnavailable
+from ..errors import InvalidMarket, VenueUnavailable
 from ..keys import KeyRing, KeySet, NoSecret, Rights, Secret
 from ..keys.sources import SecretSource
 from .checkup import Checkup, Look
 
-__all__ = ["ccxt", "jupiter", "key_pair", "key_set", "kraken", "rows"]
+__all__ = ["ccxt", "drift", "jupiter", "key_pair", "key_set", "kraken", "rows"]
 
 ATTEMPTS = 3
 """How often a question is asked: somebody waits."""
@@ -117,6 +117,51 @@ async def jupiter(
     ):
         try:
             return await checkup(node, wallet, api=api, jito=engine, dexes=dexes, clock=clock)
+        finally:
+            if engine is not None:
+                await engine.aclose()
+
+
+async def drift(
+    rpc: str | Secret,
+    deployment: str = "velocity",
+    wallet: str | None = None,
+    *,
+    key: Secret | None = None,
+    markets: Iterable[str] = (),
+    jito: str | None = None,
+    genesis: str | None = None,
+    base_url: str | None = None,
+    timeout: float = 10.0,
+    clock: Callable[[], int] = time.time_ns,
+) -> Checkup:
+    """Drift v2 or Velocity by the name of the deployment, the node at `rpc`, and an authority's sub-accounts by its address.
+
+    `key` is the wallet's key that shall sign: its address is looked at, it signs nothing, and without `wallet` it is the authority's.
+    `genesis` is the hash that the chain must begin with, for a chain of one's own. `base_url` is not for this venue: the node is all
+    that is asked. `jito` is as for `jupiter`.
+
+    Raises `MissingExtra`, `InvalidMarket` for a deployment that there is none of, for an address or a URL that is none, `InvalidKey`
+    for a key that is none.
+    """
+    from .drift import DEPLOYMENTS
+    from .drift.checkup import checkup
+    from .jito import FLOOR, MAINNET, Jito
+    from .retry import Retry
+    from .solana import Rpc, Signer
+
+    if deployment not in DEPLOYMENTS:
+        raise InvalidMarket(f"there is no deployment {deployment!r}: {', '.join(DEPLOYMENTS)}")
+    if base_url is not None:
+        raise InvalidMarket(f"{deployment} has no host of its own: its node is given by rpc")
+    signs = None if key is None else str(Signer(key).address)
+    owner = signs if wallet is None else wallet
+    engine = None if jito is None else Jito(jito or MAINNET, floor_url=jito or FLOOR, timeout=timeout, attempts=ATTEMPTS)
+    async with Rpc(rpc, timeout=timeout, retry=Retry(attempts=ATTEMPTS)) as node:
+        try:
+            return await checkup(
+                node, DEPLOYMENTS[deployment], owner, key=signs, markets=markets, genesis=genesis, jito=engine, clock=clock
+            )
         finally:
             if engine is not None:
                 await engine.aclose()
