@@ -9,7 +9,6 @@ from past_stand import SOL, USDC, Life, all_of, check_whole, reading
 from sleeves.facts import Bankrupted, FlowKind, FundingPaid, Liquidated, Settled, Shifted, Transferred
 from sleeves.orders import Fill, Side
 from sleeves.testing.drift_server import Coin, Perp, drift_server
-from sleeves.testing.solana_server import ChainError
 from sleeves.venues.drift.deployment import DRIFT_V2, VELOCITY
 
 deployments = pytest.mark.parametrize("deployment", [DRIFT_V2, VELOCITY], ids=lambda one: one.name)
@@ -133,21 +132,21 @@ def test_a_position_that_is_closed_by_force_and_a_loss_that_others_bear(deployme
         drift.price("SOL-PERP", "136")
         drift.advance(100)
         drift.publish()
-        drift.liquidate(life.user(0), "SOL-PERP")
+        drift.liquidate(life.user(0), "SOL-PERP", SOL)
         facts, _ = anyio.run(check_whole, life)
         forced = of(facts, Liquidated)
-        assert forced and all(one.change < 0 for one in forced) and not [one for one in of(facts, Fill) if one.side is Side.SELL]
-        drift.price("SOL-PERP", "100")
-        for _ in range(6):
+        assert [one.change for one in forced] == [-SOL] and not [one for one in of(facts, Fill) if one.side is Side.SELL]
+        drift.price("SOL-PERP", "125")
+        for _ in range(10):
             drift.advance(200)
             drift.publish()
-            try:
-                drift.liquidate(life.user(0), "SOL-PERP")
-            except ChainError:
+            if not drift.position(life.user(0), "SOL-PERP")["base_asset_amount"]:
                 break
+            drift.liquidate(life.user(0), "SOL-PERP")
         drift.liquidate_pnl(life.user(0), "SOL-PERP")
-        facts, _ = anyio.run(check_whole, life)
-        assert [one for one in of(facts, Settled) if one.amount < 0]
+        facts, lines = anyio.run(check_whole, life)
+        paid = [one for one in of(facts, Settled) if one.amount < 0]
+        assert len(paid) == 1 and sum(line.amount.units for line in lines) == 0
         drift.bankrupt(life.user(0), "SOL-PERP")
         facts, _ = anyio.run(check_whole, life)
         assert len(of(facts, Bankrupted)) == 1

@@ -348,9 +348,9 @@ class Reader:
                 pairs.append((other, n))
         if open_:
             raise VenueUnavailable(f"{record.signature} tells one side of a shift between two of our sub-accounts, and not the other")
-        for one, other in pairs:
-            name = record.note.id if isinstance(record.note, TransferNote) and len(pairs) == 1 else f"{record.signature}:{one}"
-            sides[one], sides[other] = (other, name), (one, name)
+        for first, second in pairs:
+            name = record.note.id if isinstance(record.note, TransferNote) and len(pairs) == 1 else f"{record.signature}:{first}"
+            sides[first], sides[second] = (second, name), (first, name)
         return sides
 
     def _deposited(self, page: _Page, n: int, event: Deposited, transfers: Mapping[int, tuple[int, str]]) -> None:

@@ -234,6 +234,6 @@ def _near(tokens: int, index: Index, decimals: int) -> int:
     if not tokens:
         return 0
     size, at = abs(tokens), index.borrows if tokens < 0 else index.deposits
-    each = 10 ** (_SCALED - decimals)
+    each = int(10 ** (_SCALED - decimals))
     low, high = (-((1 - size) * each // at), size * each // at) if tokens < 0 else (-(-size * each // at), -(-(size + 1) * each // at) - 1)
     return (low + high) // 2 * (-1 if tokens < 0 else 1)
