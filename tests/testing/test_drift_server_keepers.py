@@ -422,6 +422,9 @@ def test_a_loss_beyond_all_is_taken_with_the_deposit_and_then_shared(drift):
     _, other = bought(drift, 10 * COIN, 5_000 * UNIT, long=False)
     _, third = bought(drift, 10 * COIN, 5_000 * UNIT)
     drift.price("SOL-PERP", "40")
+    assert code(lambda: drift.liquidate(user, "SOL-PERP")) == 6023, "too far from the average of five minutes"
+    drift.pass_time(300)
+    drift.price("SOL-PERP", "40")
     while drift.position(user, "SOL-PERP")["base_asset_amount"]:
         drift.liquidate(user, "SOL-PERP")
         drift.advance(150)

@@ -43,6 +43,9 @@ __all__ = ["fill_order", "keeper_funding", "liquidate", "liquidate_pnl", "resolv
 PPM = 10**6
 BASE = 10**9
 DAY = 86_400
+MOST = (1 << 64) - 1
+SMALL = 50 * PPM
+"""A position worth no more is taken whole."""
 _TIERS = (Tier.A, Tier.B, Tier.C, Tier.SPECULATIVE, Tier.HIGHLY_SPECULATIVE, Tier.ISOLATED)
 
 
@@ -277,6 +280,8 @@ def liquidate(frame: Frame, read: Reader) -> list[Instruction]:
         require(now.short == 0 or bool(case.cancelled), "PositionDoesntHaveOpenPositionOrOrders")
         case.end(LiquidationKind.PERP, part, now.short)
         return []
+    apart = abs(price - market["last_oracle_price_twap_5min"]) * PPM // market["last_oracle_price_twap_5min"]
+    require(apart <= frame.state["oracle_twap_5min_percent_divergence"], "PriceBandsBreached")
     size = _sizes(case, market, place, now.short, most, price, quote_price)
     long = place["base_asset_amount"] > 0
     discount = price * size.fee // PPM  # the program's floor
@@ -298,9 +303,7 @@ def liquidate(frame: Frame, read: Reader) -> list[Instruction]:
     return []
 
 
-def _handed_over(
-    case: _Case, market: Fields, place: dict[str, Any], taken: int, value: int, fee: int, if_fee: int
-) -> dict[str, int | None]:
+def _handed_over(case: _Case, market: Fields, place: dict[str, Any], taken: int, value: int, fee: int, if_fee: int) -> dict[str, Any]:
     """The trade at the oracle's value, and then the fees, one by one; what both sides held before, as fills tell it."""
     frame, long = case.frame, place["base_asset_amount"] > 0
     other = position(case.liquidator, market["market_index"], make=True)
@@ -328,7 +331,7 @@ def _told_as_orders(
     long: bool,
     price: int,
     limit: int | None,
-    filled: dict[str, int | None],
+    filled: dict[str, Any],
 ) -> dict[str, int]:
     """The two orders that nobody placed, and their fill: their numbers."""
     frame, index = case.frame, market["market_index"]
@@ -408,17 +411,19 @@ def _sizes(case: _Case, market: Fields, place: dict[str, Any], missing: int, mos
     """How much is taken, and for which fees."""
     frame, base = case.frame, abs(place["base_asset_amount"])
     ratio = margin_ratio(account_of(frame, case.user).contract(f"perp {market['market_index']}"), Check.MAINTENANCE, size=base)
+    ratio += case.buffer
     idle = max(0, frame.slot - case.user["last_active_slot"])
     # it never grows past what the maintenance ratio pays for
     fee = liquidator_fee(market["liquidator_fee"], max(market["liquidator_fee"], market["margin_ratio_maintenance"] * 100), idle)
     insured = perp_insurance_fee(missing, base, ratio, fee, price, quote_price, market["if_liquidation_fee"])
     step = market["order_step_size"]
     cover = base_to_cover(missing, ratio, fee, insured, price, quote_price)
-    cover = base if cover is None else min(base, -(-cover // step) * step)
-    share = case.share(missing)
-    part = max(step, -(-(cover * share // 10_000) // step) * step)
-    taken = min(base, most - most % step, part)
-    require(taken > 0, "InvalidPerpPositionToLiquidate", "nothing to take")
+    cover = MOST if cover is None else -(-cover // step) * step
+    allowed = cover * case.share(missing) // 10_000
+    if base * price // BASE <= SMALL:
+        allowed = max(allowed, base)
+    taken = min(base, most - most % step, -(-allowed // step) * step)
+    require(taken > 0, "InvalidBaseAssetAmountForLiquidatePerp", "nothing to take")
     return _Size(fee, insured, cover, taken)
 
 

@@ -288,8 +288,8 @@ def _adds_risk(order: Slot, held: dict[str, Any]) -> bool:
         return False
     now, base = held["base_asset_amount"], order["base_asset_amount"]
     if not order["direction"]:
-        return now >= 0 or held["open_bids"] + base > -now
-    return now <= 0 or -held["open_asks"] + base > now
+        return bool(now >= 0 or held["open_bids"] + base > -now)
+    return bool(now <= 0 or -held["open_asks"] + base > now)
 
 
 def _reserve(held: dict[str, Any], long: bool, base: int) -> None:

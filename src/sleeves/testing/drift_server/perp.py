@@ -195,7 +195,8 @@ def tier_of(deployment: Deployment, state: Fields, stats: Fields) -> FeeTier:
     volume = stats["maker_volume_30d"] + stats["taker_volume_30d"]
     if deployment.has(Feature.SPOT_TRADING):
         return fee_tier(rows, volume, stats["if_staked_gov_token_amount"])
-    return rows[sum(volume >= step for step in LONG_STEPS)]
+    at: int = sum(volume >= step for step in LONG_STEPS)
+    return rows[at]
 
 
 # -- settling -----------------------------------------------------------------------------------------------------------------
@@ -273,7 +274,7 @@ def _with_pool(quote: Fields, pool: dict[str, Any], home: dict[str, Any], wanted
     twap, less = quote["borrow_token_twap"], min(deposits(quote), quote["deposit_token_twap"])
     most = max(guard, min(max(less // 3, twap + less // 5), less - less // 14))
     lent = max(0, min(most - borrows(quote), deposits(quote) - borrows(quote)))
-    return max(wanted, -(held + lent))
+    return int(max(wanted, -(held + lent)))
 
 
 def check_price(price: int) -> int:
