@@ -371,6 +371,23 @@ def test_what_can_be_settled(pool, fees, quote, entry, expected):
     assert settleable(seen, market, position, contract) == expected * USD == figures_of(seen, held).perps[0].settleable
 
 
+def test_funding_counts_in_what_can_be_settled():
+    """Funding of 5 fell due to him: realized money, as the program settles it first. What users are owed of it weighs on the pool."""
+    market = perp_market(
+        base_with_amm=10**9,
+        quote=-100 * USD,
+        cumulative_funding_long=-5 * 10**9,
+        net_unsettled_funding=5 * USD,
+        pnl_pool=Pool(60 * 10**9, 0),
+    )
+    seen = world(perps=[market], prices={"oracle of SOL": 150 * USD})
+    held = user([spot(balance=10**12)], [perp(base=10**9, quote=-100 * USD)])
+    # a gain of 50 and 5; all users gain 150 - 100 + 5 = 55, and the pool has 60: an excess of 5, and 5 realized
+    assert figures_of(seen, held).perps[0].settleable == 10 * USD
+    without = evolve(seen, perps={0: evolve(market, net_unsettled_funding=0)})
+    assert figures_of(without, held).perps[0].settleable == 15 * USD
+
+
 # -- prices -------------------------------------------------------------------------------------------------------------------
 
 PRICE = 100 * USD
