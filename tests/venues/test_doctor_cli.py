@@ -145,10 +145,38 @@ def test_a_wallet_on_solana(capsys, monkeypatch):
         assert "jupiter: the key is taken" in printed and "DEX Nowhere: Jupiter knows none of this name" in printed
 
 
+def test_velocity_on_a_chain_of_ones_own(capsys, monkeypatch, caplog):
+    pytest.importorskip("solders")
+    from sleeves.testing.drift_server import drift_server
+
+    caplog.set_level(logging.DEBUG)
+    with drift_server(slot_ns=20_000_000) as drift:
+        key = drift.wallet(quote=10**9)
+        drift.open(key)
+        words = ["velocity", "--url", drift.url, "--pair", "SOL-PERP"]
+        genesis = ["--genesis", drift.node.get_genesis_hash()]
+        assert doctor(*words, *genesis, "--wallet", key.pubkey()) == 0
+        assert "sub-account 0: 'Main Account': no coins" in capsys.readouterr().out
+        monkeypatch.setenv("BOT_MAIN_KEY", str(key))
+        assert doctor(*words, *genesis, "--key-env", "BOT_", "--json") == 0, "the authority is the key's own"
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert rows[-1] == {"venue": "velocity", "kind": "verdict", "fit": True, "bad": 0}
+        assert {row["grade"] for row in rows if row.get("subject") == "verify"} == {"warning"}
+        assert doctor(*words, "--wallet", key.pubkey()) == 1, "it is not mainnet"
+        assert "bad      chain: begins with" in capsys.readouterr().out
+        assert doctor("drift", "--url", drift.url, *genesis) == 1
+        said = capsys.readouterr()
+        assert "drained on 2026-04-01" in said.out
+        monkeypatch.setenv("BOT_MAIN_KEY", f"{key}x")
+        assert doctor(*words, *genesis, "--key-env", "BOT_") == 2
+        said = capsys.readouterr()
+        assert str(key) not in said.out + said.err + caplog.text and said.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nope"], "the doctor looks at kraken, jupiter or ccxt:EXCHANGE, not at 'nope'"),
+        (["nope"], "the doctor looks at kraken, jupiter, velocity, velocity-devnet, drift or ccxt:EXCHANGE, not at 'nope'"),
         (["ccxt"], "ccxt:EXCHANGE"),
         (["kraken:x"], "ccxt:EXCHANGE"),
         (["ccxt:nope"], "ccxt knows no exchange 'nope'"),
@@ -158,6 +186,12 @@ def test_a_wallet_on_solana(capsys, monkeypatch):
         (["jupiter", "--pair", "SOL/USDC"], "--pair is not for jupiter"),
         (["jupiter", "--wallet", "x"], "a node is needed"),
         (["jupiter", "--rpc", "http://x.invalid", "--wallet", "0x12"], "no address"),
+        (["velocity", "--wallet", "x"], "a node is needed"),
+        (["velocity", "--url", "http://x.invalid", "--wallet", "0x12"], "no address"),
+        (["drift", "--rpc", "http://x.invalid", "--dex", "Raydium"], "--dex is not for drift"),
+        (["velocity:x", "--rpc", "http://x.invalid"], "ccxt:EXCHANGE"),
+        (["velocity-devnet", "--rpc", "http://x.invalid", "--base-url", "http://x"], "--base-url is not for velocity-devnet"),
+        (["jupiter", "--rpc", "http://x.invalid", "--genesis", "x"], "--genesis is not for jupiter"),
         (["kraken", "--key", "main"], "--key names a key in a source"),
         (["kraken", "--nonces", "x"], "there is none"),
         (["kraken", "--key-env", "NOT_SET_"], "NOT_SET_MAIN_KEY is not set"),
