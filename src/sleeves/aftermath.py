@@ -19,7 +19,7 @@ from .market import Instrument
 from .money import Amount, AmountLike
 from .netting import Netting
 from .orders import CancelOrder, Command, Event, Fill, OrderStatus, Position
-from .passages import Passages
+from .passages import MAIN, Passages
 from .reconcile import (
     Discrepancy,
     Misplaced,
@@ -175,11 +175,10 @@ class Aftermath:
             raise VaultError(f"no coins of {vault.owner} were found misplaced in sub-account {account!r} at the last look: {where}")
         self._passages.follow(vault, account, units, by=by, why=why, at=self._books.time(at))
         del off[account, vault.asset.code]
-        main = 0, vault.asset.code
-        if main in off:  # what lay too much there lacked here
-            off[main] += units
-            if not off[main]:
-                del off[main]
+        main = MAIN, vault.asset.code
+        off[main] = off.get(main, 0) + units  # what lay too much there lacked here, or in a third: the next look says
+        if not off[main]:
+            del off[main]
 
     def adopt(
         self, what: Residual | Fill | str, to: CoreVault | Sleeve, value: AmountLike | None, *, by: str, why: str, at: int | None

@@ -674,15 +674,24 @@ class Desk:
         """Coins are to be moved between sub-accounts: they are asked for with the next thing that is told."""
         self._tick_at = 0
 
-    def _unfit(self, sleeve: Sleeve, coins: Amount) -> str:
-        """Why coins are not to leave a sleeve's sub-account now, or nothing: contracts lean on them."""
-        joint = self._ground.joint(sleeve.vault, account=sleeve.account or 0)
-        if joint is None:
-            return "a contract or collateral there has no fresh price, so its health is not known"
-        after = health_bp(joint)
-        if joint.contracts and after < LEAST_HEALTH * 100:
-            return f"health of sub-account {sleeve.account} would be {decimal_text(after, 2)} without {coins}, below {LEAST_HEALTH}"
+    def _unfit(self, vault: CoreVault, account: int, coins: Amount) -> str:
+        """Why coins are not to leave a sub-account now, or nothing: contracts lean on them. They are counted there no more."""
+        for one in self._vaults:
+            if one.wallet != vault.wallet or not self._leans(one, account):
+                continue
+            joint = self._ground.joint(one, account=account)
+            if joint is None:
+                return "a contract or collateral there has no fresh price, so its health is not known"
+            after = health_bp(joint)
+            if joint.contracts and after < LEAST_HEALTH * 100:
+                return f"health of sub-account {account} would be {decimal_text(after, 2)} without {coins}, below {LEAST_HEALTH}"
         return ""
+
+    def _leans(self, vault: CoreVault, account: int) -> bool:
+        """Whether contracts, or orders for some, of a vault lean on the coins of a sub-account."""
+        there = {name: sleeve for name, sleeve in vault.sleeves.items() if (sleeve.account or 0) == account}
+        orders = (order.sleeve in there and order.place.instrument.contract is not None for order in self.open_orders())
+        return any(sleeve.contracts() or any(sleeve.unsettled_parts()) for sleeve in there.values()) or any(orders)
 
     def _transfer_refused(self, event: TransferRefused) -> Sequence[Command]:
         if self._passages.refused(event) is not None:
@@ -1198,6 +1207,8 @@ class Desk:
         apart: list[str] | None = None
         if accounts is not None:
             wallet = self._vaults[0].wallet
+            if any(one.wallet != wallet for one in self._vaults):
+                raise VaultError("accounts are of one wallet, and this desk has several: reconcile each, with its holdings")
             apart = list(map(str, compare_holdings(self._passages.expected(wallet), accounts, self.books, wallet)))
         return prove(self._vaults, holdings, positions=positions, accounts=apart, deep=deep)
 

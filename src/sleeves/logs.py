@@ -41,7 +41,7 @@ from .facts import Bankrupted, FundingPaid, Liquidated, Settled, Shifted, Transf
 from .ledger import Entry
 from .margin import Check, MarginAccount, collateral, free_collateral, health_bp, leverage_bp
 from .market import SECOND
-from .money import Amount, decimal_text
+from .money import Amount, Asset, decimal_text
 from .orders import Fill, OrderStatus, Place
 from .records import (
     Alert,
@@ -185,10 +185,10 @@ class _Follower:
         if self.desk is None or not _LOGGERS["state"].isEnabledFor(logging.INFO):
             return
         for vault in self.desk.treasury.vaults:
-            fields = stands(self.desk, vault)
-            if fields is not None:
-                text = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in fields.items())
-                _log("state", logging.INFO, record.at, f"{vault.owner}: {text}", {"vault": vault.owner, **fields})
+            for name, account in accounts_of(self.desk, vault).items():
+                fields = _standing(account, vault.asset)
+                text = ", ".join(f"{one.replace('_', ' ')} {value}" for one, value in fields.items())
+                _log("state", logging.INFO, record.at, f"{name}: {text}", {"vault": name, **fields})
         if _LOGGERS["state"].isEnabledFor(logging.DEBUG):
             state = dump(self.desk)
             text = json.dumps(state, separators=(",", ":"), sort_keys=True)
@@ -402,21 +402,29 @@ def accounts_of(desk: Desk, vault: CoreVault) -> dict[str, MarginAccount]:
 
 
 def stands(desk: Desk, vault: CoreVault) -> dict[str, str] | None:
-    """Where that account stands: health, leverage, total and free collateral, as text; None where there is none.
+    """Where the main account stands: health, leverage, total and free collateral, as text; None where there is none.
 
     Health is 0 to 100, leverage in times of equity; collateral is what counts at maintenance weights, and free what the
     initial requirement, open orders filled, leaves of it.
     """
     account = account_of(desk, vault)
-    if account is None:
-        return None
+    return None if account is None else _standing(account, vault.asset)
+
+
+def _standing(account: MarginAccount, asset: Asset) -> dict[str, str]:
     leverage = leverage_bp(account)
     return {
         "health": decimal_text(health_bp(account), 2),
         "leverage": "none" if leverage is None else decimal_text(leverage, 4),
-        "total_collateral": str(Amount(collateral(account, Check.MAINTENANCE), vault.asset)),
-        "free_collateral": str(Amount(free_collateral(account, Check.INITIAL), vault.asset)),
+        "total_collateral": str(Amount(collateral(account, Check.MAINTENANCE), asset)),
+        "free_collateral": str(Amount(free_collateral(account, Check.INITIAL), asset)),
     }
+
+
+def _all_standing(desk: Desk, vault: CoreVault) -> dict[str, dict[str, str] | None]:
+    """Where each account of a vault stands, by its name as in `accounts_of`; None for a main account of which it is not known."""
+    known = {name: _standing(account, vault.asset) for name, account in accounts_of(desk, vault).items()}
+    return {vault.owner: None} | known
 
 
 def dump(desk: Desk) -> dict[str, Any]:
@@ -426,7 +434,7 @@ def dump(desk: Desk) -> dict[str, Any]:
         "at": books.now,
         "time": _utc(books.now),
         "statuses": {name: str(status) for name, status in desk.statuses.items()},
-        "accounts": {vault.owner: stands(desk, vault) for vault in desk.treasury.vaults},
+        "accounts": {name: known for vault in desk.treasury.vaults for name, known in _all_standing(desk, vault).items()},
         "holdings": desk.inventory().rows(),
         "orders": [{"id": one.id, "status": desk.status_of(one.id).value, **_place(one.place)} for one in desk.open_orders()],
         "in_doubt": [one.id for one in desk.in_doubt],

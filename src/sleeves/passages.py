@@ -65,7 +65,7 @@ class Passages:
         self,
         vaults: Sequence[CoreVault],
         number: Callable[[CoreVault], str],
-        unfit: Callable[[Sleeve, Amount], str],
+        unfit: Callable[[CoreVault, int, Amount], str],
         woken: Callable[[], None],
     ) -> None:
         self._vaults = vaults
@@ -76,6 +76,8 @@ class Passages:
         """Whether something may have to be asked for."""
         for vault in vaults:
             vault.set_out = self._set_out
+        if self.waiting:
+            woken()
 
     def _set_out(self) -> None:
         self.waiting = True
@@ -121,18 +123,24 @@ class Passages:
                 continue  # the next one goes when this is through, which wakes this again
             for of, units in sums:
                 coins = Amount(units, sleeve.asset)
-                why = "" if of == ALLOCATED else self._unfit(sleeve, coins)
+                whence = MAIN if of == ALLOCATED else account_of(sleeve)
+                why = self._unfit(sleeve.vault, whence, coins)
                 if not why:
                     transfers.append(self._ask(sleeve, of, units, now))
                     break
-                self._keep(sleeve, of, coins, why, now)
+                self._keep(sleeve, of, coins, whence, why, now)
         return transfers
 
-    def _keep(self, sleeve: Sleeve, of: str, coins: Amount, why: str, now: int) -> None:
-        """Coins that are not to leave are the sleeve's again."""
-        text = f"{coins} do not leave sub-account {sleeve.account} ({of}): {why}"
+    def _keep(self, sleeve: Sleeve, of: str, coins: Amount, whence: int, why: str, now: int) -> None:
+        """Coins that are not to leave are idle again, or the sleeve's."""
+        vault, asset, units = sleeve.vault, sleeve.asset, coins.units
+        text = f"{coins} do not leave sub-account {whence} ({of}): {why}"
         alert = Alert(now, Level.WARNING, sleeve.name, "shift_unfit", text)
-        self._books.post(booking.move(sleeve.name, sleeve.asset, coins.units, of, "", at=now, by="desk", why=why), alert)
+        if of == ALLOCATED:
+            kept = booking.call_back(vault.owner, sleeve.name, asset, units, of, at=now, by="desk", why=why)
+        else:
+            kept = booking.move(sleeve.name, asset, units, of, "", at=now, by="desk", why=why)
+        self._books.post(kept, alert)
 
     def _ask(self, sleeve: Sleeve, why: str, units: int, now: int) -> Transfer:
         vault, out = sleeve.vault, why == ALLOCATED

@@ -177,12 +177,14 @@ def reconcile(
         home = own[0] if vault is None else vault
         explaining = [line for line in unbooked if line.amount.asset == asset and (vault is None or not vault.awaits(line))]
         found: list[Residual] = []
-        rest = maker.by_lines(found, records, home, theirs.units - had.units, explaining)
+        rest, earned = maker.by_lines(found, records, home, theirs.units - had.units, explaining)
         if vault is not None and rest:
             known, more, matched = vault.of_transfers(rest, at=at, by=by)
             records += more
             rest -= known
             seen.append((vault, matched))
+        for line in earned:
+            maker.interest(found, records, home, line)
         maker.rest(found, records, home, asset, rest)
         lines.append(Line(asset, theirs, had, tuple(found)))
     text = {line.asset.code: (line.theirs.text, _after(line, records).text) for line in lines}
@@ -269,55 +271,57 @@ class _Maker:
         self.at = at
         self.made = 0
 
-    def by_lines(self, found: list[Residual], records: list[Record], vault: CoreVault, rest: int, lines: Sequence[CashFlow]) -> int:
-        """Name a difference by lines of the venue's own ledger; returns what they do not explain.
+    def by_lines(
+        self, found: list[Residual], records: list[Record], vault: CoreVault, rest: int, lines: Sequence[CashFlow]
+    ) -> tuple[int, list[CashFlow]]:
+        """Name a difference by lines of the venue's own ledger; returns what they do not explain, and those of interest, see `interest`.
 
         All of them where they bring the books nearer to the venue, else each that does, in their order: a line may be of
         something that was found, and adopted, before it was written.
         """
+        earned: list[CashFlow] = []
         together = rest - sum(line.amount.units for line in lines)
         all_of_them = abs(together) < abs(rest)
         for line in lines if rest else ():
             if all_of_them or abs(rest - line.amount.units) < abs(rest):
-                by_hand = line.ref in self.books.quarantine
-                cause = Cause.MANUAL_TRADE if by_hand and line.kind is FlowKind.FEE else _CAUSES[line.kind]
-                note = line.ref if line.ref else f"{line.venue} {line.id}".strip()
                 rest -= line.amount.units
                 if line.kind is FlowKind.INTEREST and line.amount.asset == vault.asset:
-                    records += self._interest(vault, line, note)
-                else:
-                    records += self._book(found, vault, line.amount, cause, line.ref, line.key, note)
-        return rest
+                    earned.append(line)
+                    continue
+                by_hand = line.ref in self.books.quarantine
+                cause = Cause.MANUAL_TRADE if by_hand and line.kind is FlowKind.FEE else _CAUSES[line.kind]
+                records += self._book(found, vault, line.amount, cause, line.ref, line.key, _note(line))
+        return rest, earned
 
-    def _interest(self, vault: CoreVault, line: CashFlow, note: str) -> list[Record]:
+    def interest(self, found: list[Residual], records: list[Record], vault: CoreVault, line: CashFlow) -> None:
         """Interest is booked at once to those whose coins earned it: the sleeves of that sub-account, else the core vault.
 
-        What they cannot pay of interest on what was borrowed stands in SUSPENSE, as everything does that nobody can bear.
+        What they cannot pay of interest on what was borrowed stands in SUSPENSE, as everything does that nobody can bear. What
+        they can pay is measured with all that this look has led to so far.
         """
-        found: list[Residual] = []
-        one, suspended, alert = self._book(found, vault, line.amount, Cause.INTEREST, line.ref, line.key, note)
+        named: list[Residual] = []
+        one, suspended, alert = self._book(named, vault, line.amount, Cause.INTEREST, line.ref, line.key, _note(line))
+        units, of, ref, at, by = line.amount.units, named[0].of, named[0].id, self.at, self.by
         own = [sleeve for sleeve in vault.sleeves.values() if sleeve.apart and sleeve.account == line.account]
-        units, of, at, by = line.amount.units, found[0].of, self.at, self.by
-        records: list[Record] = [one, suspended]
         if own:
-            weights = [max(0, sleeve.loose_units()) for sleeve in own]
-            parts = contracts.share(abs(units), weights if any(weights) else [1] * len(own))
-            if units < 0 and any(part > has for part, has in zip(parts, weights, strict=True)):
-                return [one, suspended, alert]
+            there = [max(0, sum(_units(self.books, records, sleeve.name, role, vault.asset) for role in _EARN)) for sleeve in own]
+            parts = contracts.share(abs(units), there if any(there) else [1] * len(own))
+            loose = [sleeve.loose_units() + _change(records, sleeve.name, Role.FREE, vault.asset) for sleeve in own]
+            bearable = units > 0 or all(part <= max(0, has) for part, has in zip(parts, loose, strict=True))
             sign = 1 if units > 0 else -1
-            return records + [
+            booked: list[Record] = [
                 booking.gain(
-                    vault.owner, sleeve.name, vault.asset, of, sign * part, ref=found[0].id, at=at, by=by, why="interest", cause="interest"
+                    vault.owner, sleeve.name, vault.asset, of, sign * part, ref=ref, at=at, by=by, why="interest", cause="interest"
                 )
                 for sleeve, part in zip(own, parts, strict=True)
                 if part
             ]
-        if -units > vault.idle_units():
-            return [one, suspended, alert]
-        return [
-            *records,
-            booking.take_in(vault.owner, vault.owner, vault.asset, of, units, 0, ref=found[0].id, at=at, by=by, why="interest"),
-        ]
+        else:
+            bearable = units > 0 or -units <= vault.idle_units() + _change(records, vault.owner, Role.IDLE, vault.asset)
+            booked = [booking.take_in(vault.owner, vault.owner, vault.asset, of, units, 0, ref=ref, at=at, by=by, why="interest")]
+        records += [one, suspended, *(booked if bearable else [alert])]
+        if not bearable:
+            found.append(named[0])
 
     def rest(self, found: list[Residual], records: list[Record], vault: CoreVault, asset: Asset, rest: int) -> None:
         """What nothing explains takes back what nothing explained before; what is left of it is unknown, or dust."""
@@ -346,6 +350,31 @@ class _Maker:
             booking.suspend(vault.owner, amount.asset, one.of, amount.units, ref=one.id, at=self.at, by=self.by, why=str(cause)),
             Alert(self.at, Level.WARNING, vault.owner, "residual_found", f"{one.id}: {text}"),
         ]
+
+
+_EARN = (Role.FREE, Role.HELD, Role.MARGIN)
+"""Coins of a sleeve that lie in its sub-account."""
+
+
+def _note(line: CashFlow) -> str:
+    return line.ref if line.ref else f"{line.venue} {line.id}".strip()
+
+
+def _units(books: Books, records: Iterable[Record], owner: str, role: Role, asset: Asset) -> int:
+    """What an owner has in a role, once these records are posted."""
+    return books.ledger.total(owner, role, asset) + _change(records, owner, role, asset)
+
+
+def _change(records: Iterable[Record], owner: str, role: Role, asset: Asset) -> int:
+    """What these records do to that, but for what is set aside for others."""
+    return sum(
+        posting.units
+        for record in records
+        if isinstance(record, Entry)
+        for posting in record.postings
+        if posting.account.owner == owner and posting.account.role is role and posting.asset == asset
+        if role is not Role.IDLE or not posting.account.of
+    )
 
 
 def compare_positions(vaults: Sequence[CoreVault], positions: Mapping[str, Position]) -> tuple[Discrepancy, ...]:
@@ -508,6 +537,8 @@ def adopt_trade(books: Books, trade: Fill, legs: Sequence[Residual], to: Sleeve,
     market = trade.instrument
     if market.quote != to.asset:
         raise VaultError(f"{trade.key} is quoted in {market.quote}: {to.name} is kept in {to.asset}")
+    if market.account != to.account and (market.account or to.account):
+        raise VaultError(f"{trade.key} was made in sub-account {market.account}: the coins of {to.name} lie in {to.account}")
     if any(books.wallets[leg.vault] != to.vault.wallet for leg in legs):
         raise VaultError(f"{trade.key} lies in another wallet than {to.name}")
     check_legs(books, trade, legs)

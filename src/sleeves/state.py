@@ -327,10 +327,14 @@ class State:
             if not waiting:
                 del self.quarantine[fact.key]
 
-    def _transferred(self, r: Transferred | Shifted) -> None:
+    def _transferred(self, r: Transferred) -> None:
         self._told(r)
         self._number(r.id)
         self._forget(r.id)
+
+    def _shifted(self, r: Shifted) -> None:
+        self._told(r)
+        self._number(r.id)
 
     def _forget(self, transfer: str) -> None:
         self.asked.pop(transfer, None)
@@ -505,7 +509,7 @@ _APPLY: Mapping[type, Any] = {
     Liquidated: State._told,
     Bankrupted: State._told,
     Transferred: State._transferred,
-    Shifted: State._transferred,
+    Shifted: State._shifted,
     Asked: State._asked,
     Instructed: State._instructed,
     Answered: State._answered,

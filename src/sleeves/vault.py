@@ -406,8 +406,11 @@ class CoreVault(Stateful):
             self.set_out()
 
     def came_back(self, sleeve: Sleeve, units: int, of: str, *, ref: str, at: int, by: str) -> list[Record]:
-        """What books units that were reclaimed and have come from a sub-account: of its allocation, then of profit that it kept."""
-        principal = min(units, max(0, sleeve.allocation_units()))
+        """What books units that were reclaimed and have come from a sub-account: of its allocation, then of profit that it kept.
+
+        What of its allocation is still on its way there has not come back from there.
+        """
+        principal = min(units, max(0, sleeve.allocation_units() - sleeve.between_units(ALLOCATED)))
         entries: list[Record] = []
         if principal:
             entries.append(booking.call_back(self.owner, sleeve.name, self.asset, principal, of, at=at, by=by, ref=ref))
@@ -811,9 +814,9 @@ class Virtual:
 
 @frozen(order=False)
 class SubAccount:
-    """A real sub-account at the venue, meant to hold exactly what the sleeve does.
+    """A real sub-account at the venue: it holds exactly what the sleeves have whose coins lie there.
 
-    Recorded with the engine. No driver checks it yet: until one does, `Desk.check` compares the account as a whole.
+    Recorded with the engine. `Desk.reconcile` and `Desk.check` hold each against what the venue says lies there.
     """
 
     venue: str

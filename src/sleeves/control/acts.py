@@ -137,12 +137,16 @@ async def _allocate(case: Deed) -> Answer | None:
     move = sleeve.vault.allocate if isinstance(one, Allocate) else sleeve.vault.reclaim
     coins = case.coins(sleeve.asset, one.amount)
     move(sleeve, coins, by=one.author, why=one.why)
+    said = f"{coins} {'allocated to' if isinstance(one, Allocate) else 'reclaimed from'} {sleeve.name}"
+    if sleeve.between.units:
+        said += f": what is to go to or from sub-account {sleeve.account} is there when the venue says so"
     return case.say(
         Code.DONE,
-        f"{coins} {'allocated to' if isinstance(one, Allocate) else 'reclaimed from'} {sleeve.name}",
+        said,
         allocation=sleeve.allocation,
         free=sleeve.free,
         set_aside=sleeve.pending if sleeve.pending.units else None,
+        on_its_way=sleeve.between if sleeve.between.units else None,
         remaining=sleeve.vault.remaining,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from attrs import define, field
 
 from ..desk import Desk
-from ..facts import Settled, Shifted, Transferred
+from ..facts import Settled, Transferred
 from ..instructions import DESK, Answer, CloseAll, Code, Instruction, Kill, Settle
 from ..market import Instrument
 from ..money import Amount, Asset
@@ -52,7 +52,7 @@ class Told:
 
     def hear(self, record: Record) -> None:
         """The next record of the journal."""
-        if isinstance(record, (Transferred, Shifted)):
+        if isinstance(record, Transferred):
             self.transfers[record.id] = Code.CONFIRMED, str(record.amount)
         elif isinstance(record, Changed) and record.what.startswith("transfer ") and record.after == "refused":
             self.transfers[record.what.removeprefix("transfer ")] = Code.REFUSED, record.why

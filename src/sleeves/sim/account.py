@@ -317,7 +317,7 @@ class Account:
             return
         self._transfers.add(transfer.id)
         amount, code = transfer.amount, transfer.amount.asset.code
-        reason = self._refuse_transfer(amount)
+        reason = self._refuse_transfer(transfer)
         if reason:
             self.outbox.append(TransferRefused(at, transfer.id, reason))
             return
@@ -328,10 +328,13 @@ class Account:
 
     def refuses(self, transfer: Transfer) -> str:
         """Why a transfer would be refused, or nothing, as where it was taken already. Nothing is done."""
-        return "" if transfer.id in self._transfers else self._refuse_transfer(transfer.amount)
+        return "" if transfer.id in self._transfers else self._refuse_transfer(transfer)
 
-    def _refuse_transfer(self, amount: Amount) -> str:
+    def _refuse_transfer(self, transfer: Transfer) -> str:
+        amount = transfer.amount
         asset, units = amount.asset, amount.units
+        if transfer.inside:
+            return f"{self.name} has no sub-accounts"
         if self.assets.get(asset.code, asset) != asset:
             return f"the account counts {asset.code} with other decimal places"
         if units > 0:
