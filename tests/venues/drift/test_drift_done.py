@@ -360,6 +360,29 @@ def test_settling_moves_money_to_coins():
         it.read(record(PnlSettled(at=0, user=USER[0], market=0, pnl=1, base=1, quote_after=0, entry=0, price=USDC, expired=True), n=2))
 
 
+def test_what_was_not_logged_is_said_when_a_position_is_settled(caplog):
+    """The program tells what a position holds when it settles it: it is what was told to happen to it, or that is said loudly."""
+    it = reader()
+    it.read(record(placed(0, 1, SOL), filled(0, 1, SOL, 150 * USDC, 150, SOL)))
+    settled = PnlSettled(at=0, user=USER[0], market=0, pnl=-70, base=SOL, quote_after=-150 * USDC - 150 + 70, entry=0, price=USDC)
+    it.read(record(settled, n=2))
+    assert not caplog.records
+    it.read(record(evolve(settled, quote_after=settled.quote_after + 70 - 10_000), n=3))
+    assert "something was not logged" in caplog.text
+    caplog.clear()
+    it.read(record(evolve(settled, quote_after=settled.quote_after + 140 - 10_000), n=4))
+    assert not caplog.records
+
+
+def test_an_order_that_was_placed_twice_is_one_of_ours_and_one_of_nobodys(caplog):
+    it = reader()
+    note = OrderNote("trend-1", SOL, AT, "SOL-PERP:0")
+    assert it.read(record(placed(0, 1, SOL), note=note)).ends
+    assert not it.read(record(placed(0, 2, SOL), n=2, note=note)).ends
+    assert "placed twice" in caplog.text and it.ours["trend-1"].number == 1
+    assert it.read(record(filled(0, 2, SOL, USDC, 0, SOL), n=3)).facts[0].order_id == "0/2"
+
+
 def forced(base, quote, fee, *, long=False, number=4):
     return filled(0, number, base, quote, fee, base, long=long, why=Why.LIQUIDATION)
 

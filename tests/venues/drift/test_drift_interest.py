@@ -127,6 +127,16 @@ def test_what_is_more_than_interest_is_a_transaction_that_is_missing():
                 ledger.unbooked(there, grown)
 
 
+def test_an_anchor_that_does_not_follow_from_what_was_told_is_not_believed():
+    """A deposit that was left out of a log, or is in it twice, leaves a rest that is no interest."""
+    for wrong in (50, -50, 10**9):
+        ledger, index = Ledger(), at(ONE)
+        ledger.opened(0)
+        ledger.anchor(Anchor(0, 0, 10**6), 10**6, index, 6, leaving=False)
+        with pytest.raises(VenueUnavailable, match="a transaction is missing"):
+            ledger.anchor(Anchor(0, 0, 2 * 10**6 + wrong), 10**6, index, 6, leaving=False)
+
+
 def test_what_lay_there_before_is_not_guessed():
     ledger, index = Ledger(), at(ONE)
     assert not ledger.knows(0, 0)

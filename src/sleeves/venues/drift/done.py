@@ -26,6 +26,7 @@ cannot read is not passed over: it raises `VenueUnavailable`. It asks nobody.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -66,7 +67,9 @@ from .interest import Anchor, Index, Ledger, Move
 from .markets import Markets, average_price, funding_ppb, near_price
 from .notes import Note, OrderNote, TransferNote, told_by
 
-__all__ = ["LAG", "Done", "Fact", "Reader", "Record", "Seen", "read_record"]
+__all__ = ["LAG", "Done", "Fact", "Reader", "Record", "Seen", "effect_of", "read_record"]
+
+log = logging.getLogger("sleeves.venues.drift")
 
 LAG = 600 * SECOND
 """How far the chain's time, which is in whole seconds, may lag behind ours: a fill of an order is never told before the order."""
@@ -153,6 +156,23 @@ class Done:
     lines: tuple[CashFlow, ...] = ()
 
 
+def effect_of(fact: object) -> tuple[int, int] | None:
+    """What a fact changes of a position: base units, and quote units of its money; None for one that changes none."""
+    match fact:
+        case Fill():
+            return fact.side.sign * fact.qty, -fact.side.sign * fact.cost - fact.fee.units
+        case FundingPaid():
+            return 0, fact.amount
+        case Settled():
+            return 0, -fact.amount - fact.fee
+        case Liquidated():
+            return fact.change, (-fact.cost if fact.change > 0 else fact.cost) - fact.fee.units
+        case Bankrupted():
+            return 0, fact.amount
+        case _:
+            return None
+
+
 def read_record(
     deployment: Deployment, ids: ClientIds, payers: Collection[str], subs: Mapping[str, int], chained: Chained, at: int
 ) -> Record:
@@ -225,6 +245,7 @@ class Reader:
         self._prices: dict[tuple[int, int], int] = {}
         self._touched: dict[tuple[int, int], int] = {}
         self._doubted: set[int] = set()
+        self._positions: dict[str, tuple[int, int]] = {}
 
     @property
     def doubted(self) -> frozenset[int]:
@@ -242,8 +263,10 @@ class Reader:
         page = _Page(record)
         transfers = self._transfers(record)
         for n, event in enumerate(record.events):
+            told = len(page.told)
             try:
                 self._event(page, n, event, transfers)
+                self._held(page, page.told[told:], event)
             except (InvalidMarket, KeyError, TypeError, AttributeError) as error:
                 raise VenueUnavailable(
                     f"event {n} of {record.signature} ({type(event).__name__}) is none that can be booked: {type(error).__name__}: {error}"
@@ -293,6 +316,8 @@ class Reader:
 
     def _opened(self, sub: int) -> None:
         self.ledger.opened(sub)
+        for symbol in [symbol for symbol in self._positions if symbol.endswith(f":{sub}")]:
+            del self._positions[symbol]
         for table in (self.orders, self._prices, self._touched):
             for key in [key for key in table if key[0] == sub]:
                 del table[key]
@@ -302,6 +327,27 @@ class Reader:
         if page.record.at >= self.doubt:
             self.doubt, self.lacking = page.record.at, f"{what}, which {page.record.signature} needs"
         self._doubted.add(sub)
+
+    def _held(self, page: _Page, told: Sequence[Fact | Accepted | Canceled], event: Event) -> None:
+        """Follow what positions hold by what was told, and hold it against what the program says of one that it settles."""
+        for fact in told:
+            effect = effect_of(fact)
+            if effect is not None and not isinstance(fact, (Transferred, Shifted, Accepted, Canceled)):
+                key = fact.instrument.symbol
+                was = self._positions.get(key)
+                if was is None and self.ledger.whole(fact.instrument.account or 0):
+                    was = 0, 0
+                if was is not None:
+                    self._positions[key] = was[0] + effect[0], was[1] + effect[1]
+        if isinstance(event, PnlSettled) and event.user in self._subs:
+            symbol = self.markets.instrument(event.market, self._subs[event.user]).symbol
+            was, now = self._positions.get(symbol), (event.base, event.quote_after)
+            self._positions[symbol] = now
+            if was is not None and was != now:
+                what = (
+                    "%s: %s holds %s base units for %s quote units by the program, and %s for %s by what was told; something was not logged"
+                )
+                log.critical(what, page.record.signature, symbol, *now, *was)
 
     # -- coins -----------------------------------------------------------------------------------------------------------
 
@@ -401,16 +447,19 @@ class Reader:
     def _placed(self, page: _Page, event: OrderPlaced) -> None:
         record, order, sub = page.record, event.order, self._subs[event.user]
         order_id, ours, at = f"{sub}/{order.id}", False, record.at
+        if (sub, order.id) in self.orders:
+            return  # a trigger that fired is told again
         note = record.note
         if isinstance(note, OrderNote) and self._is_of(note, event):
-            named = [one for one in record.events if isinstance(one, OrderPlaced) and self._is_of(note, one)]
+            named = {(one.user, one.order.id) for one in record.events if isinstance(one, OrderPlaced) and self._is_of(note, one)}
             if len(named) == 1:
                 order_id, ours, at = note.order_id, True, max(record.at, min(note.at, record.at + LAG))
         seen = Seen(order_id, ours, sub, order.id, order.perp, order.market, order.base, at, record.signature, at=at)
         self.orders[sub, order.id] = seen
-        if ours:
-            if order_id in self.ours:
-                raise VenueUnavailable(f"the order {order_id} was placed twice: in {self.ours[order_id].signature} and {record.signature}")
+        if ours and order_id in self.ours:
+            log.critical("%s: placed twice, in %s and %s", order_id, self.ours[order_id].signature, record.signature)
+            seen.order_id, seen.ours = f"{sub}/{order.id}", False
+        elif ours:
             self.ours[order_id] = seen
             page.told.append(Accepted(order_id, at, f"{sub}/{order.id}"))
 

@@ -168,12 +168,17 @@ class Ledger:
     def anchor(self, step: Anchor, came: int, index: Index, decimals: int, *, leaving: bool) -> int:
         """What there is after `came` tokens came; returns by how much that is beyond what was told: interest, and rounding.
 
-        Where nothing was known of what lay there it is taken as a beginning, and nothing is beyond it.
+        Where nothing was known of what lay there it is taken as a beginning, and nothing is beyond it. Raises `VenueUnavailable` where
+        it is more than interest and rounding can come to: a transaction, or a line of a log, is missing.
         """
         if not self.knows(step.sub, step.market):
             self._coins[step.sub, step.market] = _Lying(step.after - came, None)
         lying = self._lying(step.sub, step.market)
         beyond = step.after - lying.told - came
+        low, high = _bounds(lying, index, decimals)
+        if not low <= beyond <= high:
+            what = f"sub-account {step.sub} has {step.after} token units in spot market {step.market} after {came} came to {lying.told}"
+            raise VenueUnavailable(f"{what}: the rest is no interest, which comes to {low} up to {high}; a transaction is missing")
         balance = None if lying.balance is None else moved(lying.balance, came, index, decimals, leaving=leaving)
         if balance is None or signed_tokens(balance, index, decimals) != step.after:
             balance = _near(step.after, index, decimals)
@@ -206,16 +211,8 @@ class Ledger:
         beyond = there - self.told(user.sub, market.index)
         lying = self._coins.get((user.sub, market.index), _Lying())
         index = Index(market.index, market.deposit_index, market.borrow_index)
-        slack = 2 + 2 * lying.moves
-        if lying.balance is not None:
-            low = high = signed_tokens(lying.balance, index, market.decimals) - lying.told
-        else:
-            before = lying.since or Index(market.index, _ONE, _ONE)
-            grown = [
-                -(-lying.most * (now - was) // was) for now, was in ((index.deposits, before.deposits), (index.borrows, before.borrows))
-            ]
-            low, high = min(0, grown[0], -grown[1]), max(0, *grown)
-        if not low - slack <= beyond <= high + slack:
+        low, high = _bounds(lying, index, market.decimals)
+        if not low <= beyond <= high:
             what = f"sub-account {user.sub} has {there} token units in spot market {market.index}, of which {there - beyond} were told"
             raise VenueUnavailable(f"{what}: the rest is no interest, which comes to {low} up to {high}; a transaction is missing")
         return beyond
@@ -227,6 +224,19 @@ class Ledger:
                 raise KeyError((sub, market))
             found = self._coins[sub, market] = _Lying()
         return found
+
+
+def _bounds(lying: _Lying, index: Index, decimals: int) -> tuple[int, int]:
+    """Between which units what was earned, or cost, up to an index lies, with the rounding of all that moved since it was known."""
+    each = int(10 ** (_SCALED - decimals))
+    slack = (2 + 2 * lying.moves) * max(1, -(-max(index.deposits, index.borrows) // each))
+    if lying.balance is not None:
+        earned = signed_tokens(lying.balance, index, decimals) - lying.told
+        return earned - slack, earned + slack
+    before = lying.since or Index(index.market, _ONE, _ONE)
+    pairs = ((index.deposits, before.deposits), (index.borrows, before.borrows))
+    deposit, debt = (-(-lying.most * (now - was) // was) for now, was in pairs)
+    return min(0, deposit, -debt) - slack, max(0, deposit, -debt) + slack
 
 
 def _near(tokens: int, index: Index, decimals: int) -> int:
