@@ -95,6 +95,7 @@ SLEEVE_ONLY = (
     Role.FREE,
     Role.HELD,
     Role.MARGIN,
+    Role.BETWEEN,
     Role.UNSETTLED,
     Role.TRADING,
     Role.CONTRACTS,
@@ -114,6 +115,7 @@ INTERNAL_KINDS = (
     EntryKind.LIQUIDATION,
     EntryKind.BANKRUPTCY,
 )
+PASSAGE_KINDS = (EntryKind.MOVE, EntryKind.ARRIVE)
 FACT_KINDS = (
     EntryKind.RELEASE,
     EntryKind.FILL,
@@ -123,6 +125,7 @@ FACT_KINDS = (
     EntryKind.BANKRUPTCY,
     EntryKind.DEPOSIT,
     EntryKind.WITHDRAWAL,
+    EntryKind.ARRIVE,
     EntryKind.ADJUST,
 )
 
@@ -161,7 +164,7 @@ def entries(draw):
             total = sum(p.units for p in body if p.asset == each)
             if total:
                 body.append(Posting(draw(pool), each, -total))
-    if kind not in INTERNAL_KINDS and draw(st.booleans()):
+    if kind not in INTERNAL_KINDS and kind not in PASSAGE_KINDS and draw(st.booleans()):
         mark = draw(st.sampled_from([Account(CORE, Role.TRADEABLE), Account("quiet", Role.HIGH_WATER), Account("flash", Role.HIGH_WATER)]))
         change = draw(_steps)
         body += [Posting(mark, ALPHA, change), Posting(Account(mark.owner, Role.MEMO), ALPHA, -change)]

@@ -29,6 +29,8 @@ def literal_all(module):
 def test_all_is_literal_sorted_without_doubles_and_true(name):
     if name == "sleeves.plots":
         pytest.importorskip("plotly")
+    if name == "sleeves.venues.drift.driftpy":
+        pytest.importorskip("driftpy")
     module = importlib.import_module(name)
     names = literal_all(module)
     if names is None:

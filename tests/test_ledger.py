@@ -16,6 +16,7 @@ from strategies import (
     CORE,
     FACT_KINDS,
     INTERNAL_KINDS,
+    PASSAGE_KINDS,
     WORLD,
     accounts,
     balanced_entries,
@@ -28,13 +29,14 @@ from strategies import (
 )
 
 # What the rules speak of, spelled out once more: an oracle does not borrow from what it judges.
-OF_A_SLEEVE = {"free", "held", "margin", "unsettled", "trading", "contracts", "fees", "funding", "pnl", "high_water"}
-GUARDED = {"free", "held", "margin", "idle", "reserved", "in_transit", "tradeable"}
+OF_A_SLEEVE = {"free", "held", "margin", "between", "unsettled", "trading", "contracts", "fees", "funding", "pnl", "high_water"}
+GUARDED = {"free", "held", "margin", "between", "idle", "reserved", "in_transit", "tradeable"}
 FLOWS = (OF_A_SLEEVE - {"high_water"}) | {"idle", "reserved", "suspense"}
 COMMANDS = [kind for kind in EntryKind if kind not in FACT_KINDS]
 
 FREE, HELD = Account("flash", Role.FREE), Account("flash", Role.HELD, "flash-1")
 PNL = Account("flash", Role.PNL, "BTC/USD")
+BETWEEN = Account("flash", Role.BETWEEN, "sweep")
 IDLE = Account(CORE, Role.IDLE)
 OUTSIDE = Account(WORLD, Role.WORLD)
 
@@ -69,6 +71,10 @@ class Model:
             if account.role.value in OF_A_SLEEVE:
                 sleeves.add(account.owner)
             elif entry.kind in INTERNAL_KINDS:
+                found.add(IsolationBreach)
+            if entry.kind in PASSAGE_KINDS and account.role.value not in ("free", "between"):
+                found.add(IsolationBreach)
+            if entry.kind in INTERNAL_KINDS and account.role is Role.BETWEEN:
                 found.add(IsolationBreach)
         if any(sums.values()):
             found.add(Unbalanced)
@@ -132,7 +138,7 @@ def test_flows_are_the_sums_of_what_came_from_others(sequence):
         for account, asset, units in each.postings:
             if account.role.value in FLOWS:
                 sums[account.owner, asset] += units
-                if each.kind not in INTERNAL_KINDS:
+                if each.kind not in INTERNAL_KINDS and each.kind not in PASSAGE_KINDS:
                     flows[account.owner, each.kind, asset] += units
     for owner in ("quiet", "flash", CORE, WORLD):
         for asset in (USD, BTC):
@@ -209,7 +215,7 @@ def test_a_total_is_the_sum_over_all_that_an_account_is_of(sequence):
 
 @pytest.mark.parametrize("kind", EntryKind)
 def test_an_entry_that_is_one_unit_out_is_refused(kind):
-    one_sleeve = [Posting(FREE, USD, 100), Posting(PNL, USD, -99)]
+    one_sleeve = [Posting(FREE, USD, 100), Posting(BETWEEN if kind in PASSAGE_KINDS else PNL, USD, -99)]
     with pytest.raises(Unbalanced, match="USD of the entry sums to 1 units"):
         Ledger().check(Entry(0, kind, "x", tuple(one_sleeve)))
 
@@ -254,10 +260,22 @@ def test_no_role_of_a_sleeve_meets_one_of_another_sleeve(role):
 
 
 @pytest.mark.parametrize("kind", INTERNAL_KINDS)
-@pytest.mark.parametrize("role", sorted({role.value for role in Role} - OF_A_SLEEVE))
+@pytest.mark.parametrize("role", sorted({role.value for role in Role} - OF_A_SLEEVE | {"between"}))
 def test_what_happens_inside_a_sleeve_pays_nobody(kind, role):
     with pytest.raises(IsolationBreach):
         funded().post(entry(kind, "flash/free -1 USD", f"flash/{role} 1 USD"))
+
+
+@pytest.mark.parametrize("kind", PASSAGE_KINDS)
+@pytest.mark.parametrize("role", sorted({role.value for role in Role} - {"free", "between"}))
+def test_a_move_between_sub_accounts_makes_nothing_and_pays_nobody(kind, role):
+    with pytest.raises(IsolationBreach):
+        funded().post(entry(kind, "flash/free -1 USD", f"flash/{role} 1 USD"))
+    with pytest.raises(IsolationBreach):
+        funded().post(entry(kind, "flash/free -1 USD", "quiet/between 1 USD"))
+    ledger = funded()
+    ledger.post(entry(kind, "flash/free -1 USD", "flash/between:reclaim 1 USD"))
+    assert ledger.flow("flash", kind, USD) == 0
 
 
 @pytest.mark.parametrize("kind", INTERNAL_KINDS)
@@ -284,7 +302,7 @@ def test_a_permission_or_a_mark_never_becomes_a_coin(kind, mark):
 @pytest.mark.parametrize("kind", COMMANDS)
 def test_a_command_may_take_an_account_to_zero_and_not_below(kind):
     ledger = funded("100")
-    other = PNL if kind in INTERNAL_KINDS else IDLE
+    other = PNL if kind in INTERNAL_KINDS else BETWEEN if kind in PASSAGE_KINDS else IDLE
     with pytest.raises(Overdraft, match=r"flash/free by 1 units of USD"):
         ledger.post(Entry(0, kind, "x", (Posting(FREE, USD, -100_000_001), Posting(other, USD, 100_000_001))))
     ledger.post(Entry(0, kind, "x", (Posting(FREE, USD, -100_000_000), Posting(other, USD, 100_000_000))))
@@ -294,12 +312,12 @@ def test_a_command_may_take_an_account_to_zero_and_not_below(kind):
 @pytest.mark.parametrize("kind", FACT_KINDS)
 def test_a_fact_is_booked_even_where_it_overdraws(kind):
     ledger = funded("100")
-    other = PNL if kind in INTERNAL_KINDS else IDLE
+    other = PNL if kind in INTERNAL_KINDS else BETWEEN if kind in PASSAGE_KINDS else IDLE
     ledger.post(Entry(0, kind, "x", (Posting(FREE, USD, -100_000_001), Posting(other, USD, 100_000_001))))
     assert ledger.units(FREE, USD) == -1
 
 
-@pytest.mark.parametrize("role", sorted(GUARDED - {"free", "held", "margin"}))
+@pytest.mark.parametrize("role", sorted(GUARDED - {"free", "held", "margin", "between"}))
 def test_guarded_accounts_of_a_core_vault_are_not_overdrawn_by_command(role):
     other = f"{CORE}/memo" if role == "tradeable" else "world/world"
     with pytest.raises(Overdraft):
@@ -337,7 +355,7 @@ def test_an_overdraft_in_one_asset_is_not_hidden_by_another():
 @pytest.mark.parametrize("kind", EntryKind)
 def test_an_asset_never_changes_how_finely_it_is_counted(kind):
     ledger = funded("100")
-    other = PNL if kind in INTERNAL_KINDS else IDLE
+    other = PNL if kind in INTERNAL_KINDS else BETWEEN if kind in PASSAGE_KINDS else IDLE
     coarse = Asset("USD", 2)
     before = snapshot(ledger)
     with pytest.raises(AssetMismatch, match="6 decimal places, not 2"):

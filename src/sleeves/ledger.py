@@ -38,8 +38,7 @@ class Role(StrEnum):
     MARGIN = "margin"
     """Coins set aside behind open contracts in one perpetual (`of`)."""
     BETWEEN = "between"
-    """Coins of a sleeve with a sub-account of its own that are not in it, or are to leave it. `of` says what for: allocate, reclaim
-    or sweep, and behind a colon the id of the transfer that moves them, once it was asked for."""
+    """Coins of a sleeve that are not in its sub-account, or are to leave it. `of` says why, and by which transfer once it is asked for."""
     UNSETTLED = "unsettled"
     """Profit, fees and funding of one perpetual (`of`) that the venue has not settled to cash yet; below zero: owed to it."""
 
@@ -112,8 +111,11 @@ FLOW_ROLES = (SLEEVE_ROLES - {Role.HIGH_WATER}) | {Role.IDLE, Role.RESERVED, Rol
 MARK_ROLES = frozenset({Role.TRADEABLE, Role.HIGH_WATER, Role.BASIS, Role.MEMO, Role.SHARES, Role.ISSUED})
 """Permissions, marks and shares. In an entry they sum to zero among themselves, so that none ever becomes a coin."""
 
-COIN_MOVES = SLEEVE_ROLES - MARK_ROLES
-"""What an entry that stays within one sleeve may touch."""
+COIN_MOVES = SLEEVE_ROLES - MARK_ROLES - {Role.BETWEEN}
+"""What an entry that stays within one sleeve may touch, one that moves its coins between sub-accounts aside."""
+
+PASSAGE = frozenset({Role.FREE, Role.BETWEEN})
+"""What an entry that moves a sleeve's coins between sub-accounts may touch."""
 
 GUARDED_ROLES = frozenset(
     {
@@ -218,6 +220,9 @@ INTERNAL = frozenset(
 )
 """Kinds that stay within one sleeve: they can make a profit or a loss there, never a payment."""
 
+PASSAGES = frozenset({EntryKind.MOVE, EntryKind.ARRIVE})
+"""Kinds that move a sleeve's coins between sub-accounts: they make neither profit nor loss."""
+
 _OWNER = re.compile(r"[^/\s]+")
 _OF = re.compile(r"\S*")
 _ACCOUNT = re.compile(r"([^/\s]+)/([a-z_]+)(?::([^\s]+))?")
@@ -314,7 +319,7 @@ class Ledger:
         marks: dict[str, int] | None = None
         sleeve = None
         internal = entry.kind in INTERNAL
-        allowed = COIN_MOVES if internal else SLEEVE_ROLES
+        allowed = SLEEVE_ROLES if not internal else PASSAGE if entry.kind in PASSAGES else COIN_MOVES
         for account, asset, units in entry.postings:
             code = asset.code
             known = assets.get(code) or fresh.setdefault(code, asset)

@@ -22,7 +22,7 @@ import postgres_server
 from sleeves import USD
 from sleeves.codec import KINDS, encode
 from sleeves.errors import JournalError, MissingExtra
-from sleeves.facts import Bankrupted, FundingPaid, Liquidated, Settled, Transferred
+from sleeves.facts import Bankrupted, FundingPaid, Liquidated, Settled, Shifted, Transferred
 from sleeves.journal import Memory
 from sleeves.journals import Postgres
 from sleeves.journals.postgres import _KEYED
@@ -548,10 +548,11 @@ def test_a_snapshot_of_another_journal_is_refused(dsn, sql, names):
 def test_each_record_that_bears_a_key_is_looked_at_when_opening():
     """Lines of other kinds are not read for it. A new kind stops here until somebody has said which it is."""
     keyless = {Alert, BundleUpdate, Changed, Crossed, Entry, Marked, Opened, OrderUpdate, Quarantined, Reconciled, Recovered, Refusal}
-    keyed = {Answered, Asked, Bankrupted, Bundled, Fill, FundingPaid, Instructed, Liquidated, Placed, Residual, Settled, Transferred}
+    keyed = {Answered, Asked, Bankrupted, Bundled, Fill, FundingPaid, Instructed, Liquidated, Placed, Residual, Settled, Shifted}
+    keyed.add(Transferred)
     assert keyed | keyless == KINDS
     kinds = ("answered", "asked", "bankrupted", "bundled", "fill", "funding", "instructed", "liquidated", "placed", "residual", "settled")
-    kinds += ("transferred",)
+    kinds += ("shifted", "transferred")
     assert all(_KEYED.search(f'{{"at":1,"kind":"{kind}"}}') for kind in kinds)
     life = [LISTED, *lived().books.journal]
     assert [record for record in life if key_of(record)] == [record for record in life if _KEYED.search(encode(record))]
