@@ -263,10 +263,10 @@ class Reader:
         page = _Page(record)
         transfers = self._transfers(record)
         for n, event in enumerate(record.events):
-            told = len(page.told)
+            before = len(page.told)
             try:
                 self._event(page, n, event, transfers)
-                self._held(page, page.told[told:], event)
+                self._held(page, page.told[before:], event)
             except (InvalidMarket, KeyError, TypeError, AttributeError) as error:
                 raise VenueUnavailable(
                     f"event {n} of {record.signature} ({type(event).__name__}) is none that can be booked: {type(error).__name__}: {error}"
