@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
+from trio.testing import MockClock
 
 from sleeves import QUIET, USDC, Books, CoreVault, Desk, Place, Side
-from sleeves.errors import VaultError
+from sleeves.control import Control
+from sleeves.errors import VaultError, VenueUnavailable
 from sleeves.facts import CashFlow, FlowKind, Shifted, TransferRefused
+from sleeves.instructions import Code, Reclaim
+from sleeves.logs import dump, follow
 from sleeves.margin import health_bp
+from sleeves.market import SECOND
 from sleeves.orders import Fill, Liquidity, Transfer
 from sleeves.records import Refusal
+from sleeves.recovery import Arrivals
+from sleeves.shell import carry_out
+from test_control import Shop
 from test_passages import MARKETS, Stand, alerts, funded, reopened
 
 
@@ -203,3 +212,107 @@ def test_the_simulator_takes_no_move_within_the_account_for_a_deposit():
     assert isinstance(told, TransferRefused)
     assert "no sub-accounts" in told.reason
     assert account.coins["USDC"] == USDC("10").units
+
+
+# -- at the venue ------------------------------------------------------------------------------------------------------
+
+
+class Silent:
+    """A venue that took nothing and is certain of it."""
+
+    def __init__(self, name, certain=True):
+        self.name, self.certain, self.asked, self.carried = name, certain, [], []
+
+    async def holdings(self):
+        return {}
+
+    async def transfer(self, transfer):
+        self.carried.append(transfer)
+
+    async def never_landed(self, transfer, since):
+        self.asked.append((transfer, since))
+        if isinstance(self.certain, Exception):
+            raise self.certain
+        return self.certain
+
+
+def asked_after(desk, *venues, seconds=(31.0,)):
+    """Ask after what is under way, so many seconds after it was first seen."""
+
+    async def later():
+        arrivals = Arrivals(desk, lambda _: anyio.sleep(0), 60.0, {one.name: one for one in venues})
+        await arrivals.once([])
+        for pause in seconds:
+            await anyio.sleep(pause)
+            await arrivals.once([])
+
+    anyio.run(later, backend="trio", backend_options={"clock": MockClock(autojump_threshold=0)})
+
+
+def under_way(*wallets):
+    books = Books()
+    vaults = [CoreVault(USDC, total="100", tradeable="90", books=books, wallet=name) for name in wallets]
+    for vault in vaults:
+        vault.sleeve(f"in-{vault.wallet}", QUIET, allocate="50", account=1)
+    desk = Desk(*vaults)
+    return desk, desk.pass_time(SECOND)
+
+
+@pytest.mark.parametrize(
+    ("certain", "pause", "left"),
+    [(True, 31.0, 0), (True, 29.0, 1), (False, 31.0, 1), (None, 31.0, 1), (1, 31.0, 1), (VenueUnavailable("no answer"), 31.0, 1)],
+)
+def test_only_a_venue_that_is_certain_ends_a_move_that_it_never_told_of(certain, pause, left):
+    desk, (sent,) = under_way("main")
+    venue = Silent("v", certain)
+    asked_after(desk, venue, seconds=(pause,))
+    assert len(desk.transfers) == left
+    assert venue.asked == ([(sent, SECOND)] if pause > 30 else [])
+    assert desk.treasury.vaults[0].idle == USDC("50" if left else "100")
+    desk.check(deep=True).require()
+
+
+def test_a_venue_that_was_not_meant_to_carry_a_move_is_not_asked_whether_it_came():
+    """Each wallet is that of its venue. y is not here now: x knows nothing of its move, and would be certain that none came."""
+    desk, sent = under_way("x", "y")
+    assert [one.venue for one in sent] == ["x", "y"]
+    there = Silent("x")
+    asked_after(desk, there)
+    assert [one.venue for one, _ in there.asked] == ["x"]
+    assert desk.transfers == [sent[1].id]
+
+
+@pytest.mark.parametrize(("names", "carried", "why"), [("v", "v", ""), ("vw", "", "no single venue here has"), ("", "", "no single venue")])
+def test_a_move_goes_to_the_only_venue_with_sub_accounts_and_is_refused_where_that_is_not_one(names, carried, why):
+    desk, sent = under_way("main")
+    venues = {name: Silent(name) for name in names}
+    anyio.run(carry_out, desk, sent, None, venues)
+    assert "".join(name for name, venue in venues.items() if venue.carried) == carried
+    assert bool(desk.transfers) is bool(carried)
+    assert [why in one.text for one in alerts(desk, "transfer_refused")] == ([True] if why else [])
+    assert desk.treasury.vaults[0].idle == USDC("50" if carried else "100")
+
+
+def test_an_instruction_says_that_coins_are_on_their_way_and_not_that_they_came():
+    stand = funded()
+    control = Control(stand.desk, Shop())
+    told = anyio.run(control.do, Reclaim("r-1", "ann", "a", "100"))
+    assert told.code is Code.DONE
+    assert "there when the venue says so" in told.message
+    assert (told.evidence["on_its_way"], told.evidence["allocation"]) == ("100 USDC", "300 USDC")
+    slice_ = anyio.run(control.do, Reclaim("r-2", "ann", "c", "10"))
+    assert "on_its_way" not in slice_.evidence
+    assert slice_.message == "10 USDC reclaimed from c"
+
+
+def test_health_of_each_sub_account_is_in_the_log(caplog):
+    stand = funded()
+    stand.trade("a", Side.BUY, "1", "100")
+    stand.trade("c", Side.BUY, "0.1", "100")
+    end = follow(stand.desk)
+    with caplog.at_level("INFO", logger="sleeves.state"):
+        stand.desk.mark(stand.desk.books.now)
+    end()
+    said = [one.sleeves_vault for one in caplog.records if one.name == "sleeves.state"]
+    assert said == ["core:main:USDC", "core:main:USDC:1"]
+    assert set(dump(stand.desk)["accounts"]) == {"core:main:USDC", "core:main:USDC:1"}

@@ -373,6 +373,10 @@ async def _reconcile(
             positions |= await venue.positions()
             flows += await _asked_from(venue.cash_flows, lines_since)
         news = await _news(desk, venues, since)
+        for venue in [one for one in venues if getattr(one, "holdings", None) is not None]:
+            # interest comes with no fact: a line more than a moment ago says that what was held is of before it
+            lines = {line.key for line in flows if line.venue == venue.name}
+            news |= any(line.key not in lines for line in await _asked_from(venue.cash_flows, lines_since) if line.venue == venue.name)
         if not news and seen == (books.changes, len(books.facts), sum(map(len, books.quarantine.values()))):
             lie = holdings if apart else None
             found, more = desk.reconcile(balances, flows, positions=positions, holdings=lie, wallet=wallet, by=by)
@@ -576,8 +580,8 @@ class Arrivals:
             return
         named_, sent = asked.transfer.venue, asked.transfer
         able = [venue for venue in self._venues.values() if not sent.inside or getattr(venue, "holdings", None) is not None]
-        meant = [self._venues[named_]] if named_ in self._venues else able
-        if len(meant) != 1:
+        meant = [one for name_, one in self._venues.items() if name_ == named_] if named_ else able
+        if len(meant) != 1:  # one that was not meant to carry it knows nothing of it, and would be certain
             return
         never: Callable[[Transfer, int], Awaitable[bool]] | None = getattr(meant[0], "never_landed", None)
         if never is None:
