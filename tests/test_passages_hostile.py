@@ -6,9 +6,10 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from sleeves import QUIET, USDC, Books, CoreVault, Desk, Place, Side
+from helpers import Puppet
+from sleeves import QUIET, USDC, Books, CoreVault, Desk, Place, Side, Virtual
 from sleeves.control import Control
-from sleeves.errors import VaultError, VenueUnavailable
+from sleeves.errors import VaultError, VenueUnavailable, WrongStatus
 from sleeves.facts import CashFlow, FlowKind, Shifted, TransferRefused
 from sleeves.instructions import Code, Reclaim
 from sleeves.logs import dump, follow
@@ -126,6 +127,33 @@ def test_a_trade_made_in_another_sub_account_is_not_adopted_by_a_sleeve_that_can
     stand.desk.adopt(trade, stand["b"], by="ann", why="mine")
     assert stand["b"].contracts() == {market: 10**9}
     stand.prove()
+
+
+def test_what_lies_in_the_sub_account_of_a_deactivated_sleeve_is_not_given_to_it():
+    stand = Stand()
+    idle = stand.vault.sleeve("z", QUIET, account=5)
+    stand.desk.deactivate(idle, by="ann", why="no longer used")
+    stand.chain.coins |= {0: stand.chain.coins[0] - 7, 5: 7}
+    look(stand)
+    with pytest.raises(WrongStatus, match="reactivate"):
+        stand.desk.follow(stand.vault, 5, by="ann", why="it came late")
+    stand.desk.reactivate(idle, by="ann", why="it came late")
+    stand.desk.follow(stand.vault, 5, by="ann", why="it came late")
+    assert idle.free_units() == 7
+    stand.prove()
+
+
+def test_a_sleeve_with_a_sub_account_is_backed_by_nothing_else():
+    stand = Stand()
+    sleeve = stand.vault.sleeve("z", QUIET, account=5)
+    with pytest.raises(VaultError, match="lies in sub-account 5"):
+        stand.desk.assign(Puppet(MARKETS[1], "z"), to=sleeve, backing=Virtual())
+
+
+@pytest.mark.parametrize("wrong", [[], {0: []}, {"0": {}}, {0: {"USDC": 5}}, {True: {}}, {-1: {}}])
+def test_accounts_that_are_none_are_misuse_and_no_finding(wrong):
+    with pytest.raises(VaultError, match="by sub-account"):
+        Stand().desk.check(accounts=wrong)
 
 
 def test_accounts_are_proved_of_one_wallet_only():

@@ -58,7 +58,7 @@ from .orders import (
 from .passages import Passages
 from .proof import Proof, prove
 from .protocols import Engine, Gate
-from .reconcile import Reconciliation, compare_holdings
+from .reconcile import Reconciliation, check_holdings, compare_holdings
 from .records import Alert, Changed, Level, Marked, Opened, Placed, Policy, Refusal, Residual, policy_of
 from .risk import realized_volatility
 from .seat import NEVER, Decide, Seat, SeatView, Telemetry
@@ -268,6 +268,8 @@ class Desk:
         gates = check_gates(gates)
         if backing is None:
             backing = SubAccount(to.vault.wallet, to.account) if to.account is not None else Virtual()
+        elif to.apart and not isinstance(backing, SubAccount):
+            raise VaultError(f"sleeve {to.name} lies in sub-account {to.account}: it cannot be backed by {backing!r}")
         elif isinstance(backing, SubAccount) and backing.number != (to.account or 0):
             raise VaultError(f"sleeve {to.name} lies in sub-account {to.account or 0}, not in {backing.number}: open it with account=")
         indexes = [self.index(instrument) for instrument in engine.watches]
@@ -1209,6 +1211,7 @@ class Desk:
             wallet = self._vaults[0].wallet
             if any(one.wallet != wallet for one in self._vaults):
                 raise VaultError("accounts are of one wallet, and this desk has several: reconcile each, with its holdings")
+            check_holdings(accounts)
             apart = list(map(str, compare_holdings(self._passages.expected(wallet), accounts, self.books, wallet)))
         return prove(self._vaults, holdings, positions=positions, accounts=apart, deep=deep)
 

@@ -252,7 +252,7 @@ class _Follower:
 
     def _asked(self, record: Asked) -> None:
         one = record.transfer
-        fields = {"transfer": one.id, "vault": record.vault, "amount": str(one.amount), "venue": one.venue, "by": record.by}
+        fields: dict[str, Any] = {"transfer": one.id, "vault": record.vault, "amount": str(one.amount), "venue": one.venue, "by": record.by}
         fields |= {"sleeve": record.sleeve, "source": one.source, "target": one.target} if one.inside else {}
         whose = f"{record.sleeve}, sub-account {one.source} to {one.target}" if one.inside else record.vault
         _log("orders", logging.INFO, record.at, f"transfer {one.id} of {whose}: {one.amount} by {record.by}", fields)
@@ -299,7 +299,7 @@ class _Follower:
         _log("funds", logging.INFO, fact.at, f"transferred {fact.amount}, {fact.id} at {fact.venue}", fields)
 
     def _shifted(self, fact: Shifted) -> None:
-        fields = {"what": "shifted", "amount": str(fact.amount), "signature": fact.id, "venue": fact.venue}
+        fields: dict[str, Any] = {"what": "shifted", "amount": str(fact.amount), "signature": fact.id, "venue": fact.venue}
         fields |= {"source": fact.source, "target": fact.target}
         text = f"shifted {fact.amount} from sub-account {fact.source} to {fact.target}, {fact.id} at {fact.venue}"
         _log("funds", logging.INFO, fact.at, text, fields)

@@ -19,13 +19,14 @@ from attrs import frozen
 
 from . import booking
 from .books import Books
-from .errors import NotEnough, VaultError
+from .errors import NotEnough, VaultError, WrongStatus
 from .facts import Shifted, TransferRefused
 from .ledger import Role
 from .money import Amount
 from .orders import Transfer
 from .records import Alert, Asked, Changed, Level, Record
 from .sleeve import ALLOCATED, RECLAIMED, SWEPT, Sleeve
+from .status import Status
 from .vault import CoreVault
 
 __all__ = ["MAIN", "Passage", "Passages", "account_of"]
@@ -252,7 +253,7 @@ class Passages:
         More is allocated to its only sleeve, less is taken out of its allocation, then of profit that it kept.
 
         Raises `VaultError` where no sleeve, or more than one, has that sub-account, `NotEnough` where the core vault has not so much
-        idle, or the sleeve not so much free.
+        idle, or the sleeve not so much free, `WrongStatus` where more lies there and the sleeve is deactivated.
         """
         own = [sleeve for sleeve in self._apart() if sleeve.vault is vault and sleeve.account == account]
         if len(own) != 1:
@@ -262,6 +263,10 @@ class Passages:
             )
         sleeve, asset = own[0], vault.asset
         if off > 0:
+            if sleeve.own_status is Status.DEACTIVATED:
+                raise WrongStatus(
+                    f"sleeve {sleeve.name} is deactivated: reactivate it before it is given what lies in sub-account {account}"
+                )
             idle = max(0, vault.remaining_units(sleeve))
             if off > idle:
                 most = Amount(idle, asset)

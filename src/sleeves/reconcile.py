@@ -388,8 +388,8 @@ def compare_positions(vaults: Sequence[CoreVault], positions: Mapping[str, Posit
     return tuple(found)
 
 
-def check_holdings(holdings: object, balances: Mapping[str, Amount]) -> None:
-    """Coins by sub-account, counted as in the balances of the whole, and summing to them. Raises `VaultError`."""
+def check_holdings(holdings: object, balances: Mapping[str, Amount] | None = None) -> None:
+    """Coins by sub-account, counted as in the balances of the whole, where these are known, and summing to them. Raises `VaultError`."""
     rule = "holdings are Amounts by the code of their asset, by sub-account"
     if not isinstance(holdings, Mapping):
         raise VaultError(f"{rule}, not {holdings!r}")
@@ -400,12 +400,12 @@ def check_holdings(holdings: object, balances: Mapping[str, Amount]) -> None:
         for code, amount in coins.items():
             if not isinstance(amount, Amount) or amount.asset.code != code:
                 raise VaultError(f"{rule}, not {amount!r} by {code!r}")
-            if code in balances and balances[code].asset != amount.asset:
+            if balances is not None and code in balances and balances[code].asset != amount.asset:
                 raise VaultError(
                     f"{code} has {balances[code].asset.scale} decimal places in all, {amount.asset.scale} in sub-account {account}"
                 )
             sums[code] = sums.get(code, 0) + amount.units
-    for code in sums.keys() | balances.keys():
+    for code in () if balances is None else sums.keys() | balances.keys():
         whole = balances[code].units if code in balances else 0
         if sums.get(code, 0) != whole:
             raise VaultError(f"the sub-accounts hold {sums.get(code, 0)} units of {code} together, the account {whole}: of two instants")
