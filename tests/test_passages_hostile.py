@@ -93,6 +93,42 @@ def test_coins_in_margin_and_in_orders_earn_interest_too():
     stand.prove()
 
 
+@pytest.mark.parametrize("unknown", [0, 3, -3])
+def test_what_one_sub_account_earned_and_another_owed_cancels_out_for_the_account_and_is_booked_to_each(unknown):
+    """A venue that rounds against us in one and for us in the other: the account as a whole has what it had."""
+    stand = funded()
+    stand.chain.coins |= {0: stand.chain.coins[0] + unknown, 1: stand.chain.coins[1] + 5, 2: stand.chain.coins[2] - 5}
+    found = look(stand, line(stand, 5, "i1", 1), line(stand, -5, "i2", 2))
+    assert (stand["a"].realized.units, stand["b"].realized.units) == (5, -5)
+    assert [one.amount.units for one in found.standing] == ([unknown] if unknown else [])
+    assert not found.misplaced
+    assert not look(stand, line(stand, 5, "i1", 1), line(stand, -5, "i2", 2)).found
+    stand.desk.check(accounts=stand.chain.holdings, deep=True).require()
+
+
+@pytest.mark.parametrize("units", [5, -5])
+def test_what_a_sub_account_earned_and_the_main_one_owed_cancels_out_too(units):
+    stand = funded()
+    idle = stand.vault.idle.units
+    stand.chain.coins |= {0: stand.chain.coins[0] - units, 1: stand.chain.coins[1] + units}
+    assert look(stand, line(stand, units, "i1", 1), line(stand, -units, "i2", None)).clean
+    assert (stand["a"].realized.units, stand.vault.idle.units) == (units, idle - units)
+    stand.prove()
+
+
+def test_a_line_that_was_adopted_before_it_was_written_explains_no_coins_that_were_moved_by_hand():
+    stand = funded()
+    stand.chain.coins[1] += 5
+    (one,) = look(stand).standing
+    stand.desk.adopt(one, stand["a"], by="ann", why="interest that has no line yet")
+    assert look(stand, line(stand, 5, "i1", 1)).clean
+    stand.chain.coins |= {0: stand.chain.coins[0] - 40, 1: stand.chain.coins[1] + 40}
+    found = look(stand, line(stand, 5, "i1", 1))
+    assert not found.standing
+    assert [(one.account, one.off.units) for one in found.misplaced] == [(0, -40), (1, 40)]
+    assert stand["a"].realized.units == 5
+
+
 # -- where coins lie ---------------------------------------------------------------------------------------------------
 
 

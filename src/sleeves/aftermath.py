@@ -136,7 +136,8 @@ class Aftermath:
         commands: list[Command] = []
         for fact in transfers_in(self._vaults, wallet, flows):
             commands += self._step(fact)
-        found = reconcile(self._vaults, wallet, balances, flows, by=by, at=at)
+        lying = None if holdings is None else _off(self._looked(wallet, holdings))
+        found = reconcile(self._vaults, wallet, balances, flows, by=by, at=at, lying=lying)
         if positions is not None:
             found = evolve(found, contracts=self._compare(wallet, positions, at))
         if holdings is not None:
@@ -154,15 +155,18 @@ class Aftermath:
 
     def _lie(self, wallet: str, holdings: Mapping[int, Mapping[str, Amount]], at: int) -> tuple[Misplaced, ...]:
         """Coins that lie in other sub-accounts than the books say; what is new of it is told."""
-        found = compare_holdings(self._passages.expected(wallet), holdings, self._books, wallet)
+        found = self._looked(wallet, holdings)
         known = self._books.misplaced.get(wallet, {})
-        off = {(one.account, one.theirs.asset.code): one.off.units for one in found}
+        off = _off(found)
         for one in found:
             if known.get((one.account, one.theirs.asset.code)) != one.off.units:
                 text = f"{one}: no new risk there until they agree"
                 self._stops.alert(at, Level.CRITICAL, wallet, "misplaced", text)
         self._books.misplaced[wallet] = off
         return found
+
+    def _looked(self, wallet: str, holdings: Mapping[int, Mapping[str, Amount]]) -> tuple[Misplaced, ...]:
+        return compare_holdings(self._passages.expected(wallet), holdings, self._books, wallet)
 
     def follow(self, vault: CoreVault, account: int, *, by: str, why: str, at: int | None) -> None:
         """See `Desk.follow`."""
@@ -226,3 +230,8 @@ class Aftermath:
         if working is None or working.status is not OrderStatus.UNKNOWN:
             raise VaultError(f"{name!r} is no order of unknown fate and no transfer: only the venue says what became of it")
         return self._answers.off(name, self._books.time(at), OrderStatus.CANCELED, said)
+
+
+def _off(found: Sequence[Misplaced]) -> dict[tuple[int, str], int]:
+    """By sub-account and coin, how much more lies there than the books say."""
+    return {(one.account, one.theirs.asset.code): one.off.units for one in found}

@@ -152,14 +152,22 @@ class Reconciliation:
 
 
 def reconcile(
-    vaults: Sequence[CoreVault], wallet: str, balances: Mapping[str, Amount], flows: Iterable[CashFlow], *, by: str, at: int
+    vaults: Sequence[CoreVault],
+    wallet: str,
+    balances: Mapping[str, Amount],
+    flows: Iterable[CashFlow],
+    *,
+    by: str,
+    at: int,
+    lying: Mapping[tuple[int, str], int] | None = None,
 ) -> Reconciliation:
     """Hold the books of a wallet against what its venue says; book what differs to SUSPENSE, by cause, all of it or nothing.
 
     `flows` are the lines of the venue's own ledger since the books were opened, or since an earlier look; lines that the
     books have, or that explained something before, are passed over. A deposit or withdrawal in a vault's own asset is a
     fact and is booked as one before this is called (`transfers_in`), and what the venue is said to say was checked
-    (`check_told`, `check_balances`). Raises `VaultError` for a wallet that no vault is of.
+    (`check_told`, `check_balances`). `lying` is by sub-account and coin how much more lies there than the books say, or less (below
+    zero), where that is known: interest of one may cancel out with that of another. Raises `VaultError` for a wallet that no vault is of.
     """
     own = _of(vaults, wallet)
     books = own[0].books
@@ -177,7 +185,7 @@ def reconcile(
         home = own[0] if vault is None else vault
         explaining = [line for line in unbooked if line.amount.asset == asset and (vault is None or not vault.awaits(line))]
         found: list[Residual] = []
-        rest, earned = maker.by_lines(found, records, home, theirs.units - had.units, explaining)
+        rest, earned = maker.by_lines(found, records, home, theirs.units - had.units, explaining, lying or {})
         if vault is not None and rest:
             known, more, matched = vault.of_transfers(rest, at=at, by=by)
             records += more
@@ -272,7 +280,13 @@ class _Maker:
         self.made = 0
 
     def by_lines(
-        self, found: list[Residual], records: list[Record], vault: CoreVault, rest: int, lines: Sequence[CashFlow]
+        self,
+        found: list[Residual],
+        records: list[Record],
+        vault: CoreVault,
+        rest: int,
+        lines: Sequence[CashFlow],
+        lying: Mapping[tuple[int, str], int],
     ) -> tuple[int, list[CashFlow]]:
         """Name a difference by lines of the venue's own ledger; returns what they do not explain, and those of interest, see `interest`.
 
@@ -280,8 +294,12 @@ class _Maker:
         something that was found, and adopted, before it was written.
         """
         earned: list[CashFlow] = []
-        together = rest - sum(line.amount.units for line in lines)
-        all_of_them = abs(together) < abs(rest)
+        all_of_them = abs(rest - sum(line.amount.units for line in lines)) < abs(rest)
+        if not all_of_them:
+            apart = _apart(vault, lines, lying)
+            after = rest - sum(line.amount.units for line in apart)
+            if abs(after) <= abs(rest):
+                earned, rest, lines = apart, after, [line for line in lines if line not in apart]
         for line in lines if rest else ():
             if all_of_them or abs(rest - line.amount.units) < abs(rest):
                 rest -= line.amount.units
@@ -352,6 +370,24 @@ class _Maker:
         ]
 
 
+def _apart(vault: CoreVault, lines: Sequence[CashFlow], lying: Mapping[tuple[int, str], int]) -> list[CashFlow]:
+    """Lines of interest that bring the sub-accounts which they name nearer to the venue, for each all of them together.
+
+    What one earned and another owed may be nothing for the account as a whole.
+    """
+    numbers = {0, *(sleeve.account for sleeve in vault.sleeves.values() if sleeve.apart)}
+    by_account: dict[int, list[CashFlow]] = {}
+    for line in lines:
+        if line.kind is FlowKind.INTEREST and line.amount.asset == vault.asset and (line.account or 0) in numbers:
+            by_account.setdefault(line.account or 0, []).append(line)
+    nearer = []
+    for account, some in by_account.items():
+        off = lying.get((account, vault.asset.code), 0)
+        if abs(off - sum(line.amount.units for line in some)) < abs(off):
+            nearer += some
+    return nearer
+
+
 _EARN = (Role.FREE, Role.HELD, Role.MARGIN)
 """Coins of a sleeve that lie in its sub-account."""
 
@@ -405,7 +441,9 @@ def check_holdings(holdings: object, balances: Mapping[str, Amount] | None = Non
                     f"{code} has {balances[code].asset.scale} decimal places in all, {amount.asset.scale} in sub-account {account}"
                 )
             sums[code] = sums.get(code, 0) + amount.units
-    for code in () if balances is None else sums.keys() | balances.keys():
+    if balances is None:
+        return
+    for code in sums.keys() | balances.keys():
         whole = balances[code].units if code in balances else 0
         if sums.get(code, 0) != whole:
             raise VaultError(f"the sub-accounts hold {sums.get(code, 0)} units of {code} together, the account {whole}: of two instants")
