@@ -14,6 +14,7 @@ from sleeves.facts import FundingPaid, Settled, Shifted
 from sleeves.journals import SQLite
 from sleeves.live import trade
 from sleeves.orders import Fill, Rejected
+from sleeves.records import Alert
 from sleeves.recovery import reconcile, recover
 from sleeves.testing.solana_server import Fault
 
@@ -27,15 +28,15 @@ class InAndOut:
         self.watches, self.qty, self.name, self.wait = (market,), market.qty(qty), name, wait
 
     def begin(self):
-        return {"turn": 0, "bought": False}
+        return {"turn": 0, "held": False}
 
     def decide(self, memory, view):
         (market,) = self.watches
         held = view.position(market)
         if view.orders():
             return None
-        if not memory["bought"] and view.free() > 0:
-            memory["bought"] = True
+        memory["held"] = memory["held"] or held > 0
+        if not memory["held"] and view.free() > 0:
             return [Place(market, Side.BUY, self.qty)]
         if held:
             memory["turn"] += 1
@@ -43,6 +44,15 @@ class InAndOut:
                 memory["turn"] = 0
                 return [Place(market, Side.SELL, held, reduce_only=True)]
         return None
+
+
+class Late(InAndOut):
+    """The same, when it is told to begin."""
+
+    begun = False
+
+    def decide(self, memory, view):
+        return super().decide(memory, view) if self.begun else None
 
 
 def made(s, market, *, account=1, policy=FLASH, qty="2", allocate="300", journal=None, engine=InAndOut):
@@ -162,7 +172,6 @@ def test_funding_is_paid_into_the_books():
 TROUBLES = {
     "a lost answer": [("sendTransaction", Fault.lost(), 3)],
     "statuses that do not come": [("getSignatureStatuses", Fault.status(429), 5)],
-    "a transaction that fails on the chain": [("sendTransaction", Fault.fails(), 1)],
     "transactions that cannot be read": [("getTransaction", Fault.status(503), 6)],
     "a log that is cut": [("getTransaction", Fault.replaced(lambda one: cut(one)), 2)],
     "a node that is behind": [("getSignaturesForAddress", Fault.error(-32016, "Minimum context slot has not been reached"), 4)],
@@ -187,17 +196,47 @@ def test_whatever_goes_wrong_the_books_are_the_chain(trouble):
             async with s.driver(**LIVE) as venue:
                 for method, fault, times in TROUBLES[trouble]:
                     s.node.fault(method, fault, times)
-                over = closed(desk, sleeve, market)
-
-                def done():
-                    gave_up = facts(desk, Rejected) or not sleeve.free.units
-                    return over() or (gave_up and not desk.open_orders() and not sleeve.between.units and s.node.idle())
-
-                await live(s, desk, venue, over if trouble != "a transaction that fails on the chain" else done)
+                await live(s, desk, venue, closed(desk, sleeve, market))
                 s.mend()
                 await proven(s, desk, venue)
 
-        s.node.idle = lambda: not any(s.node._faults.values())
+        anyio.run(main)
+
+
+def test_a_shift_that_fails_on_the_chain_gives_nothing_and_may_be_asked_for_again():
+    with stand() as s:
+
+        async def main():
+            market = await paid_in(s)
+            desk, sleeve = made(s, market)
+            async with s.driver(**LIVE) as venue:
+                s.node.fault("sendTransaction", Fault.fails())
+                await live(s, desk, venue, lambda: any(one.code == "transfer_refused" for one in facts(desk, Alert)))
+                assert sleeve.free.units == sleeve.between.units == 0
+                await proven(s, desk, venue)
+                desk.treasury[s.coin.code].allocate(sleeve, "300")
+                await live(s, desk, venue, closed(desk, sleeve, market))
+                await proven(s, desk, venue)
+
+        anyio.run(main)
+
+
+def test_an_order_that_fails_on_the_chain_is_no_order():
+    with stand() as s:
+
+        async def main():
+            market = await paid_in(s)
+            engine = Late(market, "2")
+            desk, sleeve = made(s, market, engine=lambda *_: engine)
+            async with s.driver(**LIVE) as venue:
+                await live(s, desk, venue, lambda: sleeve.free.units > 0)
+                s.node.fault("sendTransaction", Fault.fails())
+                engine.begun = True
+                await live(s, desk, venue, lambda: bool(facts(desk, Rejected)))
+                await live(s, desk, venue, closed(desk, sleeve, market))
+                assert len({fill.order_id for fill in facts(desk, Fill)}) == 2
+                await proven(s, desk, venue)
+
         anyio.run(main)
 
 
@@ -208,9 +247,11 @@ def test_a_desk_that_was_killed_finds_its_fill_by_the_memo(tmp_path):
         async def main():
             market = await paid_in(s)
             with SQLite.open(path) as journal:
-                desk, sleeve = made(s, market, journal=journal, policy=QUIET, engine=partial(InAndOut, wait=10**6))
+                engine = Late(market, "2", wait=10**6)
+                desk, sleeve = made(s, market, journal=journal, policy=QUIET, engine=lambda *_: engine)
                 async with s.driver(**LIVE, resend_s=60) as venue:
-                    await live(s, desk, venue, lambda: bool(facts(desk, Shifted)) or bool(sleeve.free.units), keepers=False)
+                    await live(s, desk, venue, lambda: sleeve.free.units > 0, keepers=False)
+                    engine.begun = True
                     s.node.fault("sendTransaction", Fault.late(2), 100)
                     sent = s.sent()
                     await live(s, desk, venue, lambda: s.sent() > sent, keepers=False)

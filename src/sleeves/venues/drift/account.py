@@ -90,9 +90,12 @@ async def look(
     perps: Iterable[int] = (),
     *,
     spots: Iterable[int] = (),
+    known: Look | None = None,
     min_slot: int | None = None,
 ) -> Look:
     """All of one slot: asked again, with more accounts, until every market that the sub-accounts stand in is among them.
+
+    `known` is an earlier look: with the markets that were found then it is mostly asked once.
 
     Raises `WrongAccount` for what is there and is not what it should be, `VenueUnavailable` where a node does not answer, has no
     State, or moves faster than it can be asked.
@@ -100,6 +103,8 @@ async def look(
     subs = sorted(set(accounts))
     fixed = [deployment.state(), deployment.user_stats(authority), *(deployment.user(authority, sub) for sub in subs)]
     coins_of, contracts, oracles = {deployment.quote.market, *spots}, set(perps), dict[str, None]()
+    if known is not None:
+        coins_of, contracts, oracles = coins_of | set(known.spots), contracts | set(known.perps), dict.fromkeys(known._oracles)
     for _ in range(6):
         listed = [*map(deployment.spot_market, sorted(coins_of)), *map(deployment.perp_market, sorted(contracts))]
         wanted = list(dict.fromkeys([*fixed, *listed, *oracles]))

@@ -104,7 +104,7 @@ Fact = Fill | FundingPaid | Settled | Liquidated | Bankrupted | Transferred | Sh
 
 @frozen(order=False)
 class Record:
-    """A transaction that some of our sub-accounts (`subs`) were part of. `at` is its block's time in UTC ns.
+    """A transaction that some of our sub-accounts (`subs`) were part of. `at` is its block's time in UTC ns, or our note's if later.
 
     `failed`: it landed with an error (`err`), and did nothing. `mine`: our key paid for it, `fee` lamports; only then it has a `note`.
     """
@@ -178,6 +178,8 @@ def read_record(
 ) -> Record:
     """Read a transaction. `payers` are our keys, `subs` numbers by address, `at` its block's time in UTC ns.
 
+    A block's time is in whole seconds and may lag: what we asked for ourselves did not happen before we did, as its note says.
+
     Raises `VenueUnavailable` where its log is cut, or is none that the program can have written.
     """
     keys = {str(key.address) for key in chained.decoded.keys}
@@ -195,16 +197,17 @@ def read_record(
         if why:
             raise VenueUnavailable(f"what {chained.signature} did is not known: {why}")
     calls = [one for one in chained.decoded.instructions if str(one.program.address) == deployment.program_id]
+    note = told_by(ids, chained.memos) if mine else None
     return Record(
         str(chained.signature),
         chained.slot,
-        at,
+        at if note is None else max(at, min(note.at, at + LAG)),
         frozenset(number for address, number in subs.items() if address in keys),
         failed,
         chained.err,
         mine,
         chained.fee if mine else 0,
-        told_by(ids, chained.memos) if mine else None,
+        note,
         any(bytes(one.data[:8]) == _FORCED for one in calls),
         tuple(events),
     )

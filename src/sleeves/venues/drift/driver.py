@@ -65,8 +65,6 @@ FROZEN: Mapping[str, str] = {
     "drift": "Drift v2 was drained on 2026-04-01 and is frozen: it is read here, and traded only with trade_frozen=True",
 }
 """Deployments that are not to be traded, by name, and why."""
-SETTLES_ABOVE = 1_000_000
-"""Quote units (1e6: one dollar) beyond which an unsettled profit or loss is moved."""
 LEAST_HEALTH = 80
 """Below this health nothing is taken out of a sub-account that holds contracts."""
 _MOST_WAITING = 4_096
@@ -123,11 +121,11 @@ class Drift:
     delegate, who may trade and not move coins. `jito` is a block engine for bundles; it and `rpc` are closed with the driver.
 
     `slippage_bps` is how much worse than the oracle's price an order at market may come out, within an order's own bound;
-    `spread_bps` is what a quote stands off the oracle's price to either side. `auction_slots` and `last_s` say how long an order at
-    market is auctioned, and how long it lives. `most_fee` and `tip` cap what a transaction pays. `quote_every` and `watch_every`
-    seconds lie between two looks at prices and at what happened; None: only `refresh` and `hear` ask. `confirm_within` is how many
-    seconds a call waits for the chain. `spots` are spot markets besides the quote coin's that are moved. `sleeves` are names of more
-    than 15 characters.
+    `spread_bps` is what a quote stands off the oracle's price to either side. A profit or loss up to `settle_above` stays unsettled.
+    `auction_slots` and `last_s` say how long an order at market is auctioned, and how long it lives. `most_fee` and `tip` cap what a
+    transaction pays, in SOL. `quote_every` and `watch_every` seconds lie between two looks at prices and at what happened; None: only
+    `refresh` and `hear` ask. `confirm_within` is how many seconds a call waits for the chain. `spots` are spot markets besides the
+    quote coin's that are moved. `sleeves` are names of more than 15 characters.
 
     Raises `InvalidMarket` for markets and terms that cannot be.
     """
@@ -150,6 +148,7 @@ class Drift:
         auction_slots: int = 20,
         last_s: int = 60,
         least_health: int = LEAST_HEALTH,
+        settle_above: AmountLike = "1",
         most_fee: AmountLike = "0.001",
         tip: AmountLike = "0.00001",
         quote_every: float | None = 2.0,
@@ -190,6 +189,7 @@ class Drift:
         self._spots = tuple(spots)
         self._ask = Ask(slippage_bps, auction_slots, last_s)
         self._spread, self._least_health = spread_bps, least_health
+        self._settle_above = deployment.quote.asset(settle_above).units
         self._quote_every, self._watch_every, self._confirm_within = quote_every, watch_every, float(confirm_within)
         self._poll_s, self._clock = poll_s, clock
         self._costs = {"most_fee": _LAMPORTS(most_fee).units, "tip": _LAMPORTS(tip).units, "resend_s": resend_s}
@@ -212,6 +212,8 @@ class Drift:
         self._stack: AsyncExitStack | None = None
         self._parts: _Open | None = None
         self._since = 0
+        self._seen: Look | None = None
+        """The last look, which says what to ask for at the next."""
         self._n = 0
         self._lost_told = False
 
@@ -334,9 +336,19 @@ class Drift:
     async def look(self, *, min_slot: int | None = None) -> Look:
         """State, sub-accounts, markets and oracles as of one slot. Raises `VenueUnavailable`, also for what is not what it should be."""
         try:
-            return await look(self._rpc, self.deployment, self._authority, self.accounts, self._perps, spots=self._spots, min_slot=min_slot)
+            self._seen = await look(
+                self._rpc,
+                self.deployment,
+                self._authority,
+                self.accounts,
+                self._perps,
+                spots=self._spots,
+                known=self._seen,
+                min_slot=min_slot,
+            )
         except WrongAccount as error:
             raise VenueUnavailable(f"{self.name}: {error}") from error
+        return self._seen
 
     # -- the feed ------------------------------------------------------------------------------------------------------------
 
@@ -565,7 +577,7 @@ class Drift:
             await self._heard(outcome.slot)
 
     async def settle(self, instrument: Instrument) -> None:
-        """Have a contract's profit or loss moved to the quote coin, where it is above one dollar.
+        """Have a contract's profit or loss moved to the quote coin, where it is above `settle_above`.
 
         `Settled` comes from the chain, or of 0 where there is no more than that, or the program has nothing to pay it from. Raises like
         `submit`, and `VenueRejected` for what is not traded here.
@@ -600,7 +612,7 @@ class Drift:
                 return None
             market = seen.perps[perp.index]
             made = settleable(seen, market, held, account_of(seen, user).contract(contract_name(market)))
-            if -SETTLES_ABOVE <= made <= SETTLES_ABOVE:
+            if not made or abs(made) <= self._settle_above:
                 return None
             if not self._trades:
                 raise VenueRejected(FROZEN[self.deployment.name])
