@@ -150,6 +150,20 @@ def test_coins_moved_by_hand_from_one_sub_account_to_another_are_followed_in_two
     stand.prove()
 
 
+@pytest.mark.parametrize(("off", "blocked"), [(3, False), (4, True), (-3, False), (-4, True)])
+def test_what_is_tolerated_of_a_coin_may_lie_elsewhere_and_no_unit_more(off, blocked):
+    stand = funded()
+    stand.desk.books.tolerances["USDC"] = 3
+    stand.chain.coins |= {0: stand.chain.coins[0] - off, 1: stand.chain.coins[1] + off}
+    place = Place(MARKETS[1], Side.BUY, 10**7, limit=MARKETS[1].price("90"))
+    stand.chain.take(stand.desk.order(stand["a"], place, by="ann"))
+    found, commands = stand.desk.reconcile(stand.chain.balances, holdings=stand.chain.holdings)
+    assert [one.off.units for one in found.misplaced] == [-off, off], "it is shown either way"
+    assert [one.order.sleeve for one in commands] == (["a"] if blocked else [])
+    assert len(alerts(stand.desk, "misplaced")) == (2 if blocked else 0)
+    assert isinstance(stand.desk.order(stand["a"], place, by="ann"), Refusal) is blocked
+
+
 def test_a_trade_made_in_another_sub_account_is_not_adopted_by_a_sleeve_that_cannot_lie_there():
     stand = funded()
     market = MARKETS[2]

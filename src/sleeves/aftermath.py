@@ -154,12 +154,13 @@ class Aftermath:
         return contracts
 
     def _lie(self, wallet: str, holdings: Mapping[int, Mapping[str, Amount]], at: int) -> tuple[Misplaced, ...]:
-        """Coins that lie in other sub-accounts than the books say; what is new of it is told."""
+        """Coins that lie in other sub-accounts than the books say; what is new of it, and more than is tolerated, is told."""
         found = self._looked(wallet, holdings)
         known = self._books.misplaced.get(wallet, {})
         off = _off(found)
         for one in found:
-            if known.get((one.account, one.theirs.asset.code)) != one.off.units:
+            code = one.theirs.asset.code
+            if known.get((one.account, code)) != one.off.units and abs(one.off.units) > self._books.tolerances.get(code, 0):
                 text = f"{one}: no new risk there until they agree"
                 self._stops.alert(at, Level.CRITICAL, wallet, "misplaced", text)
         self._books.misplaced[wallet] = off

@@ -157,7 +157,7 @@ def status(place: Place, view: View, vault: EngineVault) -> Refusal | None:
         return refuse("status", "mismatch", place, view, vault, instrument=market.symbol)
     own = vault.sleeve.account or 0
     for (account, code), off in core.books.misplaced.get(core.wallet, {}).items():
-        if account == own:
+        if account == own and abs(off) > core.books.tolerances.get(code, 0):
             return refuse("status", "backing", place, view, vault, account=account, asset=code, off=off)
     tradeable = core.tradeable_units()
     if tradeable < core.allocated_units() + core.earmarked_units():

@@ -268,7 +268,8 @@ class Stops:
         cancels: list[Command] = []
         for vault in vaults:
             mismatched = self._books.mismatched.get(vault.wallet, frozenset())
-            misplaced = {account for account, _ in self._books.misplaced.get(vault.wallet, ())}
+            off, tolerated = self._books.misplaced.get(vault.wallet, {}), self._books.tolerances
+            misplaced = {account for (account, code), units in off.items() if abs(units) > tolerated.get(code, 0)}
             for cancel in self.cancel_opening_of(vault.sleeves.values()):
                 assert isinstance(cancel, CancelOrder)
                 market = cancel.order.place.instrument
