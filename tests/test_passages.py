@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from helpers import Puppet
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from helpers import Puppet
 from sleeves import FLASH, QUIET, SOL, USDC, Books, CoreVault, Desk, Instrument, Place, ProfitPolicy, Side, Treasury
 from sleeves.errors import NotEnough, VaultError
 from sleeves.facts import CashFlow, FlowKind, Settled, Shifted, Transferred, TransferRefused
@@ -65,7 +65,7 @@ class Stand:
     """A vault of 1,000 USDC with sleeves that lie in sub-accounts 1 and 2, and one that lies in none."""
 
     def __init__(self, first=FLASH, journal=None):
-        self.vault = CoreVault(USDC, total="1000", tradeable="900", books=Books(journal or Memory()))
+        self.vault = CoreVault(USDC, total="1000", tradeable="900", books=Books(Memory() if journal is None else journal))
         self.desk = Desk(self.vault, settle_above=0)
         self.chain = Chain(self.desk, USDC("1000").units)
         self.told = 0
