@@ -425,7 +425,8 @@ async def _sight(rpc: Rpc, deployment: Deployment, perps: Sequence[PerpMarket]) 
         at = dict(zip(wanted, told.values, strict=True))
         state, quote = (_must(deployment, at[fixed[0]], read_state), _must(deployment, at[home], read_spot_market))
         markets = {one.index: one for one in (_must(deployment, at[key], read_perp_market) for key in fixed[2:])}
-        needed = {one.oracle for one in (quote, *markets.values()) if one.oracle_source is not OracleSource.QUOTE_ASSET}
+        priced: list[SpotMarket | PerpMarket] = [quote, *markets.values()]
+        needed = {one.oracle for one in priced if one.oracle_source is not OracleSource.QUOTE_ASSET}
         if needed <= set(at):
             return Look(deployment, told.slot, state, None, {}, {quote.index: quote}, markets, {key: at[key] for key in oracles})
         oracles.update(dict.fromkeys(sorted(needed)))
