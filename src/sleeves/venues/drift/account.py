@@ -118,7 +118,7 @@ async def look(
         coins = {index: _spot(deployment, index, at) for index in coins_of}
         perpetuals = {index: _perp(deployment, index, at) for index in contracts}
         more_spots |= {one.quote_market for one in perpetuals.values()}
-        priced = [*coins.values(), *perpetuals.values()]
+        priced: list[SpotMarket | PerpMarket] = [*coins.values(), *perpetuals.values()]
         needed = {one.oracle for one in priced if one.oracle_source is not OracleSource.QUOTE_ASSET and one.oracle != _NOWHERE}
         if more_spots <= coins_of and more_perps <= contracts and needed <= set(oracles):
             state, stats = at[deployment.state()], at[deployment.user_stats(authority)]

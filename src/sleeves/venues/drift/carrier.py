@@ -14,7 +14,7 @@ It knows no order and no transfer, and it never takes a landed transaction with 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -61,6 +61,10 @@ _MOST_ASKED = 128
 log = logging.getLogger("sleeves.venues.drift")
 
 
+def _tuple(given: Iterable[Written]) -> tuple[Written, ...]:
+    return tuple(given)
+
+
 @frozen(order=False)
 class Load:
     """What one transaction is to do: instructions, the note of whose it is, and what it may move.
@@ -69,7 +73,7 @@ class Load:
     that may stay in new accounts of the program's.
     """
 
-    instructions: tuple[Written, ...] = field(converter=tuple)
+    instructions: tuple[Written, ...] = field(converter=_tuple)
     note: str
     out: Mapping[Pubkey, int] = field(factory=dict)
     into: Mapping[Pubkey, int] = field(factory=dict)

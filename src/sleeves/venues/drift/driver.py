@@ -44,7 +44,7 @@ from ..solana.addresses import TOKEN, TOKEN_2022
 from ..solana.send import GOOD_FOR, UNSEEN, AlreadyLanded
 from ..solana.written import address
 from .account import Look, check_mint, look, positions
-from .accounts import User, WrongAccount
+from .accounts import PerpMarket, SpotMarket, User, WrongAccount
 from .carrier import Carrier, Load, Prepared
 from .deployment import Deployment
 from .fence import Fence
@@ -192,7 +192,7 @@ class Drift:
         self._settle_above = deployment.quote.asset(settle_above).units
         self._quote_every, self._watch_every, self._confirm_within = quote_every, watch_every, float(confirm_within)
         self._poll_s, self._clock = poll_s, clock
-        self._costs = {"most_fee": _LAMPORTS(most_fee).units, "tip": _LAMPORTS(tip).units, "resend_s": resend_s}
+        self._costs: dict[str, Any] = {"most_fee": _LAMPORTS(most_fee).units, "tip": _LAMPORTS(tip).units, "resend_s": resend_s}
         self._write = Instructions(deployment)
         self._ids = ClientIds(sleeves)
         self._terms = Markets(deployment)
@@ -279,7 +279,8 @@ class Drift:
         everything = await look(
             self._rpc, self.deployment, self._authority, self.accounts, range(seen.state.perp_markets), spots=self._spots
         )
-        for market in (*everything.spots.values(), *everything.perps.values()):
+        listed: list[SpotMarket | PerpMarket] = [*everything.spots.values(), *everything.perps.values()]
+        for market in listed:
             try:
                 self._terms.add(market)
             except InvalidMarket as error:

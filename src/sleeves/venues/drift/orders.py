@@ -15,6 +15,7 @@ Units: base 1e9, prices 1e6, as the program counts; the instrument's own are tur
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import frozen
 
@@ -104,7 +105,7 @@ def order_params(
     bound = bound_of(order, instrument, market, oracle, ask)
     if bound < market.tick:
         return "the worst price that it allows is below one tick"
-    terms = {"market": market.index, "long": buys, "base": place.qty, "reduce_only": order.reduce_only, "price": bound}
+    terms: dict[str, Any] = {"market": market.index, "long": buys, "base": place.qty, "reduce_only": order.reduce_only, "price": bound}
     if place.limit is not None and place.tif is TimeInForce.GTC:
         if order.worst is not None and program_price(instrument, place.limit) != bound:
             return "its limit is beyond the worst price that its money covers"
