@@ -88,8 +88,8 @@ class Desk:
     equity, and when a slice is closed what is unsettled beyond `settle_above` quote coins is settled. Alerts tell when the
     health of the account that a vault's sleeves share falls below the levels of `health_alerts`, the lowest as critical.
     `tolerances` say how much of an asset may stand in SUSPENSE, unexplained by the books, or lie in another sub-account than they
-    say, while new risk is taken in it, or there: nothing by default. `self_trade` says what is done when sleeves of one account would trade with each other (see `inside`),
-    and `cross_at` where between bid and ask a trade inside is priced.
+    say, while new risk is taken in it, or there: nothing by default. `self_trade` says what is done when sleeves of one account would
+    trade with each other (see `inside`), and `cross_at` where between bid and ask a trade inside is priced.
     """
 
     __slots__ = (
