@@ -297,6 +297,19 @@ def test_the_same_bytes_under_the_other_deployment():
         read_user(DRIFT_V2, address, DRIFT_V2.program_id, data[:4_375], SLOT)
 
 
+def test_a_length_that_another_version_of_the_program_has():
+    """The main sub-account of the order-book branch would otherwise be read as Velocity's, its second position from the wrong place."""
+    data, address = whole(VELOCITY, User)
+    branch = VELOCITY_CLOB.layout("User").size
+    for length in (branch - 1, branch + 1, len(data) + 256):
+        assert read_user(VELOCITY, address, VELOCITY.program_id, data.ljust(length, b"\0"), SLOT)
+    for length in (branch, branch + 256):
+        with pytest.raises(WrongAccount, match=f"it has {length} bytes, as many as one of order-book branch would"):
+            read_user(VELOCITY, address, VELOCITY.program_id, data.ljust(length, b"\0"), SLOT)
+    longer, where = whole(VELOCITY_CLOB, User)
+    assert read_user(VELOCITY_CLOB, where, VELOCITY.program_id, longer.ljust(branch + 256, b"\0"), SLOT)
+
+
 def test_accounts_whose_layout_is_not_known():
     data, address = whole(VELOCITY, PerpMarket)
     with pytest.raises(WrongAccount, match=r"the layout of a PerpMarket of velocity-clob \(order-book branch\) is not known"):

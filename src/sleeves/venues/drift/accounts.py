@@ -21,7 +21,7 @@ from attrs import frozen
 
 from ...errors import VenueError
 from .codec import Record
-from .deployment import Deployment, Feature
+from .deployment import DEPLOYMENTS, Deployment, Feature
 from .words import (
     AssetTier,
     ContractKind,
@@ -878,6 +878,10 @@ def _or_none(address: str) -> str | None:
     return None if address == NOBODY else address
 
 
+_SPARE: Final = 256
+"""Bytes that Velocity's markets were seen to have beyond their layout."""
+
+
 class _Account:
     """One account under reading: its record, and the refusals that name it."""
 
@@ -891,6 +895,11 @@ class _Account:
             self.record = deployment.codec(kind).decode(data)
         except ValueError as wrong:
             raise self.wrong(str(wrong)) from None
+        size, has = deployment.layout(kind).size, len(data)
+        for other in DEPLOYMENTS.values():
+            more = other.layouts.get(kind) if other.program_id == owner else None
+            if more is not None and more.size > size and has - more.size in (0, _SPARE):
+                raise self.wrong(f"it has {has} bytes, as many as one of {other.version} would: which of the two it is, nobody says")
 
     def wrong(self, why: str) -> WrongAccount:
         return WrongAccount(f"{self.address} is no {self.kind} of {self.deployment.name}: {why}")

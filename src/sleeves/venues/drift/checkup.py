@@ -612,12 +612,9 @@ def _stats(found: Findings, stats: UserStats) -> None:
 def _sub(found: Findings, deployment: Deployment, seen: Look, user: User, owner: str, signs: str, length: int | None) -> None:
     """One sub-account: what is in it, who may act for it, and how it stands."""
     subject = f"sub-account {user.sub}"
-    size, book = deployment.layout("User").size, VELOCITY_CLOB.layout("User").size
+    size = deployment.layout("User").size
     if length is not None and length != size:
-        branch = (
-            "the order-book branch's length: read with this layout its positions would be wrong" if length == book else "another version?"
-        )
-        found.finds(Grade.BAD if length == book else Grade.WARNING, subject, f"has {length} bytes and the layout {size}: {branch}")
+        found.warning(subject, f"has {length} bytes, and {size} by the layout of {deployment.version}: another version?")
     coins = ", ".join(f"{decimal_text(tokens_in(one, market), market.decimals)} {market.name.strip()}" for one, market in _held(seen, user))
     contracts = [one for one in user.perps if one.base or one.quote]
     text = f"{user.name.strip()!r}: {coins or 'no coins'}, {_many(len(contracts), 'position')}, {_many(len(user.orders), 'open order')}"
