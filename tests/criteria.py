@@ -28,10 +28,7 @@ class Later(NamedTuple):
 
 
 LATER: Mapping[str, Later] = {
-    "2.1": Later("there is no driver of a perpetual market on a chain to connect with", "9"),
     "2.9": Later("there is no page to tell; that listeners of the books hear at once is tried with 3.6", "10"),
-    "4.5": Later("swaps go as Jito bundles (tests/venues/jupiter); there is no driver of a perpetual market on a chain", "9"),
-    "4.6": Later("swaps go to the node after three failures (tests/venues/jupiter); contracts on a chain have no driver", "9"),
     "4.12": Later("positions told over a socket within a second: there is no page; P5 says what there is to tell", "10"),
     "P8": Later("state told over a socket within half a second: there is no page", "10"),
     "P17": Later("positions told over a socket within a second: there is no page", "10"),
@@ -240,9 +237,9 @@ HEAD = """\
 <!-- written by `python tests/criteria.py` from the names of the tests: do not edit -->
 
 The specification of delta-neutral trading that this library grew out of has 96 acceptance criteria and 50 properties. Each
-that can be tried without a chain and without a web page has one test, whose name carries its number; it runs on the real
-desk, venues, shell and logs, from both sides of each threshold. Where two criteria contradict each other, or one is wrong,
-the test's docstring says which reading is taken, and why.
+that can be tried without a web page has one test, whose name carries its number; it runs on the real desk, venues, shell and
+logs, those that need a chain on a local one, from both sides of each threshold. Where two criteria contradict each other, or
+one is wrong, the test's docstring says which reading is taken, and why.
 
 {tried} are tried, {later} are for later issues. This page is written by `python tests/criteria.py`; a test fails while it is
 not what that writes. One criterion is run with `python -m pytest -k criterion_3_8`, which finds what other files of tests
