@@ -17,7 +17,7 @@ from sleeves.margin import health_bp
 from sleeves.market import SECOND
 from sleeves.orders import Fill, Liquidity, Transfer
 from sleeves.records import Refusal
-from sleeves.recovery import Arrivals
+from sleeves.recovery import Arrivals, _lines
 from sleeves.shell import carry_out
 from test_control import Shop
 from test_passages import MARKETS, Stand, alerts, funded, reopened
@@ -394,3 +394,37 @@ def test_health_of_each_sub_account_is_in_the_log(caplog):
     said = [one.sleeves_vault for one in caplog.records if one.name == "sleeves.state"]
     assert said == ["core:main:USDC", "core:main:USDC:1"]
     assert set(dump(stand.desk)["accounts"]) == {"core:main:USDC", "core:main:USDC:1"}
+
+
+# -- whole seconds -------------------------------------------------------------------------------------------------------------
+
+
+class Ledgered:
+    """A venue whose own ledger has these lines."""
+
+    name = "v"
+
+    def __init__(self, *lines):
+        self.lines = lines
+
+    async def cash_flows(self, since):
+        return [line for line in self.lines if line.at >= since]
+
+
+@pytest.mark.parametrize(
+    ("at", "kind", "told"),
+    [
+        (10 * SECOND, FlowKind.INTEREST, True),
+        (9 * SECOND + SECOND // 2, FlowKind.INTEREST, True),
+        (9 * SECOND, FlowKind.INTEREST, True),
+        (9 * SECOND - 1, FlowKind.INTEREST, False),
+        (9 * SECOND + SECOND // 2, FlowKind.DEPOSIT, False),
+        (10 * SECOND, FlowKind.DEPOSIT, True),
+    ],
+)
+def test_interest_of_the_second_in_which_the_books_began_is_heard_and_no_deposit_of_before(at, kind, told):
+    """A chain tells whole seconds: a line of after the beginning may bear a time of before it. A deposit then is in the total."""
+    begun = 10 * SECOND
+    line = CashFlow(at, USDC.units(1), kind, "i", "", "v", 1)
+    assert bool(anyio.run(_lines, Ledgered(line), begun, begun)) is told
+    assert bool(anyio.run(_lines, Ledgered(line), begun + 5 * SECOND, begun)) is False

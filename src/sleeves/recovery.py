@@ -22,8 +22,8 @@ from attrs import field, frozen
 
 from .desk import Desk
 from .errors import VaultError, VenueError, VenueUnavailable
-from .facts import CashFlow, TransferRefused
-from .market import DAY, HOUR
+from .facts import CashFlow, FlowKind, TransferRefused
+from .market import DAY, HOUR, SECOND
 from .money import Amount
 from .orders import CancelOrder, Command, Order, OrderReport, OrderStatus, Position, Transfer, Unanswered
 from .protocols import Venue
@@ -371,18 +371,28 @@ async def _reconcile(
                     own[code] = amount if code not in own else own[code] + amount
                     balances[code] = amount if code not in balances else balances[code] + amount
             positions |= await venue.positions()
-            flows += await _asked_from(venue.cash_flows, lines_since)
+            flows += await _lines(venue, lines_since, begun)
         news = await _news(desk, venues, since)
         for venue in [one for one in venues if getattr(one, "holdings", None) is not None]:
             # interest comes with no fact: a line more than a moment ago says that what was held is of before it
             lines = {line.key for line in flows if line.venue == venue.name}
-            news |= any(line.key not in lines for line in await _asked_from(venue.cash_flows, lines_since) if line.venue == venue.name)
+            news |= any(line.key not in lines for line in await _lines(venue, lines_since, begun) if line.venue == venue.name)
         if not news and seen == (books.changes, len(books.facts), sum(map(len, books.quarantine.values()))):
             lie = holdings if apart else None
             found, more = desk.reconcile(balances, flows, positions=positions, holdings=lie, wallet=wallet, by=by)
             await hands(more)
             return found
     raise VenueUnavailable(f"the account at {', '.join(v.name for v in venues)} moved each of {LOOKS} times that it was looked at")
+
+
+async def _lines(venue: _Source, since: int, begun: int) -> list[CashFlow]:
+    """Lines of the venue's own ledger from an instant on.
+
+    Where that is when the books began, those of interest from a second before too: a venue that tells whole seconds tells what
+    came after as of before. One that was counted in the beginning explains nothing, and is passed over.
+    """
+    found = await _asked_from(venue.cash_flows, max(0, since - SECOND) if since == begun else since)
+    return [line for line in found if line.at >= since or line.kind is FlowKind.INTEREST]
 
 
 async def _holdings(venue: _Source) -> Holdings:

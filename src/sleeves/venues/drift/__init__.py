@@ -9,6 +9,13 @@ Drift v2 is frozen: it is read here, and traded only where that is said. Needs s
 
 from __future__ import annotations
 
+from ...errors import MissingExtra
+
+try:
+    import solders as _solders  # noqa: F401
+except ImportError:
+    raise MissingExtra("solders", "velocity", "Drift and Velocity") from None
+
 from ..jito import Jito
 from ..solana import Rpc, Signer
 from .accounts import PerpMarket, SpotMarket, State, User, UserStats, WrongAccount
@@ -16,6 +23,7 @@ from .deployment import DEPLOYMENTS, DRIFT_V2, VELOCITY, VELOCITY_CLOB, VELOCITY
 from .driver import Drift
 from .fence import Fence
 from .instructions import Instructions, OrderParams
+from .monitor import Monitor, Snapshot, SubAccount
 from .oracles import Oracle
 from .risk import account_of, figures_of, funding_quotes
 
@@ -31,13 +39,16 @@ __all__ = [
     "Fence",
     "Instructions",
     "Jito",
+    "Monitor",
     "Oracle",
     "OrderParams",
     "PerpMarket",
     "Rpc",
     "Signer",
+    "Snapshot",
     "SpotMarket",
     "State",
+    "SubAccount",
     "User",
     "UserStats",
     "WrongAccount",
