@@ -117,17 +117,17 @@ def world(*, one_key=False):
             yield World(exchange, router, spender, Market.of("SOL/USDT", TOKENS["SOL"], token, size="1", tick="0.0001"))
 
 
-def engine(w, perp, **terms):
-    pair = Pair(w.market.instrument, perp, cap=IN_JUPITER, spot_fee="0.01%", perp_fee="0.05%", slippage="0.05%", reserved="0.05")
+def engine(w, perp, cap=IN_JUPITER, **terms):
+    pair = Pair(w.market.instrument, perp, cap=cap, spot_fee="0.01%", perp_fee="0.05%", slippage="0.05%", reserved="0.05")
     return Funding(pair, **{"every": 0, "room": "20%", "critical": 15, "size": "90%", "tolerance": "0.5%", **terms})
 
 
-def opened(w, perp, journal=None):
+def opened(w, perp, journal=None, **terms):
     """Books over what lies in the second wallet; the rest is to come by a deposit."""
     vault = CoreVault(w.coin, total=IN_JUPITER, tradeable=IN_JUPITER, cap="3500", wallet="main", books=Books(journal=journal))
     desk = Desk(vault)
     sleeve = vault.sleeve("carry", QUIET)
-    desk.assign(engine(w, perp), to=sleeve)
+    desk.assign(engine(w, perp, **terms), to=sleeve)
     return desk, sleeve
 
 
@@ -364,4 +364,25 @@ def test_with_one_key_for_both_a_deposit_is_not_believed_to_be_new_money():
             assert not isinstance(desk.order(sleeve, Place(w.market.instrument, Side.BUY, PER_SOL // 10), by="ann"), Refusal)
 
     with world(one_key=True) as w:
+        anyio.run(story, w)
+
+
+def test_coins_that_do_not_lie_where_they_are_spent_are_no_hedge_and_the_contracts_are_taken_back():
+    """Without a cap the coins are sized to all that is free, and Jupiter's wallet has less: the short that is there already is closed."""
+
+    async def story(w):
+        async with w.venues() as venues:
+            desk, sleeve = opened(w, venues[0].instrument("SOL-PERP", 0), cap=None)
+            await paid_in(w, desk, venues)
+            sleeve.vault.allocate(sleeve, "3500")
+            w.hours(1)
+            await live(w, desk, venues, lambda: len(facts(desk, Fill)) == 2 and calm(desk) and abs(sleeve.unsettled.units) <= PER_USD)
+            first, second = facts(desk, Fill)
+            assert (first.side, second.side) == (Side.SELL, Side.BUY)
+            assert (first.venue, second.venue) == ("velocity", "velocity")
+            assert first.qty == second.qty
+            assert hedge(w, desk) == (0, 0)
+            await proven(w, desk, venues)
+
+    with world() as w:
         anyio.run(story, w)
