@@ -14,6 +14,7 @@ It holds no key, signs nothing, and decides nothing but how high a tip may be at
 from __future__ import annotations
 
 import json
+import logging
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -26,7 +27,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from ..errors import InvalidAmount, InvalidMarket, VenueRejected, VenueUnavailable, VenueUnknown
+from ..errors import InvalidAmount, InvalidMarket, VenueError, VenueRejected, VenueUnavailable, VenueUnknown
 from ..keys import Secret
 from ..money import PPM
 from .rate import Bucket
@@ -34,6 +35,7 @@ from .retry import Reading, Retry
 from .wire import Reply, Wire
 
 __all__ = [
+    "BUNDLES",
     "FLOOR",
     "LEAST_TIP",
     "MAINNET",
@@ -44,9 +46,15 @@ __all__ = [
     "Jito",
     "Landing",
     "TipFloor",
+    "bundles_first",
     "tip_for",
 ]
 
+log = logging.getLogger("sleeves.venues.jito")
+log.addHandler(logging.NullHandler())
+
+BUNDLES = 3
+"""How often a transaction is tried as a bundle before it goes through a node."""
 MAINNET = "https://mainnet.block-engine.jito.wtf"
 FLOOR = "https://bundles.jito.wtf"
 """Another host than the block engine, and no JSON-RPC."""
@@ -120,6 +128,30 @@ class TipFloor:
             raise InvalidAmount(f"percentile {percentile!r} of tips is none of {', '.join(map(str, known))}")
         value = known[percentile]
         return -(-value.numerator // value.denominator)
+
+
+def bundles_first(jito: Jito, send: Callable[[bytes, bool], Awaitable[object]]) -> Callable[[bytes, int], Awaitable[None]]:
+    """Three times as a bundle, then through a node by `send(raw, skip_preflight)`. The same bytes each time: they land once.
+
+    What is returned takes a signed transaction and how often it was sent before. It raises `VenueUnavailable` where a bundle was
+    not taken and another try is left, and what `send` raises.
+    """
+
+    async def broadcast(raw: bytes, times: int) -> None:
+        if times < BUNDLES:
+            try:
+                await jito.send_bundle([raw])
+            except VenueUnknown:
+                raise
+            except VenueError as error:
+                log.info("no bundle: %s", error)
+                if times + 1 < BUNDLES:
+                    raise VenueUnavailable(f"no bundle: {error}") from None
+            else:
+                return
+        await send(raw, times >= BUNDLES)
+
+    return broadcast
 
 
 def tip_for(expected: int, *, share: int, most: int, least: int = LEAST_TIP) -> int:

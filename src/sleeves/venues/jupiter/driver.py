@@ -33,7 +33,7 @@ from ...money import Amount, AmountLike, Fraction, Rounding, divide, ppm
 from ...news import Reading
 from ...orders import Canceled, Event, Fill, Order, OrderReport, OrderStatus, Position, Rejected, Side, TimeInForce, Transfer
 from ..ids import ClientIds
-from ..jito import LEAST_TIP, Jito, tip_for
+from ..jito import LEAST_TIP, Jito, bundles_first, tip_for
 from ..solana import (
     JUPITER,
     MEMO,
@@ -64,8 +64,6 @@ __all__ = ["Jupiter"]
 
 SLIPPAGE = 6001
 """Jupiter's own number for a swap that would bring less than its threshold."""
-BUNDLES = 3
-"""How often a transaction is tried as a bundle before it goes through the node."""
 NEEDED = 2 * 2_039_280 + 890_880
 """Lamports that must be there besides: the rent of two token accounts, and what keeps a wallet alive."""
 _MOST_WAITING = 1_024
@@ -590,23 +588,12 @@ class Jupiter:
         return None
 
     def _by_bundle(self) -> Broadcast:
-        """Three times as a bundle, then through the node. The same bytes each time: they land once."""
-        jito, rpc = self._jito, self._rpc
+        """As a bundle first, then through the node."""
+        assert self._jito is not None
+        through = bundles_first(self._jito, lambda raw, skip: self._rpc.send(raw, skip_preflight=skip))
 
         async def broadcast(signed: Signed, times: int) -> None:
-            if times < BUNDLES:
-                assert jito is not None
-                try:
-                    await jito.send_bundle([signed.raw])
-                except VenueUnknown:
-                    raise
-                except VenueError as error:
-                    log.info("%s: no bundle: %s", signed.signature, error)
-                    if times + 1 < BUNDLES:
-                        raise VenueUnavailable(f"no bundle: {error}") from None
-                else:
-                    return
-            await rpc.send(signed.raw, skip_preflight=times >= BUNDLES)
+            await through(signed.raw, times)
 
         return broadcast
 
