@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import evolve
 
-from ..facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Transferred
+from ..facts import AccountFact, Bankrupted, FundingPaid, Liquidated, Settled, Shifted, Transferred
 from ..market import Instrument
 from ..money import Amount
 from ..orders import Event, Fill, Position
@@ -59,7 +59,7 @@ class Folded:
             self._fill(event)
         elif isinstance(event, Transferred):
             self._move(event.amount)
-        else:
+        elif not isinstance(event, Shifted):  # that moves nothing of the account as a whole
             self._contract(event)
 
     def _fill(self, fill: Fill) -> None:
@@ -76,7 +76,7 @@ class Folded:
     def _contract(self, fact: FundingPaid | Settled | Liquidated | Bankrupted) -> None:
         market = fact.instrument
         if isinstance(fact, Settled):
-            self._hold(market, 0, -fact.amount)
+            self._hold(market, 0, -fact.amount - fact.fee)
             self._move(Amount(fact.amount, market.quote))
         elif isinstance(fact, Liquidated):
             self._hold(market, fact.change, (-fact.cost if fact.change > 0 else fact.cost) - fact.fee.units)
