@@ -220,7 +220,7 @@ def test_whose_fill_it_was_is_what_the_note_of_its_placing_said():
         "trend-1", AT + 7, market, Side.BUY, SOL, 1_500_750, 150_075_000, USDC_(150_075), Liquidity.TAKER, trade_id="5", venue="drift"
     )
     assert fill == known and not done.lines
-    done = it.read(record(off(1, 1), n=3, at=AT + 10**9))
+    done = it.read(record(off(1, 1, taker_filled=SOL), n=3, at=AT + 10**9))
     assert done.ends == (Canceled("trend-1", AT + 10**9, ""),)
     seen = it.ours["trend-1"]
     assert (seen.filled, seen.status.value, seen.number) == (SOL, "canceled", 1)
@@ -263,6 +263,15 @@ def test_a_builders_fee_is_a_fee():
     it = reader()
     done = it.read(record(placed(0, 1, SOL), filled(0, 1, SOL, 150 * USDC, 150, SOL, builder_fee=25)))
     assert done.facts[0].fee.units == 175
+
+
+@pytest.mark.parametrize("told", [0, 2 * SOL])
+def test_a_fill_that_is_missing_is_noticed_when_its_order_is_taken_off(told):
+    it = reader()
+    it.read(record(placed(1, 1, 3 * SOL)))
+    it.read(record(filled(1, 1, SOL, 150 * USDC, 150, SOL), n=2))
+    with pytest.raises(VenueUnavailable, match="a fill is missing"):
+        it.read(record(off(1, 1, taker_filled=told), n=3))
 
 
 @pytest.mark.parametrize("missing", [{"taker_fee": None}, {"base": None}, {"quote": None}, {"taker_filled": None}, {"taker_order": None}])

@@ -41,7 +41,7 @@ from .markets import Markets as Terms
 from .oracles import Oracle, read_oracle
 from .words import OracleSource
 
-__all__ = ["Look", "check_mint", "look", "positions", "tokens"]
+__all__ = ["Look", "check_mint", "look", "perp_markets", "positions", "tokens"]
 
 _NOWHERE = "11111111111111111111111111111111"
 """The address that stands for no account: the oracle of the quote coin in some markets."""
@@ -111,6 +111,8 @@ async def look(
         if len(wanted) > 100:
             raise VenueUnavailable(f"{len(wanted)} accounts are not told as of one slot: look at fewer sub-accounts or markets")
         found = await rpc.accounts([address(key) for key in wanted], min_slot=min_slot)
+        if min_slot is not None and found.slot < min_slot:
+            raise VenueUnavailable(f"the node tells slot {found.slot} where {min_slot} or later was asked for")
         at = dict(zip(wanted, found.values, strict=True))
         users = _users(deployment, authority, subs, at)
         more_spots = {one.market for user in users.values() for one in user.spots}
@@ -138,6 +140,16 @@ async def look(
         contracts |= more_perps
         oracles.update(dict.fromkeys(sorted(needed)))
     raise VenueUnavailable(f"the sub-accounts of {authority} stand in other markets each time that they are looked at")
+
+
+async def perp_markets(rpc: Rpc, deployment: Deployment, indices: Iterable[int]) -> dict[int, PerpMarket]:
+    """Perp markets by number, however many: more than a hundred are not of one slot. Raises as `look` does."""
+    keys = {index: deployment.perp_market(index) for index in indices}
+    if not keys:
+        return {}
+    found = await rpc.accounts([address(key) for key in keys.values()])
+    at = dict(zip(keys.values(), found.values, strict=True))
+    return {index: _perp(deployment, index, at) for index in keys}
 
 
 def tokens(market: SpotMarket, user: User) -> int:

@@ -191,7 +191,7 @@ class Carrier:
         keys = dict.fromkeys(meta.pubkey for one in load.instructions for meta in one.accounts if meta.is_writable)
         try:
             paid = sorted(price for _, price in await self._rpc.priority_fees(tuple(keys)[:_MOST_ASKED]))
-        except VenueUnavailable as error:
+        except VenueError as error:
             log.info("what others pay is not known: %s", error)
             return 0
         return paid[len(paid) * 3 // 4] if paid else 0
@@ -202,7 +202,7 @@ class Carrier:
             return 0, ""
         try:
             accounts = await self._jito.tip_accounts()
-        except VenueUnavailable as error:
+        except VenueError as error:
             log.warning("no bundle: %s", error)
             return 0, ""
         self._guard.tip_accounts = frozenset(map(address, accounts))

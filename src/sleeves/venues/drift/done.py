@@ -486,7 +486,7 @@ class Reader:
                 self._filled(page, n, event, sub, number, long=long, filled=filled, takes=takes)
             elif event.action in (Action.CANCEL, Action.EXPIRE):
                 self._reward(page, n, event, user, sub)
-                self._off(page, event, sub, number)
+                self._off(page, event, sub, number, filled)
             elif event.action is Action.TRIGGER:
                 self._reward(page, n, event, user, sub)
             if event.perp and event.oracle_price > 0:
@@ -554,10 +554,13 @@ class Reader:
         )
         self._touched[sub, event.market] = record.at
 
-    def _off(self, page: _Page, event: OrderAction, sub: int, number: int) -> None:
+    def _off(self, page: _Page, event: OrderAction, sub: int, number: int, filled: int | None) -> None:
         seen = self._seen(page, sub, number)
         if seen is None or seen.status is not OrderStatus.OPEN:
             return
+        if filled is not None and filled != seen.filled:
+            what = f"order {sub}/{number} was taken off with {filled} filled, and {seen.filled} of it were read before"
+            raise VenueUnavailable(f"{what}: a fill is missing before {page.record.signature}")
         seen.status, seen.at = OrderStatus.CANCELED, max(page.record.at, seen.placed)
         seen.reason = "" if event.why is Why.NONE else event.why.name.lower().replace("_", " ")
         if seen.ours:

@@ -21,8 +21,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -32,7 +33,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from attrs import define, field, frozen
 
 from ...errors import InvalidMarket, SleevesError, VenueError, VenueRejected, VenueUnavailable, VenueUnknown
-from ...facts import CashFlow, Settled, TransferRefused
+from ...facts import CashFlow, Settled, Shifted, Transferred, TransferRefused
 from ...margin import health_bp
 from ...market import Instrument
 from ...money import Amount, AmountLike, Asset
@@ -43,10 +44,11 @@ from ..solana import Expired, Guard, Landed, Rpc, Signer, TokenAccount, ata
 from ..solana.addresses import TOKEN, TOKEN_2022
 from ..solana.send import GOOD_FOR, UNSEEN, AlreadyLanded
 from ..solana.written import address
-from .account import Look, check_mint, look, positions
+from .account import Look, check_mint, look, perp_markets, positions
 from .accounts import PerpMarket, SpotMarket, User, WrongAccount
 from .carrier import Carrier, Load, Prepared
 from .deployment import Deployment
+from .done import Done
 from .fence import Fence
 from .funds import Plan, load_of, needs_of, plan_of, refreshed, refusal_of
 from .instructions import Instructions
@@ -54,7 +56,7 @@ from .markets import Markets, Perp
 from .notes import OrderNote, TransferNote, cancel_note, order_note, settle_note, told_by, transfer_note
 from .orders import Ask, lying, open_report, order_params, refusal
 from .past import Past
-from .prices import quote_of, rate_of
+from .prices import doubt_of, quote_of, rate_of
 from .refusals import ProgramSaidNo
 from .risk import account_of, contract_name, price_of, settleable
 from .words import OrderKind
@@ -74,6 +76,10 @@ _LONG = 600_000_000_000
 """How far the chain must have come past an instant before its absence in it means something, in ns."""
 _FAR_BACK = 21_600_000_000_000
 """From how long before an instant a transaction is searched for when its absence is to mean something, in ns."""
+_APART = 300_000_000_000
+"""How far our clock and the chain's may be apart, in ns: what is told of the last minutes, and when an order ends, go by both."""
+_ROOM_S = 0.02
+"""Seconds until it is tried again to tell what there was no room for."""
 _GRACE_S = 10
 """Seconds after an order's end in which keepers may take it off, before we do."""
 _SECOND = 1_000_000_000
@@ -81,6 +87,17 @@ _LAMPORTS = Asset("SOL", 9)
 
 log = logging.getLogger("sleeves.venues.drift")
 log.addHandler(logging.NullHandler())
+
+
+@contextmanager
+def _known(what: str) -> Iterator[None]:
+    """Before anything is sent: where what must be known for it is not, nothing was done."""
+    try:
+        yield
+    except (VenueRejected, VenueUnavailable, VenueUnknown):
+        raise
+    except (VenueError, InvalidMarket) as error:
+        raise VenueUnavailable(f"{what}: {error}; nothing was sent") from error
 
 
 @define(eq=False)
@@ -215,6 +232,10 @@ class Drift:
         self._seen: Look | None = None
         """The last look, which says what to ask for at the next."""
         self._n = 0
+        self._untold: deque[Event] = deque()
+        """What must be told and was not yet, in order."""
+        self._opened = 0
+        """When it was opened, by its clock: an order of before then may be an earlier process's."""
         self._lost_told = False
 
     @property
@@ -259,7 +280,8 @@ class Drift:
             if self._jito is not None:
                 stack.push_async_callback(self._jito.aclose)
             carrier, past = await self._begin()
-            self._since = self._clock() - _LONG  # block times are in whole seconds and lag; what was there before is passed over
+            self._opened = self._clock()
+            self._since = self._opened - _LONG  # block times are in whole seconds and lag; what was there before is passed over
             await past.news(self._since)
             outbox, inbox = anyio.create_memory_object_stream[Event | VenueUnavailable](_MOST_WAITING)
             stack.callback(inbox.close)
@@ -274,12 +296,13 @@ class Drift:
 
     async def _begin(self) -> tuple[Carrier, Past]:
         """The checks before anything is traded: see `reference 4.3`; each that fails raises."""
+        await self._check_clock()
         seen = await look(self._rpc, self.deployment, self._authority, self.accounts, spots=self._spots)
         await check_mint(self._rpc, self.deployment, seen.spots[self.deployment.quote.market])
-        everything = await look(
-            self._rpc, self.deployment, self._authority, self.accounts, range(seen.state.perp_markets), spots=self._spots
-        )
-        listed: list[SpotMarket | PerpMarket] = [*everything.spots.values(), *everything.perps.values()]
+        perps = await perp_markets(self._rpc, self.deployment, range(seen.state.perp_markets))
+        wanted = [index for index, one in perps.items() if one.name in self.names]
+        everything = await look(self._rpc, self.deployment, self._authority, self.accounts, wanted, spots=self._spots)
+        listed: list[SpotMarket | PerpMarket] = [*everything.spots.values(), *{**perps, **everything.perps}.values()]
         for market in listed:
             try:
                 self._terms.add(market)
@@ -308,6 +331,16 @@ class Drift:
             log.warning("%s", FROZEN[self.deployment.name])
         return carrier, past
 
+    async def _check_clock(self) -> None:
+        """Hold our clock against the chain's. Raises `VenueUnavailable` where one of them is not to be believed."""
+        at = await self._rpc.block_time(await self._rpc.slot("finalized"))
+        if at is None:
+            raise VenueUnavailable(f"{self.name}: the node does not say when its last final block was made, and our clock may be wrong")
+        ahead = self._clock() - at
+        if abs(ahead) > _APART:
+            said = f"{abs(ahead) // _SECOND} s {'ahead of' if ahead > 0 else 'behind'} the node's last final block"
+            raise VenueUnavailable(f"{self.name}: our clock is {said}: it is wrong, or the node stands still")
+
     async def aclose(self) -> None:
         """Stop watching and following. What may still land may still land: `history` tells."""
         stack, self._stack = self._stack, None
@@ -335,7 +368,11 @@ class Drift:
         return self._parts
 
     async def look(self, *, min_slot: int | None = None) -> Look:
-        """State, sub-accounts, markets and oracles as of one slot. Raises `VenueUnavailable`, also for what is not what it should be."""
+        """State, sub-accounts, markets and oracles as of one slot, which is never one of before the last look.
+
+        Raises `VenueUnavailable`, also for what is not what it should be.
+        """
+        least = max(min_slot or 0, 0 if self._seen is None else self._seen.slot)
         try:
             self._seen = await look(
                 self._rpc,
@@ -345,7 +382,7 @@ class Drift:
                 self._perps,
                 spots=self._spots,
                 known=self._seen,
-                min_slot=min_slot,
+                min_slot=least or None,
             )
         except WrongAccount as error:
             raise VenueUnavailable(f"{self.name}: {error}") from error
@@ -372,10 +409,17 @@ class Drift:
                 await do()
             except SleevesError as error:
                 log.warning("%s: no look: %s", self.name, error)
-                if not self._lost_told:
-                    self._lost_told = True
-                    self._tell_if_room(VenueUnavailable(str(error)))
+                self._lost(str(error))
+            except Exception as error:
+                log.exception("%s: a look came to what nobody foresaw", self.name)
+                self._lost(f"{self.name}: {type(error).__name__}, which nobody foresaw")
             await anyio.sleep(every)
+
+    def _lost(self, why: str) -> None:
+        """Say once that the chain does not answer as it should; `events` is then asked anew."""
+        if not self._lost_told:
+            self._lost_told = True
+            self._tell_if_room(VenueUnavailable(why))
 
     async def refresh(self) -> None:
         """Tell each market's price once for each sub-account, and a funding rate that is new.
@@ -387,26 +431,39 @@ class Drift:
         at = self._clock()
         for index, perp in self._perps.items():
             market = seen.perps[index]
-            price = price_of(seen, market)
-            if not price.validity.usable:
-                log.warning("%s has no quote: its oracle's price %s is %s", perp.name, price.price, price.validity.value)
+            try:
+                price = price_of(seen, market)
+                why = doubt_of(price, at)
+            except VenueError as error:
+                why = str(error)
+            if why:
+                log.warning("%s has no quote: %s", perp.name, why)
                 continue
             for sub in self.accounts:
-                instrument = perp.instrument(sub)
-                self._tell_if_room(quote_of(instrument, price, self._spread, at))
-                rate = rate_of(instrument, market)
-                if rate is not None and self._rates.get(instrument.symbol) != rate.at:
-                    self._rates[instrument.symbol] = rate.at
-                    self._tell_if_room(rate)
+                self._tell_if_room(quote_of(perp.instrument(sub), price, self._spread, at))
+            self._tell_rate(perp, market)
+
+    def _tell_rate(self, perp: Perp, market: PerpMarket) -> None:
+        """A market's funding rate, where it is new and known."""
+        for sub in self.accounts:
+            try:
+                rate = rate_of(perp.instrument(sub), market)
+            except InvalidMarket as error:
+                log.warning("%s has no funding rate: %s", perp.name, error)
+                return
+            if rate is not None and self._rates.get(rate.instrument.symbol) != rate.at:
+                self._rates[rate.instrument.symbol] = rate.at
+                self._tell_if_room(rate)
 
     async def hear(self) -> None:
         """Read on to the chain's confirmed end, and tell what happened since, each thing once. Raises `VenueUnavailable`."""
         self._check_open()
         async with self._at.hearing:
-            for event in await self._at.past.news(self._since):
+            events = await self._at.past.news(self._since)  # it tells them once: from here on none may be lost
+            for event in events:
                 if isinstance(event, Settled):
                     self._settled[event.instrument.symbol] = self._settled.get(event.instrument.symbol, 0) + 1
-                await self._tell(event)
+            await self._tell(*events)
 
     async def caught_up(self) -> None:
         """Return once all that the chain has confirmed by now is in `events`."""
@@ -424,8 +481,15 @@ class Drift:
             self._at.outbox.send_nowait(event)
 
     async def _tell(self, *events: Event) -> None:
-        for event in events:
-            await self._at.outbox.send(event)
+        """Tell what may not be lost. Whoever is canceled meanwhile leaves what was not told yet, and the next who tells goes on with it."""
+        self._untold.extend(events)
+        while self._untold:
+            try:
+                self._at.outbox.send_nowait(self._untold[0])
+            except anyio.WouldBlock:
+                await anyio.sleep(_ROOM_S)
+            else:
+                self._untold.popleft()
 
     # -- orders --------------------------------------------------------------------------------------------------------------
 
@@ -472,7 +536,11 @@ class Drift:
         prepared = None
         with anyio.move_on_after(max(0.0, until - anyio.current_time())):
             async with self._at.turn:
-                load = await self._order_load(order, instrument, perp, sub)
+                if order.at <= self._opened and await self._is_placed(order):
+                    working.decided.set()
+                    return
+                with _known(order.id):
+                    load = await self._order_load(order, instrument, perp, sub)
                 if isinstance(load, str):
                     await self._reject(working, order, load)
                     return
@@ -487,6 +555,15 @@ class Drift:
             raise VenueUnavailable(f"{order.id}: not signed within {self._confirm_within:g} s; nothing was sent")
         self._start(working, prepared, self._order_done, order)
 
+    async def _is_placed(self, order: Order) -> bool:
+        """Whether an order of before this process is on the chain already: it is not sent again."""
+        await self.hear()
+        seen = await self._at.past.order(order.id, order.at)
+        if seen is None or seen.placed < order.at:  # other books may have had such an id before
+            return False
+        log.warning("%s was sent before, by %s: it is not sent again", order.id, seen.signature)
+        return True
+
     async def _order_load(self, order: Order, instrument: Instrument, perp: Perp, sub: int) -> Load | str:
         """The transaction of an order, or why it is refused."""
         seen, now = await self.look(), self._clock()
@@ -498,8 +575,8 @@ class Drift:
         if why:
             return why
         price = price_of(seen, market)
-        if not price.validity.usable:
-            return f"the oracle's price {price.price} of {market.name} is {price.validity.value}: nothing is ordered by it"
+        if doubt := doubt_of(price, now):
+            return f"{doubt}: nothing is ordered by it"
         params = order_params(order, instrument, market, seen.state, price.price, self._ask, now)
         if isinstance(params, str):
             return params
@@ -519,7 +596,7 @@ class Drift:
         elif outcome.err is not None:
             await self._reject(working, order, f"it landed and failed: {self._at.carrier.why_failed(prepared, outcome.err)}")
         else:
-            await self._heard(outcome.slot)
+            await self._heard(outcome)
             if await self._at.past.order(order.id, order.at) is None:
                 await self._reject(working, order, f"{outcome.signature} landed, and the program placed no order: it passed over it")
 
@@ -539,7 +616,7 @@ class Drift:
         self._check_open()
         until = anyio.current_time() + self._confirm_within
         working = self._orders.get(order.id)
-        if working is not None and not working.decided.is_set() and working.signature:
+        if working is not None and working.report is None and not working.decided.is_set():
             with anyio.move_on_after(self._confirm_within):
                 await working.decided.wait()
             if not working.decided.is_set():
@@ -575,7 +652,7 @@ class Drift:
             working.error = VenueUnavailable(f"{working.name}: {outcome.signature} landed and failed: {why}")
         else:
             working.landed = True
-            await self._heard(outcome.slot)
+            await self._heard(outcome)
 
     async def settle(self, instrument: Instrument) -> None:
         """Have a contract's profit or loss moved to the quote coin, where it is above `settle_above`.
@@ -594,7 +671,8 @@ class Drift:
         working = _Working(f"settle {instrument}")
         await self.hear()
         before = self._settled.get(instrument.symbol, 0)
-        prepared = await self._prepare_settle(perp, sub, instrument)
+        with _known(working.name):
+            prepared = await self._prepare_settle(perp, sub, instrument)
         if prepared is None:
             await self._settled_nothing(instrument)
             return
@@ -717,10 +795,18 @@ class Drift:
         if working.error is not None:
             raise working.error
 
-    async def _heard(self, slot: int) -> None:
-        """Tell all that the chain has up to a slot."""
-        await self._at.past.refresh(min_slot=slot)
+    async def _heard(self, outcome: Landed) -> Done:
+        """Tell all that the chain has up to what landed, and say what that did.
+
+        Raises `VenueUnavailable` while the node does not list it: a block is there before the lists of its transactions are, and what
+        is not listed yet may well have been done.
+        """
+        await self._at.past.refresh(min_slot=outcome.slot)
         await self.hear()
+        done = self._at.past.done(str(outcome.signature))
+        if done is None:
+            raise VenueUnavailable(f"{outcome.signature} landed in slot {outcome.slot}, and the node does not list it yet")
+        return done
 
     # -- coins ---------------------------------------------------------------------------------------------------------------
 
@@ -763,7 +849,8 @@ class Drift:
 
     async def _prepare_transfer(self, transfer: Transfer) -> Prepared | None:
         """A transfer that is signed; None where it was refused, which is told."""
-        load = await self._transfer_load(transfer)
+        with _known(transfer.id):
+            load = await self._transfer_load(transfer)
         if isinstance(load, str):
             await self._refuse(transfer, load)
             return None
@@ -778,7 +865,8 @@ class Drift:
     async def rehearse(self, transfer: Transfer) -> None:
         """Nothing, where a transfer would be taken now. Raises `VenueRejected` where not, `VenueUnavailable` where that is not known."""
         self._check_open()
-        load = await self._transfer_load(transfer)
+        with _known(transfer.id):
+            load = await self._transfer_load(transfer)
         if isinstance(load, str):
             raise VenueRejected(load)
         try:
@@ -806,10 +894,16 @@ class Drift:
             account = account_of(seen, user)
             return health_bp(account) if account.contracts else None
 
-        for market in (seen.perps[one.market] for user in seen.users.values() if user.sub == plan.source for one in user.perps if one.base):
-            price = price_of(seen, market)
-            if not price.validity.usable:
-                return f"the oracle's price {price.price} of {market.name} is {price.validity.value}, so that health is not known"
+        source = None if plan.source is None else seen.users.get(plan.source)
+        if source is not None and any(one.base for one in source.perps):
+            coins = {self.deployment.quote.market, *(one.market for one in source.spots)}
+            counted: list[SpotMarket | PerpMarket] = [
+                *(seen.spots[index] for index in sorted(coins)),
+                *(seen.perps[one.market] for one in source.perps),
+            ]
+            for market in counted:
+                if doubt := doubt_of(price_of(seen, market), self._clock()):
+                    return f"{doubt}, so that health is not known"
         why = refusal_of(plan, seen, wallet, self._least_health, health_of, frozenset(self.accounts))
         return why or load_of(plan, seen, self._write, self._authority, note, await self._rents(plan, seen))
 
@@ -834,7 +928,10 @@ class Drift:
             await self._refuse(transfer, f"it landed and failed: {self._at.carrier.why_failed(prepared, outcome.err)}")
         else:
             working.landed = True
-            await self._heard(outcome.slot)
+            done = await self._heard(outcome)
+            if not any(isinstance(fact, (Transferred, Shifted)) for fact in done.facts):
+                working.landed = False
+                await self._refuse(transfer, f"{outcome.signature} landed and moved nothing: the program cut it down to what could leave")
 
     async def _refuse(self, transfer: Transfer, why: str) -> None:
         log.warning("%s of %s is refused: %s", transfer.id, transfer.amount, why)
@@ -946,7 +1043,11 @@ class Drift:
     async def positions(self) -> Mapping[str, Position]:
         """Contracts by symbol, in every sub-account and market that has any."""
         self._check_open()
-        return positions(await self.look(), self._terms)
+        seen = await self.look()
+        try:
+            return positions(seen, self._terms)
+        except InvalidMarket as error:
+            raise VenueUnavailable(f"{self.name}: {error}") from error
 
     async def history(self, since: int) -> Sequence[Any]:
         """All facts of the sub-accounts from an instant on, oldest first, whoever caused them."""

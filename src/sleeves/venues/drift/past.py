@@ -216,6 +216,10 @@ class Past:
             found = next((fact for fact in facts if isinstance(fact, (Transferred, Shifted)) and fact.id == transfer_id), None)
             return self._reader.refused.get(transfer_id) if found is None else found
 
+    def done(self, signature: str) -> Done | None:
+        """What a transaction did that was read; None for one that was not, or is none of these sub-accounts'."""
+        return next((done for done in reversed(self._dones) if done.record.signature == signature), None)
+
     def name_of(self, sub: int, number: int) -> str:
         """The id of an order by the program's number of it: ours where it is ours, else "2/17".
 

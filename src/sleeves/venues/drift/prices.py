@@ -5,7 +5,8 @@
 
 A quote is no order that somebody has on a book: orders here are filled by keepers in an auction around the oracle's price, against
 the market itself or against others, and margin and liquidation follow the oracle too. An oracle that is too old or too unsure for
-the program's own margin checks makes no quote: see `risk.price_of`. It knows no order.
+the program's own margin checks, or by our clock, makes no quote: see `risk.price_of`
+and `doubt_of`. It knows no order.
 """
 
 from __future__ import annotations
@@ -17,10 +18,26 @@ from .accounts import PerpMarket
 from .markets import funding_ppb, near_price
 from .risk import Price
 
-__all__ = ["price_units", "quote_of", "rate_of"]
+__all__ = ["OLDEST_S", "doubt_of", "price_units", "quote_of", "rate_of"]
 
+OLDEST_S = 60
+"""Seconds between an oracle's own time and ours beyond which its price is not used."""
 _PRICE = 10**6
 _SECOND = 1_000_000_000
+
+
+def doubt_of(price: Price, now: int) -> str:
+    """Why nothing is to be done by an oracle's price at `now` (UTC ns), or nothing.
+
+    It goes by slots, as the program does, and by the oracle's own time: a node that stands still tells a slot as old as the price.
+    """
+    what = f"the oracle's price {price.price} of {price.name}"
+    if not price.validity.usable:
+        return f"{what} is {price.validity.value}"
+    if price.at is not None and abs(now - price.at) > OLDEST_S * _SECOND:
+        seconds = (now - price.at) // _SECOND
+        return f"{what} is of {seconds} s ago" if seconds > 0 else f"{what} is of {-seconds} s from now by our clock"
+    return ""
 
 
 def price_units(instrument: Instrument, price: int, rounding: Rounding) -> int:
