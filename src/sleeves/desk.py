@@ -835,6 +835,10 @@ class Desk:
             position = sleeve.position(instrument)
             closing = ", ".join(order.id for order in ordered)
             what = f"nothing of it left to close: {closing} does already" if closing and qty else "nothing of it to close"
+            lost = ", ".join(order.id for order in ordered if order.id in self._blotter.unknown)
+            what += (
+                f"; whether {lost} came is not known: it is asked after, and Desk.give_up ends it where it surely did not" if lost else ""
+            )
             raise NotEnough(f"{sleeve.name} has {position} of {instrument}, and {what}", position)
         return self.order(sleeve, Place(instrument, side, left, reduce_only=True, why="close"), by=by, at=at)
 

@@ -19,6 +19,7 @@ from .errors import JournalError, VaultError, VenueRejected, VenueUnavailable, V
 from .facts import TransferRefused
 from .orders import CancelOrder, Command, Event, Rejected, SettlePnl, SubmitOrder, Transfer, Unanswered
 from .protocols import Venue
+from .records import Refusal
 
 __all__ = ["carry", "carry_out", "named", "real_money", "stands_for"]
 
@@ -56,6 +57,10 @@ async def carry(desk: Desk, commands: Sequence[Command], *venues: Venue) -> None
     such as the `Refusal` of an order that no gate let pass.
     """
     by_name = named(venues, "carry")
+    if isinstance(commands, Refusal):
+        raise TypeError(
+            f"there is nothing to carry out: {commands.wish} was refused ({commands.gate}: {commands.reason} {dict(commands.numbers)})"
+        )
     if not isinstance(commands, (list, tuple)):
         raise TypeError(f"{commands!r} is no list of commands to carry out")
     desk.meet(real_money(venues))

@@ -372,7 +372,7 @@ class Stops:
     def _tell_doubt(self, sleeve: Sleeve, market: Instrument, kept: Mapping[str, int], now: int) -> None:
         for name in kept.keys() - self._doubted:
             self._doubted.add(name)
-            text = f"{market.qty_text(kept[name])} of {market} stays open while the fate of {name} is unknown"
+            text = f"{market.qty_text(kept[name])} of {market} stays open while the fate of {name} is unknown; Desk.give_up ends that"
             self.alert(now, Level.WARNING, sleeve.name, "residual", text)
 
     def not_reached(self, seat: Seat, order: Order, at: int, reason: str) -> None:
