@@ -23,7 +23,7 @@ from solders.instruction import Instruction as Written
 from solders.pubkey import Pubkey
 
 from ...errors import InvalidMarket, VenueError, VenueRejected, VenueUnavailable, VenueUnknown
-from ..jito import Jito
+from ..jito import Jito, bundles_first
 from ..solana import (
     Blockhash,
     Expired,
@@ -46,14 +46,12 @@ from ..solana.written import address
 from .deployment import Deployment
 from .refusals import ProgramSaidNo, not_sent_on, verdict_of
 
-__all__ = ["BUNDLES", "MOST_UNITS", "PER_SIGNATURE", "Carrier", "Load", "Prepared", "fitting_price"]
+__all__ = ["MOST_UNITS", "PER_SIGNATURE", "Carrier", "Load", "Prepared", "fitting_price"]
 
 MOST_UNITS = 1_400_000
 """The most compute units of a transaction."""
 PER_SIGNATURE = 5_000
 """Lamports of fee for the one signature."""
-BUNDLES = 3
-"""How often a transaction is tried as a bundle before it goes through the node."""
 _MICRO = 1_000_000
 _MOST_ASKED = 128
 """The most accounts that a question about priority fees may name."""
@@ -252,22 +250,11 @@ class Carrier:
         return verdict_of(self._deployment, err, prepared.programs, logs).reason
 
     def _by_bundle(self) -> Broadcast:
-        """Three times as a bundle, then through the node. The same bytes each time: they land once."""
-        jito, rpc = self._jito, self._rpc
+        """As a bundle first, then through the node."""
+        assert self._jito is not None
+        through = bundles_first(self._jito, lambda raw, skip: self._rpc.send(raw, skip_preflight=skip))
 
         async def broadcast(signed: Signed, times: int) -> None:
-            if times < BUNDLES:
-                assert jito is not None
-                try:
-                    await jito.send_bundle([signed.raw])
-                except VenueUnknown:
-                    raise
-                except VenueError as error:
-                    log.info("%s: no bundle: %s", signed.signature, error)
-                    if times + 1 < BUNDLES:
-                        raise VenueUnavailable(f"no bundle: {error}") from None
-                else:
-                    return
-            await rpc.send(signed.raw, skip_preflight=times >= BUNDLES)
+            await through(signed.raw, times)
 
         return broadcast
