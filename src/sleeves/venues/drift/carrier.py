@@ -22,7 +22,7 @@ from attrs import field, frozen
 from solders.instruction import Instruction as Written
 from solders.pubkey import Pubkey
 
-from ...errors import InvalidMarket, VenueError, VenueRejected, VenueUnavailable, VenueUnknown
+from ...errors import InvalidMarket, VenueError, VenueRejected, VenueUnavailable
 from ..jito import Jito, bundles_first
 from ..solana import (
     Blockhash,
