@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from attrs import evolve
 from drift_stand import PER_SOL, check_books, of, run, stand, told
 
-from sleeves.errors import VenueUnavailable
+from sleeves.errors import VenueUnavailable, VenueUnknown
 from sleeves.facts import Settled, Shifted, Transferred, TransferRefused
 from sleeves.market import FundingRate, Quote
-from sleeves.orders import Accepted, Canceled, Fill, Rejected
+from sleeves.orders import Accepted, Canceled, Fill, OrderStatus, Rejected
 from sleeves.testing.drift_server import Perp
 from sleeves.testing.solana_server import Fault
 from sleeves.venues.drift.deployment import DRIFT_V2
 
-SECOND = 10**9
+SECOND, MS = 10**9, 10**6
 
 
 def market(venue, name="SOL-PERP", sub=1):
@@ -289,6 +290,88 @@ def test_an_order_that_an_earlier_process_placed_is_not_placed_again():
         async with s.driver() as again:
             await again.submit(order)
             assert s.lying(1) == [1]
+
+    run(story)
+
+
+def test_another_order_that_has_the_id_of_one_on_the_chain_is_rejected_and_says_so():
+    """Fresh books on a used wallet count from one again: what the wallet did before is not what they asked for."""
+
+    async def story(s, venue):
+        order = s.buy(market(venue), "1", limit="140")
+        await venue.submit(order)
+        await venue.aclose()
+        async with s.driver() as again:
+            for later in (MS, 60 * SECOND):
+                other = evolve(order, at=order.at + later)
+                again._orders.clear()
+                assert await again.look_up(other) is None, "what became of the other one is no word of this one"
+                await again.cancel(other)
+                assert s.lying(1) == [1]
+                await again.submit(other)
+                (said,) = of(told(again), Rejected)
+                assert said.order_id == order.id
+                assert "is on the chain for another order" in said.reason
+                assert "name the sleeves otherwise" in said.reason
+                assert s.lying(1) == [1]
+            again._orders.clear()
+            assert (await again.look_up(order)).status is OrderStatus.OPEN
+            await again.submit(order)
+            assert not of(told(again), Rejected)
+            assert s.lying(1) == [1]
+
+    run(story)
+
+
+def test_a_transfer_of_another_driver_in_the_same_process_moves_nothing_again():
+    async def story(s, venue):
+        one = s.transfer("10", 0, 1)
+        async with s.driver() as other:
+            await venue.transfer(one)
+            before, sent = (s.coins(0), s.coins(1)), s.sent()
+            await venue.transfer(one)
+            await other.transfer(one)
+            assert [fact.id for fact in of(told(other), Shifted)] == [one.id], "it is told what happened, and nothing else"
+        async with s.driver() as later:
+            await later.transfer(one)
+            assert not of(told(later), Shifted, TransferRefused)
+        assert ((s.coins(0), s.coins(1)), s.sent()) == (before, sent)
+
+    run(story)
+
+
+@pytest.mark.parametrize(("seconds", "known"), [(590, True), (700, False)])
+def test_a_transfer_of_long_before_is_neither_sent_again_nor_said_to_be_the_same(seconds, known):
+    async def story(s, venue):
+        one = s.transfer("10", 0, 1)
+        await venue.transfer(one)
+        await venue.aclose()
+        s.server.pass_time(seconds)
+        before = s.coins(0), s.coins(1)
+        async with s.driver() as later:
+            if known:
+                await later.transfer(one)
+            else:
+                with pytest.raises(VenueUnknown, match=r"is on the chain already, for 10 USDT at .*name the vault's wallet otherwise"):
+                    await later.transfer(one)
+            assert not of(told(later), Shifted, TransferRefused)
+        assert (s.coins(0), s.coins(1)) == before
+
+    run(story)
+
+
+@pytest.mark.parametrize(("behind", "late"), [(8, False), (20, True)])
+def test_an_order_that_was_passed_over_for_its_end_says_both_times(behind, late):
+    async def story(s, venue):
+        async with s.driver(clock=lambda: s.server.clock() - behind * SECOND, last_s=10) as slow:
+            order = s.buy(market(slow), "1")
+            await slow.submit(evolve(order, at=order.at - behind * SECOND))
+            said = of(told(slow), Rejected)
+            assert bool(said) is late, said
+            if late:
+                assert "its end, " in said[0].reason
+                assert "lay behind the chain's clock, " in said[0].reason
+            assert bool(s.lying(1)) is not late
 
     run(story)
 

@@ -142,6 +142,8 @@ class Seen:
     at: int = 0
     """When it came to this."""
     reason: str = ""
+    made: int = 0
+    """When it was made, as its note says (UTC ns, whole milliseconds); 0 for one that is not ours."""
 
 
 @frozen(order=False)
@@ -449,7 +451,7 @@ class Reader:
 
     def _placed(self, page: _Page, event: OrderPlaced) -> None:
         record, order, sub = page.record, event.order, self._subs[event.user]
-        order_id, ours, at = f"{sub}/{order.id}", False, record.at
+        order_id, ours, at, made = f"{sub}/{order.id}", False, record.at, 0
         if (sub, order.id) in self.orders:
             return  # a trigger that fired is told again
         note = record.note
@@ -457,11 +459,12 @@ class Reader:
             named = {(one.user, one.order.id) for one in record.events if isinstance(one, OrderPlaced) and self._is_of(note, one)}
             if len(named) == 1:
                 order_id, ours, at = note.order_id, True, max(record.at, min(note.at, record.at + LAG))
-        seen = Seen(order_id, ours, sub, order.id, order.perp, order.market, order.base, at, record.signature, at=at)
+                made = note.at
+        seen = Seen(order_id, ours, sub, order.id, order.perp, order.market, order.base, at, record.signature, at=at, made=made)
         self.orders[sub, order.id] = seen
         if ours and order_id in self.ours:
             log.critical("%s: placed twice, in %s and %s", order_id, self.ours[order_id].signature, record.signature)
-            seen.order_id, seen.ours = f"{sub}/{order.id}", False
+            seen.order_id, seen.ours, seen.made = f"{sub}/{order.id}", False, 0
         elif ours:
             self.ours[order_id] = seen
             page.told.append(Accepted(order_id, at, f"{sub}/{order.id}"))

@@ -24,6 +24,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
@@ -48,12 +49,13 @@ from .account import Look, check_mint, look, perp_markets, positions
 from .accounts import PerpMarket, SpotMarket, User, WrongAccount
 from .carrier import Carrier, Load, Prepared
 from .deployment import Deployment
-from .done import Done
+from .done import Done, Seen
+from .events import OrderPlaced
 from .fence import Fence
 from .funds import Plan, load_of, needs_of, plan_of, refreshed, refusal_of
 from .instructions import Instructions
 from .markets import Markets, Perp
-from .notes import OrderNote, TransferNote, cancel_note, order_note, settle_note, told_by, transfer_note
+from .notes import OrderNote, TransferNote, cancel_note, in_ms, order_note, settle_note, told_by, transfer_note
 from .orders import Ask, lying, open_report, order_params, refusal
 from .past import Past
 from .prices import doubt_of, quote_of, rate_of
@@ -89,6 +91,11 @@ log = logging.getLogger("sleeves.venues.drift")
 log.addHandler(logging.NullHandler())
 
 
+def _utc(at: int) -> str:
+    """An instant (UTC ns) for a reader, to the millisecond."""
+    return f"{datetime.fromtimestamp(at // _SECOND, UTC):%Y-%m-%d %H:%M:%S}.{at % _SECOND // 1_000_000:03d} UTC"
+
+
 @contextmanager
 def _known(what: str) -> Iterator[None]:
     """Before anything is sent: where what must be known for it is not, nothing was done."""
@@ -110,6 +117,8 @@ class _Working:
     report: OrderReport | None = None
     error: VenueError | None = None
     landed: bool = False
+    ends: int | None = None
+    """Until when an order was asked for, in UTC seconds; None: until it is canceled."""
     holds: anyio.Semaphore | None = None
     """What is let go when it is decided."""
 
@@ -536,11 +545,13 @@ class Drift:
         prepared = None
         with anyio.move_on_after(max(0.0, until - anyio.current_time())):
             async with self._at.turn:
-                if order.at <= self._opened and await self._is_placed(order):
+                if (why := await self._was_placed(order)) is not None:
+                    if why:
+                        await self._reject(working, order, why)
                     working.decided.set()
                     return
                 with _known(order.id):
-                    load = await self._order_load(order, instrument, perp, sub)
+                    load = await self._order_load(working, order, instrument, perp, sub)
                 if isinstance(load, str):
                     await self._reject(working, order, load)
                     return
@@ -555,16 +566,29 @@ class Drift:
             raise VenueUnavailable(f"{order.id}: not signed within {self._confirm_within:g} s; nothing was sent")
         self._start(working, prepared, self._order_done, order)
 
-    async def _is_placed(self, order: Order) -> bool:
-        """Whether an order of before this process is on the chain already: it is not sent again."""
-        await self.hear()
+    async def _was_placed(self, order: Order) -> str | None:
+        """None: no order of this id is on the chain, as far back as it was read. Else it is not sent: nothing where it is this very
+        order, and why it is refused where it is another one, of another time, which had the same id.
+        """
+        if order.at <= self._opened:
+            await self.hear()
         seen = await self._at.past.order(order.id, order.at)
-        if seen is None or seen.placed < order.at:  # other books may have had such an id before
-            return False
-        log.warning("%s was sent before, by %s: it is not sent again", order.id, seen.signature)
-        return True
+        if seen is None:
+            return None
+        if seen.made == in_ms(order.at):
+            log.warning("%s was sent before, by %s: it is not sent again", order.id, seen.signature)
+            return ""
+        times = f"{seen.signature} is of {_utc(seen.made)} and this order of {_utc(order.at)}"
+        return (
+            f"the id {order.id} is on the chain for another order: {times}; with fresh books on a used wallet, name the sleeves otherwise"
+        )
 
-    async def _order_load(self, order: Order, instrument: Instrument, perp: Perp, sub: int) -> Load | str:
+    async def _seen_of(self, order: Order) -> Seen | None:
+        """What the chain says of this very order, and of none that had its id in other books."""
+        seen = await self._at.past.order(order.id, order.at)
+        return seen if seen is not None and seen.made == in_ms(order.at) else None
+
+    async def _order_load(self, working: _Working, order: Order, instrument: Instrument, perp: Perp, sub: int) -> Load | str:
         """The transaction of an order, or why it is refused."""
         seen, now = await self.look(), self._clock()
         user = seen.users.get(sub)
@@ -580,7 +604,8 @@ class Drift:
         params = order_params(order, instrument, market, seen.state, price.price, self._ask, now)
         if isinstance(params, str):
             return params
-        note = order_note(self._ids, order.id, order.place.qty, max(now, order.at), instrument.symbol)
+        working.ends = params.expires
+        note = order_note(self._ids, order.id, order.place.qty, order.at, instrument.symbol)
         write = self._write.place_perp_order(self._authority, sub, params, markets=seen.markets, user=user, signer=self._signs_for)
         return Load([*refreshed(seen, self._write, [one.market for one in user.spots]), write], note)
 
@@ -596,9 +621,18 @@ class Drift:
         elif outcome.err is not None:
             await self._reject(working, order, f"it landed and failed: {self._at.carrier.why_failed(prepared, outcome.err)}")
         else:
-            await self._heard(outcome)
-            if await self._at.past.order(order.id, order.at) is None:
-                await self._reject(working, order, f"{outcome.signature} landed, and the program placed no order: it passed over it")
+            done = await self._heard(outcome)
+            if await self._seen_of(order) is not None:
+                return
+            if any(isinstance(one, OrderPlaced) for one in done.record.events):
+                said = "placed it, and the past tells it as not ours: other books had that id on this wallet"
+                log.critical("%s: %s %s", order.id, outcome.signature, said)
+                return
+            why = "it passed over it"
+            at = None if working.ends is None else await self._rpc.block_time(outcome.slot)
+            if working.ends is not None and at is not None and working.ends < at // _SECOND:
+                why = f"its end, {_utc(working.ends * _SECOND)}, lay behind the chain's clock, {_utc(at)}"
+            await self._reject(working, order, f"{outcome.signature} landed, and the program placed no order: {why}")
 
     async def _reject(self, working: _Working, order: Order, why: str, *, reached: bool = True) -> None:
         """An order of which nothing was done."""
@@ -622,7 +656,7 @@ class Drift:
             if not working.decided.is_set():
                 raise VenueUnavailable(f"{order.id} is not known to be placed yet, so that nothing was canceled")
         await self.hear()
-        seen = await self._at.past.order(order.id, order.at)
+        seen = await self._seen_of(order)
         if seen is None or seen.status.done:
             return
         await self._take_off(f"cancel {order.id}", seen.sub, seen.number, cancel_note(self._ids, order.id, self._clock()), until)
@@ -848,8 +882,10 @@ class Drift:
         await self._await(working, until, f"{transfer.id} was sent as {working.signature} and is not decided yet")
 
     async def _prepare_transfer(self, transfer: Transfer) -> Prepared | None:
-        """A transfer that is signed; None where it was refused, which is told."""
+        """A transfer that is signed; None where it was refused, which is told, or was sent before, by another driver of this wallet."""
         with _known(transfer.id):
+            if await self._was_moved(transfer):
+                return None
             load = await self._transfer_load(transfer)
         if isinstance(load, str):
             await self._refuse(transfer, load)
@@ -861,6 +897,22 @@ class Drift:
         except (VenueRejected, InvalidMarket) as error:
             await self._refuse(transfer, str(error))
             return None
+
+    async def _was_moved(self, transfer: Transfer) -> bool:
+        """Whether a transfer of this id is on the chain already: it is not sent again.
+
+        Raises `VenueUnknown` for one of long before: a transfer has no time of its own, so that nobody here can tell whether it is the
+        same one asked for again or another, of fresh books on a used wallet. Nothing of it is sent then either.
+        """
+        await self.hear()
+        found = await self._at.past.transfer(transfer.id, self._opened)
+        if not isinstance(found, (Transferred, Shifted)):
+            return False
+        said = f"the id {transfer.id} is on the chain already, for {found.amount} at {_utc(found.at)}"
+        if found.at < self._since:
+            raise VenueUnknown(f"{said}: nothing was sent; with fresh books on a used wallet, name the vault's wallet otherwise")
+        log.warning("%s: it is not sent again", said)
+        return True
 
     async def rehearse(self, transfer: Transfer) -> None:
         """Nothing, where a transfer would be taken now. Raises `VenueRejected` where not, `VenueUnavailable` where that is not known."""
@@ -993,7 +1045,7 @@ class Drift:
         if working is not None and not working.decided.is_set():
             return None
         await self.hear()
-        seen = await self._at.past.order(order.id, order.at)
+        seen = await self._seen_of(order)
         if seen is not None:
             return OrderReport(order.id, seen.at, seen.status, seen.filled, seen.reason, f"{seen.sub}/{seen.number}")
 

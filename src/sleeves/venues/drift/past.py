@@ -175,8 +175,9 @@ class Past:
     # -- orders and transfers ------------------------------------------------------------------------------------------------------
 
     async def order(self, order_id: str, since: int) -> Seen | None:
-        """What became of an order of ours that was made at `since`; None where no transaction that was read says.
+        """What became of an order of ours of this id; None where no transaction that was read, from before `since` on, says.
 
+        Its `made` says whether it is the order that is meant, or one of the same id that other books had.
         One whose transaction landed with an error is REJECTED, with the number 0. Raises `VenueUnavailable`.
         """
         async with self._lock:
@@ -203,6 +204,7 @@ class Past:
             status=OrderStatus.REJECTED,
             at=at,
             reason=f"{record.signature} landed and failed: {record.err}",
+            made=record.note.at,
         )
 
     async def transfer(self, transfer_id: str, since: int) -> Transferred | Shifted | Record | None:
