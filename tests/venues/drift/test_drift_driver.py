@@ -9,15 +9,17 @@ from drift_stand import BOTH, PER_SOL, check_books, of, run, stand, told
 from solders.keypair import Keypair
 
 from sleeves.errors import InvalidMarket, VenueRejected, VenueUnavailable
-from sleeves.facts import Settled, TransferRefused
+from sleeves.facts import FundingPaid, Settled, TransferRefused
+from sleeves.keys import Secret
 from sleeves.market import FundingRate, Instrument, Quote
 from sleeves.money import SOL, USDT
 from sleeves.orders import Accepted, Canceled, Fill, OrderStatus, Rejected, Side, TimeInForce
 from sleeves.testing.drift_server import Perp
 from sleeves.venues.drift.accounts import WrongAccount
 from sleeves.venues.drift.deployment import DRIFT_V2, VELOCITY
-from sleeves.venues.drift.driver import FROZEN
+from sleeves.venues.drift.driver import FROZEN, Drift
 from sleeves.venues.drift.words import MarketStatus
+from sleeves.venues.solana import Signer
 
 HOUR = 3_600
 
@@ -59,7 +61,10 @@ def test_another_quote_coin_ends_it():
 
 
 def test_another_program_there_ends_it():
-    with stand(DRIFT_V2) as s, pytest.raises(WrongAccount, match="there is no"):
+    with (
+        stand(DRIFT_V2) as s,
+        pytest.raises(WrongAccount, match=r"the program vELo\w* of velocity is not on this node: is it another cluster"),
+    ):
         opened_as(s, VELOCITY)
 
 
@@ -77,7 +82,23 @@ def test_nothing_works_before_it_is_open():
     [
         {"accounts": ()},
         {"accounts": (0, 70_000)},
+        {"accounts": 3},
+        {"accounts": "0"},
+        {"accounts": (0, 0)},
+        {"accounts": (1,)},
+        {"accounts": (0, True)},
+        {"accounts": (0, 1.5)},
+        {"accounts": (0, -1)},
+        {"accounts": True},
         {"markets": ()},
+        {"markets": ("SOL-PERP", 1)},
+        {"markets": None},
+        {"genesis": None},
+        {"poll_s": 0},
+        {"resend_s": None},
+        {"settle_above": "-1"},
+        {"tip": "-0.1"},
+        {"most_fee": "a lot"},
         {"slippage_bps": 10_000},
         {"least_health": 101},
         {"auction_slots": 0},
@@ -89,6 +110,79 @@ def test_nothing_works_before_it_is_open():
 def test_terms_that_cannot_be_are_refused(terms):
     with stand() as s, pytest.raises(InvalidMarket):
         s.driver(**terms)
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"markets": "SOL-PERP"}, "markets 'SOL-PERP' must be names of perpetuals"),
+        ({"accounts": (0, 0)}, r"accounts \(0, 0\) must be distinct whole numbers from 0"),
+        ({"most_fee": "0.000004999"}, "most_fee '0.000004999' must be at least 0.000005 SOL"),
+        ({"most_fee": "0.0000000001"}, "most_fee '0.0000000001' must be an amount of SOL"),
+    ],
+)
+def test_a_refusal_of_terms_names_value_and_rule(terms, said):
+    with stand() as s, pytest.raises(InvalidMarket, match=said):
+        s.driver(**terms)
+
+
+def test_terms_at_their_least_are_taken():
+    with stand() as s:
+        venue = s.driver(most_fee="0.000005", tip=0, settle_above="0", accounts=[1, 0], markets=["SOL-PERP"], least_health=0)
+        assert venue.accounts == (0, 1)
+
+
+def test_a_deployment_is_a_deployment():
+    with stand() as s, pytest.raises(InvalidMarket, match="the deployment 'velocity' must be a Deployment"):
+        Drift(s.rpc(), "velocity", Signer(Secret(str(s.key))))
+
+
+@pytest.mark.parametrize(
+    ("accounts", "made", "lacks"), [((0, 1), 0, ""), ((0, 2), 0, "1"), ((0, 2), 1, "1"), ((0, 2), 2, ""), ((0, 4), 2, "2, 3")]
+)
+def test_a_sub_account_is_made_after_those_below_it(accounts, made, lacks):
+    with stand() as s:
+        for sub in range(made):
+            s.server.open(s.key, sub)
+        if not lacks:
+            assert len(opened(s, accounts=accounts)) == 2
+            return
+        with pytest.raises(InvalidMarket, match=f"made in turn, and .* lack {lacks}$"):
+            opened(s, accounts=accounts)
+
+
+def test_a_delegates_authority_has_an_account():
+    owner = Keypair()
+    with stand() as s:
+        with pytest.raises(WrongAccount, match="has no account at velocity"):
+            opened(s, authority=str(owner.pubkey()))
+        assert opened(s, authority=str(s.key.pubkey()))
+
+
+def test_the_chain_begins_as_was_asked_for():
+    with stand() as s:
+        first = anyio.run(genesis_of, s)
+        assert opened(s, genesis=first)
+        with pytest.raises(WrongAccount, match=r"begins with .* was asked for: it is another cluster"):
+            opened(s, genesis="5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d")
+
+
+async def genesis_of(s):
+    async with s.rpc() as rpc:
+        return await rpc.call("getGenesisHash")
+
+
+def test_a_wallet_without_sol_is_told_so():
+    async def story(s, venue):
+        s.chain.set_account(s.key.pubkey(), lamports=0)
+        one = s.transfer("10", 0, 1)
+        await venue.transfer(one)
+        await venue.submit(s.buy(venue.instrument("SOL-PERP", 1), "1"))
+        said = [one.reason for one in of(told(venue), TransferRefused, Rejected)]
+        assert len(said) == 2
+        assert all("the wallet holds 0 SOL, and a transaction costs" in one for one in said), said
+
+    run(story)
 
 
 def test_its_repr_shows_no_key():
@@ -124,6 +218,30 @@ def test_a_funding_rate_is_a_ratio_and_told_once():
         assert not of(told(venue), FundingRate)
 
     run(story, fund=False)
+
+
+@pytest.mark.parametrize("rate", [30_000_000, -30_000_000])
+@pytest.mark.parametrize("fees", [0, 10_000 * 10**6])
+def test_the_funding_rate_is_what_a_short_gets_or_pays(rate, fees):
+    """Where the market's pool cannot pay all, the program gives the side that receives less: what engines are told is the short's."""
+
+    async def story(s, venue):
+        await venue.submit(s.sell(venue.instrument("SOL-PERP", 1), "4"))
+        s.server.match()
+        s.server.pass_time(HOUR)
+        s.server.fund("SOL-PERP", rate)
+        await venue.refresh()
+        told_rate = of(told(venue), FundingRate)[0].rate_ppb
+        s.server.settle(s.user(1), "SOL-PERP")
+        await venue.hear()
+        (paid,) = of(told(venue), FundingPaid)
+        market = (await venue.look()).perps[0]
+        assert abs(paid.amount * 10**9 - told_rate * 4 * 150 * 10**6) <= 4 * 150 * 10**6 + 10**9, (paid, told_rate)
+        assert (market.last_funding_rate, paid.amount > 0) == (rate, rate > 0)
+        whole = abs(told_rate) == 200_000
+        assert whole is (rate < 0 or bool(fees)), "a short that pays, pays all; one that receives, what there is"
+
+    run(story, perps=[Perp("SOL-PERP", "150", fees=fees)])
 
 
 def test_an_oracle_that_is_too_old_makes_no_quote_and_takes_no_order():

@@ -65,8 +65,8 @@ def test_another_coin_is_not_moved():
 def test_a_deposit_needs_coins_in_the_wallet():
     plan = Plan(spot(), 100, None, 0)
     assert refused(plan, seen(MAIN), wallet=100) == ""
-    assert "100 are to be paid in" in refused(plan, seen(MAIN), wallet=99)
-    assert "100 are to be paid in" in refused(plan, seen(MAIN), wallet=None)
+    assert "the wallet has 0.000099 USDT, and 0.0001 USDT are to be paid in" in refused(plan, seen(MAIN), wallet=99)
+    assert "the wallet has 0 USDT, and 0.0001 USDT are to be paid in" in refused(plan, seen(MAIN), wallet=None)
 
 
 def test_a_deposit_keeps_to_the_markets_cap():
@@ -83,13 +83,15 @@ def test_what_leaves_must_be_there():
     look = seen(MAIN, ENGINE)
     for plan in (Plan(spot(), 1_000_000, 0, None), Plan(spot(), 1_000_000, 0, 1)):
         assert refused(plan, look) == ""
-        assert "1000000 units" in refused(evolve(plan, units=1_000_001), look), "the program would lend it in a shift"
+        assert "has 1 USDT, and 1.000001 USDT are to leave it" in refused(evolve(plan, units=1_000_001), look), (
+            "the program would lend it in a shift"
+        )
     assert "does not exist" in refused(Plan(spot(), 1, 2, 0), look)
 
 
 def test_a_debt_is_nothing_that_could_leave():
     owing = user(0, spots=(coins(1_000, borrowed=True),))
-    assert "-1000 units" in refused(Plan(spot(), 1, 0, None), seen(owing))
+    assert "has -0.001 USDT" in refused(Plan(spot(), 1, 0, None), seen(owing))
 
 
 def test_only_sub_accounts_that_are_kept_here():

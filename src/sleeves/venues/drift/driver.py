@@ -47,7 +47,7 @@ from ..solana.send import GOOD_FOR, UNSEEN, AlreadyLanded
 from ..solana.written import address
 from .account import Look, check_mint, look, perp_markets, positions
 from .accounts import PerpMarket, SpotMarket, User, WrongAccount
-from .carrier import Carrier, Load, Prepared
+from .carrier import PER_SIGNATURE, Carrier, Load, Prepared
 from .deployment import Deployment
 from .done import Done, Seen
 from .events import OrderPlaced
@@ -94,6 +94,34 @@ log.addHandler(logging.NullHandler())
 def _utc(at: int) -> str:
     """An instant (UTC ns) for a reader, to the millisecond."""
     return f"{datetime.fromtimestamp(at // _SECOND, UTC):%Y-%m-%d %H:%M:%S}.{at % _SECOND // 1_000_000:03d} UTC"
+
+
+def _accounts(given: object) -> tuple[int, ...]:
+    """The numbers of the sub-accounts, in order. Raises `InvalidMarket` where they are none."""
+    found = tuple(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else None
+    if found is None or not all(type(sub) is int and 0 <= sub <= 0xFFFF for sub in found) or len(set(found)) < len(found) or 0 not in found:
+        raise InvalidMarket(f"accounts {given!r} must be distinct whole numbers from 0 to 65535, 0 among them, such as (0, 1)")
+    return tuple(sorted(found))
+
+
+def _names(given: object) -> tuple[str, ...]:
+    """The names of markets, each once. Raises `InvalidMarket` where they are none."""
+    found = tuple(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else ()
+    if not found or not all(isinstance(one, str) and one for one in found):
+        raise InvalidMarket(f'markets {given!r} must be names of perpetuals, at least one, such as ("SOL-PERP",)')
+    return tuple(dict.fromkeys(found))
+
+
+def _coins(what: str, given: AmountLike, asset: Asset, least: int) -> int:
+    """Units of an amount that is written in coins. Raises `InvalidMarket` below the least."""
+    try:
+        units = asset(given).units
+    except SleevesError as error:
+        raise InvalidMarket(f"{what} {given!r} must be an amount of {asset}: {error}") from None
+    if units < least:
+        why = "the fee of a signature" if least else "nothing"
+        raise InvalidMarket(f"{what} {given!r} must be at least {asset.units(least)}, {why}")
+    return units
 
 
 @contextmanager
@@ -183,19 +211,18 @@ class Drift:
         poll_s: float = 0.5,
         resend_s: float = 2.0,
         sleeves: Iterable[str] = (),
+        genesis: str = "",
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
+        if not isinstance(deployment, Deployment):
+            raise InvalidMarket(f"the deployment {deployment!r} must be a Deployment, such as VELOCITY")
         self.name = deployment.name if name is None else name
         self.real_money = True
         self.deployment = deployment
-        self.accounts = tuple(sorted(set(accounts)))
-        self.names = tuple(dict.fromkeys(markets))
+        self.accounts = _accounts(accounts)
+        self.names = _names(markets)
         if self.name != deployment.name:
             raise InvalidMarket(f"the name {name!r}: instruments of {deployment.name} bear its name, and so must its venue")
-        if not self.accounts or not all(type(sub) is int and 0 <= sub <= 0xFFFF for sub in self.accounts):
-            raise InvalidMarket(f"accounts {self.accounts!r} of {self.name} are whole numbers from 0 to 65535, at least one")
-        if not self.names:
-            raise InvalidMarket(f"{self.name} needs at least one market, such as SOL-PERP")
         for what, value, most in (
             ("slippage_bps", slippage_bps, 9_999),
             ("spread_bps", spread_bps, 9_999),
@@ -205,9 +232,21 @@ class Drift:
                 raise InvalidMarket(f"{what} {value!r} must be a whole number from 0 to {most}")
         if type(auction_slots) is not int or not 1 <= auction_slots <= 255 or type(last_s) is not int or last_s < 10:
             raise InvalidMarket(f"auction_slots {auction_slots!r} must be from 1 to 255, and last_s {last_s!r} whole seconds from 10 on")
-        for what, seconds in (("quote_every", quote_every), ("watch_every", watch_every), ("confirm_within", confirm_within)):
-            if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf):
+        waits = {
+            "quote_every": quote_every,
+            "watch_every": watch_every,
+            "confirm_within": confirm_within,
+            "poll_s": poll_s,
+            "resend_s": resend_s,
+        }
+        for what, seconds in waits.items():
+            if seconds is None and what in ("quote_every", "watch_every"):
+                continue
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
                 raise InvalidMarket(f"{what} {seconds!r} must be a positive number of seconds")
+        if not isinstance(genesis, str):
+            raise InvalidMarket(f"genesis {genesis!r} must be the hash that the chain begins with, as text; '' for any")
+        self._genesis = genesis
         self._signer, self._rpc, self._jito = signer, rpc, jito
         self._key = str(signer.address)
         self._authority = self._key if authority is None else str(address(authority))
@@ -215,10 +254,14 @@ class Drift:
         self._spots = tuple(spots)
         self._ask = Ask(slippage_bps, auction_slots, last_s)
         self._spread, self._least_health = spread_bps, least_health
-        self._settle_above = deployment.quote.asset(settle_above).units
+        self._settle_above = _coins("settle_above", settle_above, deployment.quote.asset, 0)
         self._quote_every, self._watch_every, self._confirm_within = quote_every, watch_every, float(confirm_within)
         self._poll_s, self._clock = poll_s, clock
-        self._costs: dict[str, Any] = {"most_fee": _LAMPORTS(most_fee).units, "tip": _LAMPORTS(tip).units, "resend_s": resend_s}
+        self._costs: dict[str, Any] = {
+            "most_fee": _coins("most_fee", most_fee, _LAMPORTS, PER_SIGNATURE),
+            "tip": _coins("tip", tip, _LAMPORTS, 0),
+            "resend_s": resend_s,
+        }
         self._write = Instructions(deployment)
         self._ids = ClientIds(sleeves)
         self._terms = Markets(deployment)
@@ -229,8 +272,8 @@ class Drift:
         """By order or transfer, the chain's height when it was first asked about and not found."""
         self._rates: dict[str, int] = {}
         """By symbol, of which instant the funding rate is that was told last."""
-        self._settles: list[Settled] = []
-        """Settlements of nothing that were told: no transaction tells of them."""
+        self._settles: deque[Settled] = deque(maxlen=_MOST_WAITING)
+        """The last settlements of nothing that were told: no transaction tells of them, and no coin goes by them."""
         self._settled: dict[str, int] = {}
         """By symbol, how many settlements the chain has told."""
         self._swept = -math.inf
@@ -305,8 +348,10 @@ class Drift:
 
     async def _begin(self) -> tuple[Carrier, Past]:
         """The checks before anything is traded: see `reference 4.3`; each that fails raises."""
+        await self._check_chain()
         await self._check_clock()
         seen = await look(self._rpc, self.deployment, self._authority, self.accounts, spots=self._spots)
+        self._check_accounts(seen)
         await check_mint(self._rpc, self.deployment, seen.spots[self.deployment.quote.market])
         perps = await perp_markets(self._rpc, self.deployment, range(seen.state.perp_markets))
         wanted = [index for index, one in perps.items() if one.name in self.names]
@@ -339,6 +384,31 @@ class Drift:
         if not self._trades:
             log.warning("%s", FROZEN[self.deployment.name])
         return carrier, past
+
+    async def _check_chain(self) -> None:
+        """Hold the node's chain against what was declared. Raises `WrongAccount` where it is another, or has no such program."""
+        if self._genesis:
+            first = await self._rpc.call("getGenesisHash")
+            if first != self._genesis:
+                raise WrongAccount(f"the node's chain begins with {first!r}, and {self._genesis!r} was asked for: it is another cluster")
+        program = await self._rpc.account(address(self.deployment.program_id))
+        if program is None:
+            raise WrongAccount(
+                f"the program {self.deployment.program_id} of {self.deployment.name} is not on this node: is it another cluster?"
+            )
+
+    def _check_accounts(self, seen: Look) -> None:
+        """Sub-accounts are made in turn: each below the highest must have been made, or be one of ours. Raises `InvalidMarket`, and
+        `WrongAccount` where a delegate's authority has no account at all.
+        """
+        if self.delegated and seen.stats is None:
+            raise WrongAccount(f"{self._authority} has no account at {self.name}, so that {self._key} cannot be its delegate")
+        made = 0 if seen.stats is None else seen.stats.sub_accounts_created
+        missing = [sub for sub in range(made, max(self.accounts)) if sub not in self.accounts]
+        if missing:
+            there = "none was made yet" if not made else f"those below {made} were made"
+            named = ", ".join(map(str, missing))
+            raise InvalidMarket(f"sub-accounts are made in turn, and {there}: accounts {list(self.accounts)} lack {named}")
 
     async def _check_clock(self) -> None:
         """Hold our clock against the chain's. Raises `VenueUnavailable` where one of them is not to be believed."""

@@ -20,6 +20,7 @@ from attrs import evolve, frozen
 from solders.instruction import Instruction as Written
 from solders.pubkey import Pubkey
 
+from ...money import decimal_text
 from ...orders import Transfer
 from ..solana import TOKEN, TOKEN_2022, ata, create_ata
 from .account import Look, tokens
@@ -98,7 +99,7 @@ def refusal_of(plan: Plan, seen: Look, wallet: int | None, least_health: int, he
         return f"sub-account {plan.source} is {'bankrupt' if user.bankrupt else 'being liquidated'}"
     has = tokens(market, user)
     if has < plan.units:
-        return f"sub-account {plan.source} has {has} units of {market.name}, and {plan.units} are to leave it"
+        return f"sub-account {plan.source} has {_said(market, has)}, and {_said(market, plan.units)} are to leave it"
     if plan.target is not None and plan.target not in seen.users and plan.target not in creates(seen, plan.target):
         return f"sub-account {plan.target} was closed, and the program does not make it again"
     if any(one.base for one in user.perps):
@@ -111,15 +112,20 @@ def refusal_of(plan: Plan, seen: Look, wallet: int | None, least_health: int, he
 def _in(plan: Plan, seen: Look, wallet: int | None) -> str:
     market = plan.market
     if wallet is None or wallet < plan.units:
-        return f"the wallet has {wallet or 0} units of {market.name}, and {plan.units} are to be paid in"
+        return f"the wallet has {_said(market, wallet or 0)}, and {_said(market, plan.units)} are to be paid in"
     if market.status is not MarketStatus.ACTIVE:
         return f"{market.name} is {market.status.value}, and takes no deposits"
     if plan.target not in seen.users and plan.target not in creates(seen, plan.target):
         return f"sub-account {plan.target} was closed, and the program does not make it again"
     there = market.deposit_balance * market.deposit_index // 10 ** (19 - market.decimals)
     if market.max_deposits and there + plan.units > market.max_deposits:
-        return f"{market.name} takes {market.max_deposits} units in all, and has {there}"
+        return f"{market.name} takes {_said(market, market.max_deposits)} in all, and has {_said(market, there)}"
     return ""
+
+
+def _said(market: SpotMarket, units: int) -> str:
+    """An amount of a market's coin for a reader."""
+    return f"{decimal_text(units, market.decimals)} {market.name}"
 
 
 def without(user: User, market: SpotMarket, units: int) -> User:

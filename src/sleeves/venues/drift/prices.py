@@ -1,7 +1,7 @@
 """Prices and funding rates as the feed tells them, from the accounts of one slot. Pure.
 
     quote    the oracle's price, less its confidence and a spread for the bid, with both for the ask, on the tick and against us
-    rate     what one hour's funding was of the price, as a ratio: the program writes quote coins per base coin
+    rate     what one hour's funding of a side was of the price, as a ratio: the program writes quote coins per base coin
 
 A quote is no order that somebody has on a book: orders here are filled by keepers in an auction around the oracle's price, against
 the market itself or against others, and margin and liquidation follow the oracle too. An oracle that is too old or too unsure for
@@ -54,8 +54,13 @@ def quote_of(instrument: Instrument, price: Price, spread_bps: int, at: int) -> 
     return Quote(instrument, at, bid, max(bid, ask))
 
 
-def rate_of(instrument: Instrument, market: PerpMarket) -> FundingRate | None:
-    """The last hour's funding as a share of the oracle's average price then; None for a market that never had any.
+def rate_of(instrument: Instrument, market: PerpMarket, *, long: bool = False) -> FundingRate | None:
+    """The last hour's funding of one side as a share of the oracle's average price then; None for a market that never had any.
+
+    It is that of the shorts unless `long`: above zero they got it, below zero they paid. What a venue tells engines must be what a
+    short really gets, and the program gives the receiving side less than the market's rate where the market's own pool cannot pay all;
+    the side that pays, pays all of it. So where shorts receive, longs may pay more than this says; where shorts pay, longs may get less.
+    The market's own rate is in `funding_quotes`.
 
     Rounded half-even to a part in a billion. Raises `InvalidMarket` for a period or an average that cannot be.
     """
@@ -64,5 +69,6 @@ def rate_of(instrument: Instrument, market: PerpMarket) -> FundingRate | None:
     twap = market.last_funding_oracle_twap
     if twap <= 0 or market.funding_period <= 0:
         raise InvalidMarket(f"the funding of {market.name} is of a price of {twap} and every {market.funding_period} s")
-    ppb, price = funding_ppb(market.last_funding_rate, twap), near_price(instrument, twap)
+    per_base = market.last_funding_rate_long if long else market.last_funding_rate_short
+    ppb, price = funding_ppb(per_base, twap), near_price(instrument, twap)
     return FundingRate(instrument, market.last_funding_at * _SECOND, ppb, price, market.funding_period * _SECOND, Basis.ORACLE)

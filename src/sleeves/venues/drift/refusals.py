@@ -20,6 +20,12 @@ __all__ = ["NO_BLOCKHASH", "ProgramSaidNo", "Verdict", "custom_of", "not_sent_on
 NO_BLOCKHASH = "BlockhashNotFound"
 """What a node says of a transaction that it takes for expired, or for too new: it was not sent on."""
 
+_POOR = {
+    "AccountNotFound": "the wallet holds 0 SOL, and a transaction costs at least 0.000005 SOL: pay SOL in to the key that signs",
+    "InsufficientFundsForFee": "the wallet holds less SOL than the fee of the transaction: pay SOL in to the key that signs",
+}
+"""What the chain says before anything is run, where the one who pays for a transaction cannot."""
+
 
 @frozen(order=False)
 class Verdict:
@@ -59,7 +65,7 @@ def verdict_of(deployment: Deployment, err: Any, programs: Sequence[str], logs: 
     found = custom_of(err)
     said = _said(logs)
     if found is None:
-        return Verdict(None, f"the chain says {err}{said}")
+        return Verdict(None, f"{_POOR[err]} ({err})" if isinstance(err, str) and err in _POOR else f"the chain says {err}{said}")
     place, number = found
     if not 0 <= place < len(programs) or programs[place] != deployment.program_id:
         whose = programs[place] if 0 <= place < len(programs) else f"of instruction {place}"
