@@ -163,7 +163,7 @@ def test_criterion_2_1_it_connects_to_the_main_networks_deployment_and_to_nothin
             mismatch(w)
             anyio.run(refused, w, said, backend=backend)
     with world() as w:
-        anyio.run(lambda: refused(w, "there is no", deployment=DRIFT_V2), backend=backend)
+        anyio.run(lambda: refused(w, "is not on this node", deployment=DRIFT_V2), backend=backend)
 
 
 # -- 4.5 and 4.6 ---------------------------------------------------------------------------------------------------------------

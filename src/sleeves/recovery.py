@@ -433,7 +433,7 @@ class Chase:
             await self._ask(order)
             if desk.status_of(order.id) is OrderStatus.UNKNOWN and now - since >= self._patience and order.id not in self._told:
                 self._told.add(order.id)
-                text = f"{order.id} was sent and is not found for {self._patience:g} s: what it holds stays held"
+                text = f"{order.id} may have been sent and is not found for {self._patience:g} s: what it holds stays held"
                 desk.alert(desk.books.now, Level.CRITICAL, order.sleeve, "order_unknown", text)
         over = self._told and not desk.uncanceled and all(order.id in self._told for order in desk.in_doubt)
         self.pause = self._patience if over else min(self.pause * 2, 8.0, self._patience / 8)

@@ -83,14 +83,23 @@ class Deployment:
     """One program on one chain, and how its bytes are read. Two deployments never share a name."""
 
     name: str
+    """What it is called here; its venue and its instruments bear it."""
     program_id: str
+    """The program's address, in base58."""
     version: str
+    """Which version of the program's own description the layouts are of."""
     quote: Quote
+    """The coin that perps settle in."""
     seeds: Seeds
+    """From what the addresses of the State and of the vaults' owner derive."""
     layouts: Mapping[str, Layout] = field(repr=False, hash=False)
+    """How the bytes of an account lie, by its name ("User", "PerpMarket" ...)."""
     market_statuses: Mapping[int, MarketStatus] = field(repr=False, hash=False)
+    """What the numbers of a market's status mean here."""
     oracle_sources: Mapping[int, OracleSource] = field(repr=False, hash=False)
+    """What the numbers of an oracle's kind mean here."""
     features: frozenset[Feature] = field(repr=False)
+    """What it can do that another cannot."""
     user_statuses: UserStatus = field(repr=False)
     """The bits that a User's status can have."""
     pyth: str = "FsJ3A3u2vn5cTVofAjvy6y5kwABJAqYWpe4975bi2epH"

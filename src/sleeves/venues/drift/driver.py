@@ -170,16 +170,33 @@ class _Open:
 class Drift:
     """An authority's sub-accounts at a deployment. `async with` it, or `aopen` and `aclose` in one task.
 
-    `markets` are the perpetuals that are quoted and traded, by name; `accounts` the numbers of the sub-accounts: 0 is the main one,
-    through which coins come and go, the others are engines'. `signer` is the authority's key, or with `authority` given that of its
-    delegate, who may trade and not move coins. `jito` is a block engine for bundles; it and `rpc` are closed with the driver.
-
-    `slippage_bps` is how much worse than the oracle's price an order at market may come out, within an order's own bound;
-    `spread_bps` is what a quote stands off the oracle's price to either side. A profit or loss up to `settle_above` stays unsettled.
-    `auction_slots` and `last_s` say how long an order at market is auctioned, and how long it lives. `most_fee` and `tip` cap what a
-    transaction pays, in SOL. `quote_every` and `watch_every` seconds lie between two looks at prices and at what happened; None: only
-    `refresh` and `hear` ask. `confirm_within` is how many seconds a call waits for the chain. `spots` are spot markets besides the
-    quote coin's that are moved. `sleeves` are names of more than 15 characters.
+    `rpc`             the node; it is closed with the driver, as `jito` is
+    `deployment`      which program on which chain: `VELOCITY`, `VELOCITY_DEVNET`, `DRIFT_V2`
+    `signer`          the authority's key, or with `authority` that of its delegate, who may trade and not move coins
+    `accounts`        numbers of the sub-accounts, (0, 1, 2): 0 is the main one, through which coins come and go, the others are engines'.
+                      They are made in turn, when coins are first moved to them: all below the highest are there or named
+    `markets`         names of the perpetuals that are quoted and traded, ("SOL-PERP",)
+    `authority`       base58 text: whose sub-accounts they are; None: the signer's own
+    `jito`            a block engine, for bundles; None: all goes through the node
+    `name`            must be the deployment's, if given
+    `trade_frozen`    False: a deployment that is frozen is read and not traded
+    `spots`           numbers of spot markets besides the quote coin's whose coins are moved, ()
+    `slippage_bps`    50 hundredths of a percent: how much worse than the oracle's price an order at market may come out, within its bound
+    `spread_bps`      5 hundredths of a percent: what a quote stands off the oracle's price to either side
+    `auction_slots`   20 slots: how long an order at market is auctioned
+    `last_s`          60 seconds: how long an order at market lives
+    `least_health`    80, of 100: below it nothing is taken out of a sub-account that holds contracts
+    `settle_above`    "1", in quote coins: a profit or loss up to this stays unsettled
+    `most_fee`        "0.001", in SOL: the most that a transaction pays for its signature (0.000005) and its priority
+    `tip`             "0.00001", in SOL: what a bundle tips; 0: no bundles
+    `quote_every`     2 seconds between two looks at prices; None: only `refresh` looks
+    `watch_every`     2 seconds between two looks at what happened; None: only `hear` looks
+    `confirm_within`  60 seconds: how long a call waits for the chain before it says that the end is not known yet
+    `poll_s`          0.5 seconds between two questions about a transaction that was sent
+    `resend_s`        2 seconds between two sendings of the same bytes
+    `sleeves`         names of more than 15 characters, ()
+    `genesis`         the hash that the node's chain must begin with; "": it is not asked
+    `clock`           UTC nanoseconds, the system's
 
     Raises `InvalidMarket` for markets and terms that cannot be.
     """
