@@ -81,7 +81,7 @@ class Stand:
         """A transfer of so many coins, below zero out of the account."""
         self.n += 1
         given = amount if isinstance(amount, Amount) else (-self.coin(amount[1:]) if amount.startswith("-") else self.coin(amount))
-        return Transfer(f"{self.deployment.name}-transfer-{self.n}", given, self.deployment.name, source, target)
+        return Transfer(f"by-hand-{self.n}", given, self.deployment.name, source, target)
 
     def order(self, instrument, side, qty, *, worst=None, netted=False, **terms):
         """An order of the sleeve `suite`."""

@@ -158,7 +158,7 @@ def test_coins_that_somebody_else_moves_are_told_too():
         await venue.hear()
         said = of(told(venue), Transferred)
         assert [one.amount.units for one in said] == [5 * PER_USD, -7 * PER_USD]
-        assert not any(one.id.startswith("velocity-transfer") for one in said)
+        assert not any(one.id.startswith("by-hand") for one in said)
         await check_books(s, venue)
 
     run(story)
