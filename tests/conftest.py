@@ -14,8 +14,8 @@ import pytest
 
 import leftovers
 
-WALL_CLOCK = ("keys/test_ring", "sim/test_sos", "test_alerts", "test_control", "test_criteria_chain", "test_criteria_live", "test_docs")
-WALL_CLOCK += ("test_examples", "test_exits", "test_live")
+WALL_CLOCK = ("keys/test_ring", "sim/test_sos", "test_alerts", "test_control", "test_criteria_chain", "test_criteria_live")
+WALL_CLOCK += ("test_exits", "test_live")
 WALL_CLOCK += ("test_metrics", "test_recovery", "test_secrets", "test_survival", "test_tracing", "test_watchdog", "testing/", "venues/")
 """What the paths of their files begin with: there, tests wait in real seconds."""
 
