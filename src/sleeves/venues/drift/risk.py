@@ -93,9 +93,9 @@ _PERP_DOUBT = {
 }
 """How many times the guard rails' confidence an oracle of a perp market may be unsure by. Source: `state/perp_market.rs`."""
 _SPOT_DOUBT = {AssetTier.COLLATERAL: 1, AssetTier.PROTECTED: 1, AssetTier.CROSS: 5, AssetTier.ISOLATED: 50, AssetTier.UNLISTED: 50}
-"""The same for a coin. Source: `state/spot_market.rs`."""
+"""The same for a coin. Source: velocity-v1 `state/spot_market.rs`."""
 _SLOWER = frozenset({OracleSource.PYTH_STABLE_COIN, OracleSource.PYTH_STABLE_COIN_PULL, OracleSource.PYTH_LAZER_STABLE_COIN})
-"""Stable coins may be three times as old. Source: protocol-v2 and velocity-v1 `math/oracle.rs`."""
+"""Stable coins may be three times as old. Source: protocol-v2 and velocity-v1 `math/oracle.rs`; of Lazer's at Drift v2 it is assumed."""
 
 
 class NoPrice(VenueError):
