@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1] / "src" / "sleeves"
 ORDER = [
     "errors",
     "money",
+    "markup",
     "market",
     "amm",
     "sizing",
