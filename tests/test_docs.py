@@ -1,6 +1,7 @@
 """The documentation tells the truth: every Python block runs, every printed output is the one that it prints.
 
     python tests/test_docs.py        writes the outputs and the tables of the pages anew, from the code as it is
+                                     (with names of pages behind it, those alone)
 
 Blocks of one page share a namespace and run in order, in an empty folder of their own. A text block that follows
 directly after a Python block is what that block prints.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import importlib
+import importlib.util
 import inspect
 import io
 import itertools
@@ -22,6 +24,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -233,6 +236,33 @@ def test_the_tables_are_those_of_the_code(name):
     assert parts(pages[0].read_text(encoding="utf-8"), name)[1] == drawn(name)
 
 
+def diagrams() -> ModuleType:
+    """The script that draws the pictures; it stands beside the pages, where no import finds it."""
+    spec = importlib.util.spec_from_file_location("diagrams", DOCS / "_ext" / "diagrams.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (DOCS / "diagrams").glob("*.svg")))
+def test_the_diagrams_are_those_of_the_code(name):
+    """Drawn anew by: PYTHONPATH=tests python docs/_ext/diagrams.py"""
+    assert (DOCS / "diagrams" / f"{name}.svg").read_text(encoding="utf-8") == diagrams().DIAGRAMS[name]()
+
+
+def test_every_diagram_is_drawn_and_shown_on_a_page():
+    """Each is a file, has words for who cannot see it, asks for nothing from elsewhere, and stands on a page."""
+    shown = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for name in diagrams().DIAGRAMS:
+        drawn = (DOCS / "diagrams" / f"{name}.svg").read_text(encoding="utf-8")
+        assert f'--8<-- "docs/diagrams/{name}.svg"' in shown
+        assert re.search(r'role="img" [^>]*aria-label="[^"]{40,}"', drawn)
+        assert "\n\n" not in drawn
+        assert set(re.findall(r"[a-z]+://[^\"]+", drawn)) == {"http://www.w3.org/2000/svg"}
+
+
 def test_the_parameters_of_trend_are_those_of_the_code():
     page = (DOCS / "engines" / "trend.md").read_text(encoding="utf-8")
     engines = (Trend(SAMPLE_INSTRUMENT), Trend.quiet(SAMPLE_INSTRUMENT), Trend.flash(SAMPLE_INSTRUMENT))
@@ -349,7 +379,10 @@ def written_anew(path: Path) -> str:
 
 
 def main() -> None:
+    """Writes those pages anew whose name has one of the words that were handed in; all of them without one."""
     for path in PAGES:
+        if sys.argv[1:] and not any(word in str(path) for word in sys.argv[1:]):
+            continue
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
             anew = written_anew(path)
