@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["ARGUMENTS", "Wire", "Watch", "axe_faults", "chromium", "found_chromium", "keep_picture"]
+__all__ = ["ARGUMENTS", "Watch", "Wire", "axe_faults", "chromium", "found_chromium", "keep_picture"]
 
 ARGUMENTS = (
     "--headless=new",

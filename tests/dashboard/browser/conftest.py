@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
-import pytest
-
 import browsing
+import pytest
 
 
 @pytest.fixture(scope="module")
