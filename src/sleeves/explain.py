@@ -12,7 +12,7 @@ from .market import Instrument
 from .money import Amount, Asset
 from .records import Marked, Opened, Record
 
-__all__ = ["Line", "Waterfall", "explain"]
+__all__ = ["Line", "Waterfall", "causes_of", "explain"]
 
 _OWN = FLOW_ROLES & SLEEVE_ROLES
 _FLOWS = {EntryKind.ALLOCATE: "allocated", EntryKind.RECLAIM: "reclaimed", EntryKind.SWEEP: "swept to Tradeable"}
@@ -100,12 +100,15 @@ def explain(records: Iterable[Record], sleeve: str, asset: Asset, since: int | N
     return Waterfall(sleeve, since, until, start, end, tuple(lines))
 
 
-def _attribute(entry: Entry, number: int, fold: SleeveFold, causes: dict[str, tuple[int, list[int]]]) -> None:
-    """Give each posting of the entry that changed the sleeve's balance to its cause."""
+def causes_of(entry: Entry, sleeve: str, asset: Asset) -> dict[str, int]:
+    """What an entry did to a sleeve's balance, in units of its asset by cause: "realized BTC/USD", "fees BTC/USD", "allocated".
+
+    Their sum is the change of the balance, open positions at cost.
+    """
     found: dict[str, int] = {}
     flow = 0
-    for (owner, role, of), asset, units in entry.postings:
-        if owner != fold.name or asset != fold.asset:
+    for (owner, role, of), paid, units in entry.postings:
+        if owner != sleeve or paid != asset:
             continue
         if role is Role.PNL:
             found[f"realized {of}"] = found.get(f"realized {of}", 0) - units
@@ -117,7 +120,12 @@ def _attribute(entry: Entry, number: int, fold: SleeveFold, causes: dict[str, tu
             flow += units
     if flow:
         found[_FLOWS.get(entry.kind, str(entry.kind))] = flow
-    for cause, units in found.items():
+    return found
+
+
+def _attribute(entry: Entry, number: int, fold: SleeveFold, causes: dict[str, tuple[int, list[int]]]) -> None:
+    """Give each posting of the entry that changed the sleeve's balance to its cause."""
+    for cause, units in causes_of(entry, fold.name, fold.asset).items():
         total, numbers = causes.setdefault(cause, (0, []))
         numbers.append(number)
         causes[cause] = (total + units, numbers)
