@@ -462,7 +462,7 @@ def test_a_treasury_shows_idle_and_deployed_by_asset_engine_and_sleeve():
     assert inventory.by("sleeve")["none"]["USD"] == USD("19000")
     assert {row["asset"] for row in inventory.rows()} == {"USD", "BTC"}
     assert "0.05 BTC" in str(inventory)
-    assert "<table>" in inventory._repr_html_()
+    assert "<table" in inventory._repr_html_()
     with pytest.raises(VaultError, match="not by 'colour'"):
         inventory.by("colour")
 

@@ -219,6 +219,11 @@ class Books:
         if self.listeners:
             self._tell(records)
 
+    def __getstate__(self) -> tuple[None, dict[str, object]]:
+        """What a copy takes over: all but who listens here, for it would be told of the copy's records as if they were these."""
+        kept = {name: getattr(self, name) for name in self.__slots__ if name != "__weakref__"}
+        return None, kept | {"listeners": []}
+
     def listen(self, listener: Callable[[Record], None]) -> Callable[[], None]:
         """Have each record told once it is kept and applied, in order; returns what ends it.
 

@@ -13,7 +13,6 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -21,6 +20,7 @@ from attrs import define, evolve, field, frozen
 from .errors import VaultError
 from .margin import Check, Contract, MarginAccount, requirement
 from .market import DAY, HOUR, SECOND, Instrument
+from .markup import block, table
 from .money import Amount, Asset, Fraction, Rounding, decimal_text, ppm
 from .records import Marked, Record
 from .report import Sample, SleeveStory, Story, fold
@@ -384,28 +384,35 @@ class RiskView:
 
     # -- for people ----------------------------------------------------------------------------------------------------
 
-    def __str__(self) -> str:
+    def _title(self) -> str:
         at = ", nothing was marked yet" if self.marked is None else f" at the marks of {_moment(self.marked)}"
         against = f", beta to {self.benchmark}" if self.benchmark else ""
-        lines = [f"risk{at}, value at risk at {_level(self.confidence)}{against}"]
+        return f"risk{at}, value at risk at {_level(self.confidence)}{against}"
+
+    def _tables(self) -> Iterator[list[list[str]]]:
+        """Its tables, each with a row of heads: figures, exposures, correlations."""
         tracks = [*self.sleeves.values(), *self.wholes.values()]
         for some in (tracks[i : i + _COLUMNS] for i in range(0, len(tracks), _COLUMNS)):
-            lines += ["", *_aligned(_figures_table(some), rule=True)]
+            yield _figures_table(some)
         for by in ("asset", "instrument", "engine"):
             exposed = self.exposure(by)
             if exposed:
-                table = [[f"exposure by {by}", "gross", "net", "share", "of equity"], *map(_exposed_row, exposed)]
-                lines += ["", *_aligned(table)]
+                yield [[f"exposure by {by}", "gross", "net", "share", "of equity"], *map(_exposed_row, exposed)]
         names = list(self.sleeves)
         for some_names in (names[i : i + _COLUMNS] for i in range(0, len(names), _COLUMNS) if len(names) > 1):
             body = [[name, *(_cell("correlation", self.correlations[name][other]) for other in some_names)] for name in names]
-            lines += ["", *_aligned([["correlation", *some_names], *body])]
+            yield [["correlation", *some_names], *body]
+
+    def __str__(self) -> str:
+        lines = [self._title()]
+        for one in self._tables():
+            lines += ["", *_aligned(one, rule=not one[0][0])]
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
+        return block(self._title(), *(table(head, body) for head, *body in self._tables()))
 
 
 # -- from the journal --------------------------------------------------------------------------------------------------

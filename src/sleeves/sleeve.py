@@ -17,6 +17,7 @@ from .books import Books
 from .errors import NotEnough, VaultError, WrongStatus
 from .ledger import Account, EntryKind, Role
 from .market import Instrument, Mark
+from .markup import block, table
 from .money import Amount, Asset, Rounding
 from .policy import ProfitPolicy, Sweep
 from .records import Changed, Record
@@ -438,3 +439,40 @@ class Sleeve(Stateful):
 
     def __repr__(self) -> str:
         return f"Sleeve({self.name!r}, {self.policy.name}, {self.status}, balance {self.balance}, free {self.free})"
+
+    def _figures(self) -> dict[str, Amount]:
+        """What it has and has made, by name, as people are shown it: what is nothing and seldom more is left out."""
+        always = {
+            "allocation": self.allocation,
+            "balance": self.balance,
+            "free": self.free,
+            "held for orders": self.held,
+            "deployed": self.deployed,
+            "realized": self.realized,
+            "fees": self.fees,
+            "funding received": self.funding,
+            "returned": self.returned,
+        }
+        seldom = {"of deployed, margin": self.margin, "unsettled": self.unsettled, "on its way": self.between, "set aside": self.pending}
+        return always | {name: amount for name, amount in seldom.items() if amount.units}
+
+    def _repr_html_(self) -> str:
+        return block(
+            f"Sleeve {self.name}: {self.policy.name}, {self.status}",
+            table(["", "amount"], self._figures().items()),
+            *self._positions_html(),
+            notes=self._notes(),
+        )
+
+    def _positions_html(self) -> list[str]:
+        rows = []
+        for market, amount in self.positions().items():
+            side = "contracts " * (market.contract is not None) + ("long" if amount.units > 0 else "short")
+            rows.append([market.symbol, side, abs(amount), self._amount(self.open_cost_units(market))])
+        return [table(["open position", "side", "size", "cost"], rows, words=2)] if rows else []
+
+    def _notes(self) -> list[str]:
+        """What a reader of its figures has to know besides."""
+        held = [f"{self.name} is held by {cause}: {one.why or 'no reason given'}" for cause, one in self.latches.items()]
+        at_cost = ["Open positions count at what they cost; desk.inventory() values them at the latest prices."]
+        return [*held, *(at_cost if self.positions() else [])]

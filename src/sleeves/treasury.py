@@ -6,7 +6,6 @@ Values need marks. A coin without one is "unknown", and so is every sum that it 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from html import escape
 from typing import Any
 
 from attrs import frozen
@@ -15,6 +14,7 @@ from .books import Books
 from .errors import VaultError
 from .ledger import Role
 from .market import SECOND, Mark
+from .markup import block, table
 from .money import Amount, Asset, Rounding
 from .vault import CoreVault
 
@@ -102,9 +102,13 @@ class Inventory:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head, *body = self._lines()
-        cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in body)
-        return f"<table><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>{cells}</table>"
+        rows = []
+        for h in self.holdings:
+            age = "" if h.value is not None and not h.age_ns else None if h.age_ns is None else f"{h.age_ns / SECOND:g} s"
+            rows.append([h.sleeve or h.vault, h.engine, h.place, h.amount, h.value, age])
+        missing = any(h.value is None for h in self.holdings)
+        notes = ["unknown: no price has been seen that links this coin to the asset of its vault"] if missing else []
+        return block("Inventory", table(["where", "engine", "place", "amount", "value", "mark age"], rows, words=3), notes=notes)
 
 
 _PLACES = {
@@ -145,6 +149,12 @@ class Treasury:
         if not vaults:
             raise VaultError("no vault was opened in these books yet: open one, CoreVault(..., books=books)")
         return cls(*vaults)
+
+    def __repr__(self) -> str:
+        return f"Treasury({', '.join(vault.owner for vault in self.vaults)})"
+
+    def _repr_html_(self) -> str:
+        return "".join(vault._repr_html_() for vault in self.vaults)
 
     def __getitem__(self, asset: str) -> CoreVault:
         """The first vault of an asset, by its code."""

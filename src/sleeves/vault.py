@@ -25,6 +25,7 @@ from .facts import CashFlow, Transferred
 from .facts import key as fact_key
 from .ledger import Account, EntryKind, Role
 from .market import Instrument, Mark
+from .markup import block, table
 from .money import Amount, AmountLike, Asset
 from .policy import ProfitPolicy, Reserve
 from .records import Alert, Cause, Changed, Level, Opened, Record, Residual
@@ -802,6 +803,30 @@ class CoreVault(Stateful):
             f"idle {self.idle}, reserve {self.reserve}, {len(self._sleeves)} sleeves, {self.status})"
         )
 
+    def _figures(self) -> dict[str, Amount]:
+        """Its figures by name, as people are shown them: what is nothing and seldom more is left out."""
+        always = {
+            "Total Coins": self.total,
+            "Tradeable Coins": self.tradeable,
+            "allocated to sleeves": self.allocated,
+            "remains to allocate": self.remaining,
+            "idle": self.idle,
+            "reserve": self.reserve,
+        }
+        seldom = {"in transit": self.in_transit, "in suspense, unexplained": self.suspense}
+        return always | {name: amount for name, amount in seldom.items() if amount.units}
+
+    def _repr_html_(self) -> str:
+        head = ["sleeve", "policy", "status", "allocation", "balance", "free", "realized", "fees", "funding", "returned"]
+        rows = [
+            [s.name, s.policy.name, s.status, s.allocation, s.balance, s.free, s.realized, s.fees, s.funding, s.returned]
+            for s in self._sleeves.values()
+        ]
+        tables = [table(["", "amount"], self._figures().items()), *([table(head, rows, words=3)] if rows else [])]
+        held = [f"held by {cause}: {one.why or 'no reason given'}" for cause, one in self.latches.items()]
+        told = list(dict.fromkeys(note for sleeve in self._sleeves.values() for note in sleeve._notes()))
+        return block(f"Core vault {self.owner}: {self.status}", *tables, notes=[*held, *(told if rows else ["No sleeve yet."])])
+
 
 _ON_THE_WAY = frozenset({Role.IN_TRANSIT})
 _CORE_COINS = frozenset({Role.IDLE, Role.RESERVED, Role.SUSPENSE, Role.IN_TRANSIT})
@@ -871,3 +896,14 @@ class EngineVault:
 
     def __repr__(self) -> str:
         return f"EngineVault({self.engine} on {self.sleeve.name}, {self.status}, allocated {self.allocated}, available {self.available})"
+
+    def _repr_html_(self) -> str:
+        account = self.backing.number if isinstance(self.backing, SubAccount) else None
+        backing = "a slice of the wallet" if account is None else f"sub-account {account}"
+        idle = [f"It cannot trade: {self.idle_reason}"] if self.idle_reason else []
+        return block(
+            f"Engine {self.engine} on sleeve {self.sleeve.name}: {self.status}, backed by {backing}",
+            table(["", "amount"], self.sleeve._figures().items()),
+            *self.sleeve._positions_html(),
+            notes=[*idle, *self.sleeve._notes()],
+        )

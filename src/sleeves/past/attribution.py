@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from html import escape
 from typing import Any
 
 from attrs import frozen
@@ -21,6 +20,7 @@ from ..errors import LedgerError
 from ..facts import CashFlow, FlowKind
 from ..ledger import Account, Entry, EntryKind, Ledger, Posting, Role
 from ..market import Instrument
+from ..markup import block, table
 from ..money import Amount, Asset
 from ..orders import Fill, Side
 from .history import History, PastTrade, gather
@@ -222,9 +222,7 @@ class Attribution:
 
     def _repr_html_(self) -> str:
         head, *body = self._table()
-        cells = "".join(f"<tr><th>{escape(row[0])}</th>" + "".join(f"<td>{escape(c)}</td>" for c in row[1:]) + "</tr>" for row in body)
-        below = "".join(f"<p>{escape(line)}</p>" for line in [*self._flow_lines(), *self.notes(), self._verdict()])
-        return f"<table><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>{cells}</table>{below}"
+        return block("Past trades, shared out", table(head, body), notes=[*self._flow_lines(), *self.notes(), self._verdict()])
 
 
 def _figure(amount: Amount) -> str:
