@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Authorize", "app"]
 
-Authorize = Callable[[Any], "str | None | Awaitable[str | None]"]
+Authorize = Callable[[Any], "str | Awaitable[str | None] | None"]
 """A host app's own sign-in: handed the connection (Starlette's `HTTPConnection`), it names who that is, or None for nobody."""
 
 
