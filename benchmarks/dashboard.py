@@ -43,7 +43,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
-from latency import BEGIN, ENGINES, MARKETS, Wire, desk_of, price
+from latency import BEGIN, ENGINES, MARKETS, Wire, desk_of, fill, price
 
 from sleeves.dashboard import Feed, serve
 from sleeves.dashboard.messages import to_json
@@ -51,7 +51,7 @@ from sleeves.dashboard.serve import Served
 from sleeves.journals import SQLite
 from sleeves.live import trade
 from sleeves.market import SECOND, Quote
-from sleeves.orders import Event, Fill, Order, SubmitOrder
+from sleeves.orders import Event, Fill, SubmitOrder
 from sleeves.records import Record
 
 WARM = 50
@@ -163,8 +163,9 @@ async def the_sockets(url: str, token: str, count: int) -> None:
 
 # -- the page: a process of its own --------------------------------------------------------------------------------------
 
+STORE = "document.querySelector('sleeves-page')?.store ?? document.querySelector('sleeves-desk')?.store"
 NOTE = """() => {
-  const store = document.querySelector("sleeves-page")?.store ?? document.querySelector("sleeves-desk").store;
+  const store = STORE;
   const seen = (window.seen = {});
   const all = (root, found = []) => {
     for (const one of root.querySelectorAll("*")) if (one.shadowRoot) { found.push(one.shadowRoot); all(one.shadowRoot, found); }
@@ -175,7 +176,8 @@ NOTE = """() => {
   store.apply = (message) => {
     const result = apply(message);
     if (message.type === "delta" && message.set?.orders) {
-      const names = Object.entries(message.set.orders).filter(([name, row]) => row.status === "filled" && !(name in seen)).map(([name]) => name);
+      const orders = Object.entries(message.set.orders);
+      const names = orders.filter(([name, row]) => row.status === "filled" && !(name in seen)).map(([name]) => name);
       if (names.length > 0) {
         const applied = now();
         requestAnimationFrame(() => requestAnimationFrame(() => {
@@ -205,10 +207,8 @@ def the_page(login: str) -> None:
         browser = driver.chromium.launch(executable_path=found, args=arguments)
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.goto(login)
-        page.wait_for_function(
-            "() => (document.querySelector('sleeves-page')?.store ?? document.querySelector('sleeves-desk')?.store)?.connected"
-        )
-        page.evaluate(NOTE)
+        page.wait_for_function(f"() => ({STORE})?.connected")
+        page.evaluate(NOTE.replace("STORE", STORE))
         print("ready", flush=True)
         os.set_blocking(sys.stdin.fileno(), False)
         while not sys.stdin.readline():
@@ -323,42 +323,30 @@ def judged(run: dict[str, Any]) -> dict[str, Any]:
 # -- what a look costs, without any server -----------------------------------------------------------------------------------
 
 
-def looks(events: int, folder: Path) -> dict[str, Any]:
-    """Microseconds of `Feed.refresh` after an order with its fill and after a price alone, of encoding, and bytes of a delta."""
-    from latency import fill
-
-    journal = SQLite.open(folder / "looks.sleeves")
-    desk = desk_of(journal, quiet=False)
+def looks(events: int, folder: Path, *, quiet: bool) -> dict[str, Any]:
+    """Microseconds of `Feed.refresh` after each price, and its order and fill unless `quiet`; of encoding; and bytes of a delta."""
+    journal = SQLite.open(folder / f"looks-{quiet}.sleeves")
+    desk = desk_of(journal, quiet=quiet)
     feed = Feed(desk)
     indexes = [desk.index(market) for market in MARKETS]
-    orders: list[Order] = []
     feed.snapshot()
-    figures: dict[str, list[float]] = {"after_fill_us": [], "after_price_us": [], "encode_us": [], "bytes": []}
-
-    def look(into: str) -> None:
-        begun = time.perf_counter_ns()
-        delta = feed.refresh()
-        figures[into].append((time.perf_counter_ns() - begun) / 1e3)
-        if delta is not None and into == "after_fill_us":
-            begun = time.perf_counter_ns()
-            data = to_json(delta)
-            figures["encode_us"].append((time.perf_counter_ns() - begun) / 1e3)
-            figures["bytes"].append(len(data))
-
+    figures: dict[str, list[float]] = {"refresh_us": [], "encode_us": [], "bytes": []}
     for n in range(events):
         at, paid = BEGIN + (n + 1) * SECOND // 10, price(n)
         for command in desk.quote(indexes[n % len(MARKETS)], at, paid, paid):
             assert isinstance(command, SubmitOrder)
-            orders.append(command.order)
             desk.step(fill(command.order, at, paid, n))
-        look("after_fill_us")
-        market = n % len(MARKETS)
-        desk.mark(indexes[market], at + 1, paid + 1) if hasattr(desk, "mark") else None
-        look("after_price_us")
+        begun = time.perf_counter_ns()
+        delta = feed.refresh()
+        looked = time.perf_counter_ns()
+        assert delta is not None
+        data = to_json(delta)
+        figures["refresh_us"].append((looked - begun) / 1e3)
+        figures["encode_us"].append((time.perf_counter_ns() - looked) / 1e3)
+        figures["bytes"].append(len(data))
+    found: dict[str, Any] = {"snapshot_bytes": len(to_json(feed.snapshot()))}
     feed.close()
-    snapshot = len(to_json(feed.snapshot()))
     journal.close()
-    found: dict[str, Any] = {"snapshot_bytes": snapshot, "records": len(journal)}
     for what, values in figures.items():
         ordered = sorted(values[len(values) // 10 :])
         found[what] = {"median": round(statistics.median(ordered), 1), "p95": round(ordered[int(len(ordered) * 0.95)], 1)}
@@ -383,17 +371,18 @@ def main() -> None:
     if args.role == "page":
         the_page(args.url)
         return
-    print(
-        f"{args.fills} fills, one each {args.every} s, {ENGINES} engines, {args.sockets} sockets and {'no' if args.no_browser else 'one'} browser:"
-    )
+    beside = "no browser" if args.no_browser else "a browser"
+    print(f"{args.fills} fills, one each {args.every} s, {ENGINES} engines, {args.sockets} sockets and {beside}:", flush=True)
     runs = []
     with tempfile.TemporaryDirectory(prefix="sleeves-dashboard-") as folder:
         for _ in range(args.runs):
             run = judged(anyio.run(a_run, args.fills, args.every, args.sockets, Path(folder), not args.no_browser))
             runs.append(run | {"load": round(os.getloadavg()[0], 1)})
             print(json.dumps(runs[-1]), flush=True)
-        look = looks(args.looks, Path(folder))
-        print(f"a look: {look}", flush=True)
+        look = {}
+        for what, quiet in (("after an order and its fill", False), ("after a price", True)):
+            look[what] = looks(args.looks, Path(folder), quiet=quiet)
+            print(f"a look {what}: {look[what]}", flush=True)
     machine = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
     packages = {name: version(name) for name in ("starlette", "uvicorn", "wsproto", "anyio")}
     settings = {"fills": args.fills, "every_s": args.every, "engines": ENGINES, "sockets": args.sockets}
