@@ -6,7 +6,6 @@ sweep is never a profit or a loss. Drawdown and ratios are measured at the journ
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cached_property
@@ -15,17 +14,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from attrs import define, field, frozen
 
+from . import export, tearsheet
 from .errors import MissingExtra, VaultError
 from .explain import Waterfall, explain
 from .facts import Liquidated
 from .fold import SleeveFold
 from .ledger import INTERNAL, Entry, EntryKind, Role
-from .market import DAY, FundingRate, Instrument
+from .market import BP, FundingRate, Instrument
 from .money import Amount, Asset, Rounding, divide
 from .orders import Fill, OrderStatus, Position
 from .proof import Proof
 from .records import INSIDE, LEFT_OVER, Alert, Marked, Opened, OrderUpdate, Record, Refusal
-from .risk import drawdown, returns, sharpe, sortino
+from .risk import Drawdown, drawdown, drawdowns, sharpe, sortino
+from .tearsheet import Month, Period, Sheet
 from .vault import Sleeve, of_client
 
 if TYPE_CHECKING:
@@ -326,6 +327,7 @@ class Report:
         self.holdings = holdings
         self.positions = positions
         self._bounds = bounds
+        self._measured: dict[tuple[str, ...], list[Period]] = {}
 
     @cached_property
     def bounds(self) -> tuple[Report, Report] | str:
@@ -344,6 +346,12 @@ class Report:
     @cached_property
     def story(self) -> Story:
         return fold(self.desk.books.journal)
+
+    @cached_property
+    def sheet(self) -> Sheet:
+        """What the journal says of deals, costs, refusals and lost orders: one pass more, made when it is asked for."""
+        assets = {name: sleeve.fold.asset for name, sleeve in self.story.sleeves.items()}
+        return tearsheet.read(self.desk.books.journal, assets, self.tapes)
 
     @cached_property
     def proof(self) -> Proof:
@@ -426,9 +434,8 @@ class Report:
         """One plain row per mark and transfer of a sleeve from the first mark on, in coins as floats; `at` in nanoseconds."""
         story = self.story.sleeves[sleeve]
         unit = 10.0**story.fold.asset.scale
-        names = ("balance", "equity", "realized", "unrealized", "fees", "returned")
         return [
-            {"at": s.at} | {name: None if value is None else value / unit for name, value in zip(names, s[1:7], strict=True)}
+            {"at": s.at} | {name: None if value is None else value / unit for name, value in zip(_SERIES, s[1:7], strict=True)}
             for s in story.samples[story.shown_from :]
         ]
 
@@ -444,6 +451,7 @@ class Report:
             {
                 "sleeve": t.sleeve,
                 "symbol": t.symbol,
+                "asset": t.net.asset.code,
                 "opened": t.opened,
                 "closed": t.closed,
                 "net": t.net.text,
@@ -454,30 +462,239 @@ class Report:
             for t in sleeve.trades
         ]
 
-    def _known(self, name: str) -> list[Sample]:
-        return [s for s in self.story.sleeves[name].samples if s.equity is not None]
+    def fills(self) -> list[dict[str, Any]]:
+        """One plain row per fill and forced close: `record` is the number of the entry that booked it, `net` what it did to the
+        sleeve's balance, `slippage` in the quote asset (None: not known, see `sleeves.tearsheet`)."""
+        rows = []
+        for deal in self.sheet.deals:
+            market = self.sheet.instruments[deal.symbol]
+            rows.append(
+                {
+                    "record": deal.record,
+                    "at": deal.at,
+                    "sleeve": deal.sleeve,
+                    "symbol": deal.symbol,
+                    "side": deal.side,
+                    "qty": market.qty_text(deal.qty),
+                    "price": market.price_text(deal.price),
+                    "cost": Amount(deal.cost, market.quote).text,
+                    "quote": market.quote.code,
+                    "fee": deal.fee.text,
+                    "fee_in": deal.fee.asset.code,
+                    "net": self.story.sleeves[deal.sleeve].amount(deal.net).text,
+                    "opens": deal.opens,
+                    "inside": deal.inside,
+                    "forced": deal.forced,
+                    "order": deal.order,
+                    "slippage": None if deal.slippage is None else Amount(deal.slippage, market.quote).text,
+                }
+            )
+        return rows
+
+    def months(self) -> list[dict[str, Any]]:
+        """One plain row per sleeve and calendar month, UTC: `return` is time-weighted, flows apart; `net` is exact, and sums to
+        the net profit. `whole` is False where it was measured between times more than a day from the month's begin and end."""
+        return [
+            _month_row(name, self.story.sleeves[name].fold.asset, month)
+            for name in self.story.sleeves
+            for month in tearsheet.months(self._periods(name))
+        ]
+
+    def years(self) -> list[dict[str, Any]]:
+        """The same by calendar year, `month` None: months one after the other, and the sum of their nets."""
+        return [
+            _month_row(name, self.story.sleeves[name].fold.asset, year)
+            for name in self.story.sleeves
+            for year in tearsheet.years(tearsheet.months(self._periods(name)))
+        ]
+
+    def together(self) -> list[dict[str, Any]]:
+        """Months, and years (`month` None), of all sleeves of one asset as one, `sleeve` None: where an asset has two or more.
+
+        Measured at marks alone, since a transfer of one sleeve says nothing of what the others are worth then.
+        """
+        rows = []
+        for asset, names in self._by_asset().items():
+            if len(names) > 1:
+                found = tearsheet.months(self._periods(*names))
+                rows += [_month_row(None, asset, one) for one in [*found, *tearsheet.years(found)]]
+        return rows
+
+    def costs(self) -> list[dict[str, Any]]:
+        """One plain row per sleeve and market: fees, funding received and slippage as exact text, and in basis points of turnover.
+
+        A rate is None without turnover; slippage is None where it is not known of any fill, and its rate is of those fills
+        of which it is.
+        """
+        rows = []
+        for cost in self.sheet.costs.values():
+            amount = self.story.sleeves[cost.sleeve].amount
+            rows.append(
+                {
+                    "sleeve": cost.sleeve,
+                    "market": cost.of,
+                    "asset": self.story.sleeves[cost.sleeve].fold.asset.code,
+                    "fills": cost.fills,
+                    "inside": cost.inside,
+                    "turnover": amount(cost.turnover).text,
+                    "fees": amount(cost.fees).text,
+                    "fees_bp": cost.fees / cost.turnover * BP if cost.turnover else None,
+                    "funding": amount(cost.funding).text,
+                    "slippage": None if cost.slippage is None else amount(cost.slippage).text,
+                    "slippage_bp": cost.slippage / cost.measured * BP if cost.slippage is not None and cost.measured else None,
+                    "realized": amount(cost.realized).text,
+                }
+            )
+        return rows
+
+    def saved(self) -> list[dict[str, Any]]:
+        """One plain row per asset in which sleeves traded inside: how often, and the spread that both sides together did not pay."""
+        return [
+            {"asset": asset.code, "times": times, "saved": Amount(units, asset).text} for asset, (times, units) in self.sheet.saved.items()
+        ]
+
+    def refusals(self) -> list[dict[str, Any]]:
+        """One plain row per sleeve, gate and reason, with how often, and the wish and the numbers of the last one."""
+        return [
+            {
+                "sleeve": one.sleeve,
+                "gate": one.gate,
+                "reason": one.reason,
+                "times": one.times,
+                "first": one.first,
+                "last": one.last,
+                "wish": one.wish,
+                "numbers": ", ".join(f"{name} {value}" for name, value in one.numbers.items()),
+            }
+            for one in self.sheet.refused
+        ]
+
+    def lost(self) -> list[dict[str, Any]]:
+        """One plain row per order that the venue rejected, or canceled unasked."""
+        return [one._asdict() for one in self.sheet.lost]
+
+    def underwater(self, sleeve: str) -> list[dict[str, Any]]:
+        """How far the index of a sleeve's returns stands below its high before, at each sample: 0 or less."""
+        return [{"at": at, "underwater": value} for at, value in tearsheet.underwater(self._periods(sleeve))]
+
+    def falls(self, sleeve: str) -> Drawdown | None:
+        """The deepest and the longest fall of a sleeve, in nanoseconds; None without two samples whose equity is known."""
+        index, at = [1.0], [span.since for span in self._periods(sleeve)[:1]]
+        for span in self._periods(sleeve):
+            index.append(index[-1] * (1 + span.gain))
+            at.append(span.until)
+        return drawdowns(index, at) if at else None
+
+    def daily(self, sleeve: str | Sleeve | None = None) -> dict[int, float]:
+        """Returns by UTC day, in whole days since 1970, flows apart, from the first day with money at work and a mark on.
+
+        A day without a mark is not in it: what was made on it is in the day of the next one. Without a sleeve they are of all
+        of them as one, measured at marks. Raises `VaultError` for a sleeve that is not in the journal, and without one where
+        sleeves count in several assets, or there are none.
+        """
+        if sleeve is not None:
+            name = sleeve if isinstance(sleeve, str) else sleeve.name
+            if name not in self.story.sleeves:
+                raise VaultError(f"no sleeve {name!r} in this journal")
+            return self._days((name,))
+        assets = self._by_asset()
+        if len(assets) != 1:
+            rule = "returns of sleeves together are of one asset: name a sleeve"
+            raise VaultError(f"{rule}; these count in {', '.join(asset.code for asset in assets) or 'none'}")
+        return self._days(tuple(self.story.sleeves))
+
+    def _by_asset(self) -> dict[Asset, list[str]]:
+        found: dict[Asset, list[str]] = {}
+        for name, sleeve in self.story.sleeves.items():
+            found.setdefault(sleeve.fold.asset, []).append(name)
+        return found
+
+    def _samples(self, names: tuple[str, ...]) -> list[Sample]:
+        """Those of one sleeve, or of several as one at the marks."""
+        of = [self.story.sleeves[name].samples for name in names]
+        if len(of) == 1:
+            return of[0]
+        marks = [sample.at for sample in next(iter(self.story.vaults.values())).samples]
+        return tearsheet.together(of, marks, Sample)
+
+    def _periods(self, *names: str) -> list[Period]:
+        known = self._measured.get(names)
+        if known is None:
+            known = self._measured[names] = tearsheet.periods(self._samples(names), self.story.marked or 0)
+        return known
 
     def _returns(self, name: str) -> list[float]:
-        samples = self._known(name)
-        if not samples:
-            return []
-        paid = [0.0] + [float(b.paid_in - a.paid_in) for a, b in itertools.pairwise(samples)]
-        taken = [0.0] + [float(b.taken_out - a.taken_out) for a, b in itertools.pairwise(samples)]
-        return returns([float(s.equity or 0) for s in samples], paid, taken)
+        return [span.gain for span in self._periods(name)]
 
-    def _daily(self, name: str) -> list[float]:
-        """Returns compounded by UTC day of the mark that ends them, from the sleeve's first mark on."""
-        days: dict[int, float] = {}
-        samples, shown_from = self.story.sleeves[name].samples, self.story.sleeves[name].shown_from
-        known, first = self._known(name), self.story.marked or 0
+    def _days(self, names: tuple[str, ...]) -> dict[int, float]:
+        """Returns by day: without what lies before the first mark, and before there was any money."""
+        samples = self._samples(names)
+        known = [sample for sample in samples if sample.equity is not None]
+        shown_from = self.story.sleeves[names[0]].shown_from if len(names) == 1 else 0
         unmarked = sum(sample.equity is not None for sample in samples[:shown_from])
         empty = next((i for i, sample in enumerate(known) if sample.equity), len(known))
-        for i, (sample, period) in enumerate(zip(known[1:], self._returns(name), strict=True), 1):
-            if i <= max(unmarked, empty):
-                continue
-            day = (max(sample.at, first) - 1) // DAY
-            days[day] = (1 + days.get(day, 0.0)) * (1 + period) - 1
-        return list(days.values())
+        return tearsheet.days(self._periods(*names)[max(unmarked, empty) :])
+
+    def _daily(self, name: str) -> list[float]:
+        return list(self._days((name,)).values())
+
+    # -- for other programs --------------------------------------------------------------------------------------------
+
+    def to_frame(self, what: str = "sleeves", *, backend: str = "pandas", money: str = "text") -> Any:
+        """A table as a frame of pandas, polars or pyarrow, through narwhals (the extra `frames`).
+
+        `what` is "sleeves", "vaults", "trades", "fills", "series", "monthly", "costs" or "refusals". Money, prices and
+        quantities are exact decimal text; with money="decimal" they are Decimals, with "float" the nearest floats. Times are
+        UTC datetimes to the nanosecond. Raises `VaultError` for another table, backend or money, `MissingExtra` without
+        narwhals or the backend.
+        """
+        kinds, rows = self._frame(what)
+        return export.frame(kinds, rows, backend=backend, money=money)
+
+    def to_parquet(self, path: str | Path, what: str = "sleeves", *, backend: str = "polars", money: str = "text") -> None:
+        """Write a table of `to_frame` as parquet: by polars, or by pyarrow."""
+        kinds, rows = self._frame(what)
+        export.frame_to_parquet(kinds, rows, path, backend=backend, money=money)
+
+    def to_quantstats(self, sleeve: str | Sleeve | None = None) -> Any:
+        """Daily returns, flows apart, as the pandas Series that quantstats takes: floats over dates without a zone, in order.
+
+        What `daily` says, and raises as it does; `MissingExtra` without pandas. Pass `periods=365` to quantstats: days here
+        are calendar days.
+        """
+        name = "sleeves" if sleeve is None else sleeve if isinstance(sleeve, str) else sleeve.name
+        return export.returns_series(self.daily(sleeve), name)
+
+    def _frame(self, what: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
+        if not isinstance(what, str) or what not in _FRAMES:
+            raise VaultError(f"no table {what!r}: there are {', '.join(_FRAMES)}")
+        kinds = _FRAMES[what]
+        rows: list[dict[str, Any]]
+        if what == "sleeves":
+            rows = self.rows()
+        elif what == "vaults":
+            rows = self.vault_rows()
+        elif what == "trades":
+            rows = self.trades()
+        elif what == "fills":
+            rows = self.fills()
+        elif what == "series":
+            rows = self._series_rows()
+        elif what == "monthly":
+            rows = self.months()
+        else:
+            rows = self.costs() if what == "costs" else self.refusals()
+        return kinds, rows
+
+    def _series_rows(self) -> list[dict[str, Any]]:
+        """The samples of all sleeves from the first mark on, as exact text."""
+        rows = []
+        for name, sleeve in self.story.sleeves.items():
+            for s in sleeve.samples[sleeve.shown_from :]:
+                values = dict(zip(_SERIES, s[1:7], strict=True))
+                exact = {column: None if units is None else sleeve.amount(units).text for column, units in values.items()}
+                rows.append({"sleeve": name, "asset": sleeve.fold.asset.code, "at": s.at, **exact})
+        return rows
 
     # -- for people --------------------------------------------------------------------------------------------------
 
@@ -587,12 +804,95 @@ class Report:
         found: dict[str, Any] = _plots().figures(self)
         return found
 
-    def save(self, path: str | Path) -> None:
-        """Write one self-contained HTML file with the table and the graphs. Raises `MissingExtra` without plotly."""
-        page = _plots().page(self)
+    def plot(self, name: str | None = None) -> Any:
+        """A plotly figure for a notebook: the five graphs below each other, or one of `figures` by name.
+
+        Besides the five there are "waterfall", "trades", "drawdown" and "monthly". Raises `VaultError` for another name,
+        `MissingExtra` without plotly.
+        """
+        return _plots().plot(self, name)
+
+    def save(self, path: str | Path, title: str = "sleeves report") -> None:
+        """Write the tear sheet: one self-contained HTML file that asks the network for nothing. Raises `MissingExtra` without plotly."""
+        page = _plots().page(self, title)
         with open(path, "w", encoding="utf-8") as file:
             file.write(page)
 
+
+def _month_row(sleeve: str | None, asset: Asset, month: Month) -> dict[str, Any]:
+    return {
+        "sleeve": sleeve,
+        "asset": asset.code,
+        "year": month.year,
+        "month": month.month or None,
+        "return": month.gain,
+        "net": Amount(month.net, asset).text,
+        "since": month.since,
+        "until": month.until,
+        "whole": month.whole,
+    }
+
+
+_SERIES = ("balance", "equity", "realized", "unrealized", "fees", "returned")
+_FRAMES: Mapping[str, dict[str, str]] = {
+    "sleeves": {
+        **dict.fromkeys(("sleeve", "policy", "engine", "asset"), "text"),
+        **dict.fromkeys(
+            ("allocation", "balance", "unrealized", "equity", "realized", "fees", "funding", "returned", "net_profit"), "money"
+        ),
+        **dict.fromkeys(("fills", "trades"), "whole"),
+        **dict.fromkeys(("win_rate", "profit_factor", "return", "drawdown", "sharpe", "sortino"), "float"),
+        "refusals": "whole",
+    },
+    "vaults": {
+        **dict.fromkeys(("vault", "asset"), "text"),
+        **dict.fromkeys(("total", "tradeable", "in_sleeves", "idle_and_reserve", "suspense", "returned"), "money"),
+    },
+    "trades": {
+        **dict.fromkeys(("sleeve", "symbol", "asset"), "text"),
+        **dict.fromkeys(("opened", "closed"), "time"),
+        **dict.fromkeys(("net", "fees"), "money"),
+        "fills": "whole",
+    },
+    "fills": {
+        "record": "whole",
+        "at": "time",
+        **dict.fromkeys(("sleeve", "symbol", "side"), "text"),
+        **dict.fromkeys(("qty", "price", "cost"), "money"),
+        "quote": "text",
+        "fee": "money",
+        "fee_in": "text",
+        "net": "money",
+        **dict.fromkeys(("opens", "inside", "forced"), "bool"),
+        "order": "text",
+        "slippage": "money",
+    },
+    "series": {**dict.fromkeys(("sleeve", "asset"), "text"), "at": "time", **dict.fromkeys(_SERIES, "money")},
+    "monthly": {
+        **dict.fromkeys(("sleeve", "asset"), "text"),
+        **dict.fromkeys(("year", "month"), "whole"),
+        "return": "float",
+        "net": "money",
+        **dict.fromkeys(("since", "until"), "time"),
+        "whole": "bool",
+    },
+    "costs": {
+        **dict.fromkeys(("sleeve", "market", "asset"), "text"),
+        **dict.fromkeys(("fills", "inside"), "whole"),
+        **dict.fromkeys(("turnover", "fees"), "money"),
+        "fees_bp": "float",
+        **dict.fromkeys(("funding", "slippage"), "money"),
+        "slippage_bp": "float",
+        "realized": "money",
+    },
+    "refusals": {
+        **dict.fromkeys(("sleeve", "gate", "reason"), "text"),
+        "times": "whole",
+        **dict.fromkeys(("first", "last"), "time"),
+        **dict.fromkeys(("wish", "numbers"), "text"),
+    },
+}
+"""What is in the columns of each frame, by their names: see `sleeves.export.frame`."""
 
 _MONEY = {
     "allocation": "allocation",

@@ -55,6 +55,7 @@ __all__ = [
     "thin",
     "together",
     "underwater",
+    "years",
 ]
 
 POINTS = 4_000
@@ -381,6 +382,20 @@ def months(spans: Iterable[Period]) -> list[Month]:
         since, until = here[0].since, here[-1].until
         whole = abs(since - begin) <= DAY and abs(until - end) <= DAY
         out.append(Month(year, month + 1, gain, sum(span.net for span in here), since, until, whole))
+    return out
+
+
+def years(of: Iterable[Month]) -> list[Month]:
+    """Months by calendar year, `month` 0: their returns one after the other, and the sum of what they made. Whole where all twelve are."""
+    found: dict[int, list[Month]] = {}
+    for month in of:
+        found.setdefault(month.year, []).append(month)
+    out = []
+    for year, here in found.items():
+        gains = [month.gain for month in here if month.gain is not None]
+        gain = math.prod(1 + one for one in gains) - 1 if gains else None
+        whole = len(here) == 12 and all(month.whole for month in here)
+        out.append(Month(year, 0, gain, sum(month.net for month in here), here[0].since, here[-1].until, whole))
     return out
 
 
