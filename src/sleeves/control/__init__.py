@@ -29,16 +29,12 @@ from anyio.abc import TaskGroup
 from ..books import Books
 from ..desk import Desk
 from ..errors import (
-    AssetMismatch,
-    InvalidAmount,
-    InvalidMarket,
     JournalError,
     NotEnough,
     VaultError,
     VenueRejected,
     VenueUnavailable,
     VenueUnknown,
-    WrongStatus,
 )
 from ..instructions import Answer, Cancel, Close, CloseAll, Code, Disarm, Instruction, Kill, Pause, Stop, from_terms, to_terms, what_of
 from ..journal import Memory
@@ -48,7 +44,7 @@ from ..protocols import Venue
 from ..records import Answered, Instructed, Record
 from ..shell import carry_out, named, real_money
 from .acts import ACTS
-from .case import STANDING, Case, Deed, No, Told
+from .case import CODES, STANDING, Case, Deed, No, Told
 from .stands import stands, under_way
 
 __all__ = ["Control"]
@@ -122,6 +118,15 @@ class Control:
                 return await tasks.__aexit__(type(raised), raised, raised.__traceback__)
             tasks.cancel_scope.cancel()
         return await tasks.__aexit__(kind, error, where)
+
+    @property
+    def desk(self) -> Desk:
+        return self._desk
+
+    @property
+    def venues(self) -> Mapping[str, Venue]:
+        """The venues that instructions are carried out at, by name."""
+        return dict(self._venues)
 
     async def _go_on(self, case: Doing) -> None:
         """Carry an instruction out in a task of its own; who leaves waits for it, within the bound."""
@@ -459,7 +464,7 @@ class Doing:
             return say(error.code, str(error), **error.evidence)
         if isinstance(error, NotEnough):
             return say(Code.NOT_ENOUGH, str(error), free=error.free)
-        for kind, code in _CODES:
+        for kind, code in CODES:
             if isinstance(error, kind):
                 return say(code, str(error))
         what = what_of(type(self.instruction))
@@ -532,7 +537,7 @@ class _Wire:
         try:
             await done
         except (VenueRejected, VenueUnavailable, VenueUnknown) as error:
-            self._deed.heard[name] = next(code for kind, code in _CODES if isinstance(error, kind)), str(error)
+            self._deed.heard[name] = next(code for kind, code in CODES if isinstance(error, kind)), str(error)
             raise
 
 
@@ -540,16 +545,3 @@ def _venue_of(command: Command) -> str:
     if isinstance(command, Transfer):
         return command.venue
     return command.instrument.venue if isinstance(command, SettlePnl) else command.order.place.instrument.venue
-
-
-_CODES: Sequence[tuple[type[Exception], Code]] = (
-    (WrongStatus, Code.WRONG_STATUS),
-    (InvalidAmount, Code.BAD_AMOUNT),
-    (AssetMismatch, Code.BAD_AMOUNT),
-    (InvalidMarket, Code.BAD_AMOUNT),
-    (VaultError, Code.VAULT_REFUSED),
-    (VenueRejected, Code.REJECTED),
-    (VenueUnavailable, Code.UNAVAILABLE),
-    (VenueUnknown, Code.UNKNOWN),
-)
-"""What an error of the house is answered."""

@@ -45,7 +45,7 @@ from ..sleeve import Sleeve
 from ..vault import CoreVault
 from .case import Case, Deed, No
 
-__all__ = ["ACTS", "LEAST_HEALTH", "Act"]
+__all__ = ["ACTS", "LEAST_HEALTH", "Act", "refused", "takes_more"]
 
 Act = Callable[[Deed], Awaitable[Answer | None]]
 """Carries an instruction out; None: its answer is how it then stands."""
@@ -53,8 +53,8 @@ LEAST_HEALTH = 80
 """What the account's health must be after a withdrawal."""
 
 
-def _refused(case: Case, refusal: Refusal, **evidence: object) -> Answer:
-    """A gate's no, with its own code and numbers."""
+def refused(case: Case, refusal: Refusal, **evidence: object) -> Answer:
+    """What a gate's no is answered, with its own code and numbers."""
     numbers = dict(refusal.numbers)
     if refusal.gate == "confirm":
         code, numbers = Code.NEEDS_CONFIRMATION, {"confirmation": numbers.pop("id", "")} | numbers
@@ -161,7 +161,7 @@ async def _set_tradeable(case: Deed) -> Answer | None:
 async def _ordered(case: Deed, done: Sequence[Command] | Refusal) -> Answer | None:
     """What an order by hand led to."""
     if isinstance(done, Refusal):
-        return _refused(case, done)
+        return refused(case, done)
     await case.carry(done)
     return None
 
@@ -194,31 +194,31 @@ async def _close_all(case: Deed) -> Answer | None:
     commands: list[Command] = []
     for sleeve in case.sleeves(one.target):
         mine = [order for order in desk.open_orders() if order.sleeve == sleeve.name]
-        commands += [CancelOrder(order) for order in mine if _opens(sleeve, order)]
+        commands += [CancelOrder(order) for order in mine if takes_more(sleeve, order)]
         for market, amount in sleeve.positions().items():
             mark, size = marks.get(market.symbol), abs(amount.units)
             worth = abs(sleeve.open_cost_units(market)) if mark is None else market.cost(mark.price, size, Rounding.FLOOR)
             held.append((worth, sleeve, market))
-    refused: list[str] = []
+    not_sent: list[str] = []
     for _, sleeve, market in sorted(held, key=lambda one: -one[0]):
         try:
             done = desk.close(sleeve, market, by=one.author)
         except (VaultError, InvalidMarket) as error:
-            refused.append(f"{sleeve.name} {market}: {error}")
+            not_sent.append(f"{sleeve.name} {market}: {error}")
             continue
         if isinstance(done, Refusal):
-            refused.append(str(done))
+            not_sent.append(str(done))
         else:
             commands += done
-    if refused:
-        case.traces["not_sent"] = "; ".join(refused)
+    if not_sent:
+        case.traces["not_sent"] = "; ".join(not_sent)
     if not held and not commands:
         return case.say(Code.NOTHING, "there was nothing to close")
     await case.carry(commands)
     return None
 
 
-def _opens(sleeve: Sleeve, order: Order) -> bool:
+def takes_more(sleeve: Sleeve, order: Order) -> bool:
     """Whether an open order of a sleeve would take more, not close."""
     place = order.place
     if place.instrument.contract is None:
@@ -266,7 +266,7 @@ async def _rebalance(case: Deed) -> Answer | None:
     if seat.fault is not None:
         return case.say(Code.ENGINE_FAULT, f"the engine raised {type(seat.fault).__name__}: {seat.fault}", status=sleeve.status)
     if refusal is not None and not commands:
-        return _refused(case, refusal)
+        return refused(case, refusal)
     if not commands:
         return case.say(Code.NOTHING, "the engine wishes for nothing now")
     if refusal is not None:

@@ -7,6 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from attrs import define, field
 
 from ..desk import Desk
+from ..errors import (
+    AssetMismatch,
+    InvalidAmount,
+    InvalidMarket,
+    VaultError,
+    VenueRejected,
+    VenueUnavailable,
+    VenueUnknown,
+    WrongStatus,
+)
 from ..facts import Settled, Transferred
 from ..instructions import DESK, Answer, CloseAll, Code, Instruction, Kill, Settle
 from ..market import Instrument
@@ -18,10 +28,22 @@ from ..seat import Seat
 from ..sleeve import Sleeve
 from ..vault import CoreVault
 
-__all__ = ["STANDING", "Carry", "Case", "Deed", "No", "Told"]
+__all__ = ["CODES", "STANDING", "Carry", "Case", "Deed", "No", "Told"]
 
 STANDING = frozenset({"status", "filled", "reason", "pending", "open", "left", "residual", "settled"})
 """Evidence that says how it stood when it was asked, not what it led to."""
+
+CODES: Sequence[tuple[type[Exception], Code]] = (
+    (WrongStatus, Code.WRONG_STATUS),
+    (InvalidAmount, Code.BAD_AMOUNT),
+    (AssetMismatch, Code.BAD_AMOUNT),
+    (InvalidMarket, Code.BAD_AMOUNT),
+    (VaultError, Code.VAULT_REFUSED),
+    (VenueRejected, Code.REJECTED),
+    (VenueUnavailable, Code.UNAVAILABLE),
+    (VenueUnknown, Code.UNKNOWN),
+)
+"""What an error of the house is answered."""
 
 Carry = Callable[[Sequence[Command]], Awaitable[None]]
 """Has the desk's commands carried out at their venues, and notes what they led to."""
