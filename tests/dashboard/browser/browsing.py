@@ -1,4 +1,4 @@
-"""A real browser before a real server, for tests: a Chromium that is found, watched contexts, and a wire that can be cut.
+"""A real browser before a real server, for tests: a Chromium that is found, watched contexts, a wire that can be cut, other pages.
 
 What a page does beside what it is asked to is a failure: an error on its console, an error of a script, a break of its content
 policy, a request to anybody but the servers of the test.
@@ -6,19 +6,20 @@ policy, a request to anybody but the servers of the test.
 
 from __future__ import annotations
 
+import http.server
 import os
 import re
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["ARGUMENTS", "Watch", "Wire", "axe_faults", "chromium", "found_chromium", "keep_picture"]
+__all__ = ["ARGUMENTS", "Watch", "Wire", "axe_faults", "chromium", "elsewhere", "found_chromium", "keep_picture"]
 
 ARGUMENTS = (
     "--headless=new",
@@ -211,6 +212,36 @@ def _reset(end: socket.socket) -> None:
     with suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
     end.close()
+
+
+@contextmanager
+def elsewhere(pages: Mapping[str, str | bytes]) -> Iterator[int]:
+    """Somebody else's server, with these pages by path (`.js` and `.css` as such, the rest as HTML); its port."""
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = pages.get(self.path.split("?", 1)[0])
+            body = b"" if page is None else page.encode() if isinstance(page, str) else page
+            kind = {"js": "text/javascript", "css": "text/css"}.get(self.path.rpartition(".")[2], "text/html; charset=utf-8")
+            self.send_response(204 if page is None and self.path == "/favicon.ico" else 404 if page is None else 200)
+            self.send_header("Content-Type", kind)
+            if page is not None:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
 
 
 def axe_faults(page: Any, *, least: tuple[str, ...] = ("serious", "critical")) -> list[str]:

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import http.server
 import socket
-import threading
-from contextlib import contextmanager
 
 import pytest
-from browsing import Wire
+from browsing import Wire, elsewhere
 
 PAGE = b"""<!doctype html><title>t</title><meta http-equiv="Content-Security-Policy" content="script-src 'self'; img-src *">
 <p>here</p><script>console.log('never')</script><img src="http://127.0.0.1:9/stranger.png" alt=""><script src="fails.js"></script>"""
 
 
-@contextmanager
-def a_server():
-    class Answers(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            script = self.path == "/fails.js"
-            body = b"throw new Error('on purpose')" if script else PAGE if self.path == "/" else b""
-            self.send_response(200 if body else 204)
-            self.send_header("Content-Type", "text/javascript" if script else "text/html")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+PAGES = {"/": PAGE, "/fails.js": "throw new Error('on purpose')"}
 
 
 def test_what_a_page_does_unasked_is_seen(watched):
-    with a_server() as port:
+    with elsewhere(PAGES) as port:
         watch = watched(hosts=(f"127.0.0.1:{port}",))
         page = watch.context.new_page()
         page.goto(f"http://127.0.0.1:{port}/")
@@ -54,7 +28,7 @@ def test_what_a_page_does_unasked_is_seen(watched):
 
 
 def test_a_wire_carries_is_cut_and_lets_go_again():
-    with a_server() as port, Wire(port) as wire:
+    with elsewhere(PAGES) as port, Wire(port) as wire:
 
         def ask():
             with socket.create_connection(("127.0.0.1", wire.port), 5) as end:

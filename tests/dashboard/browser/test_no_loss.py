@@ -1,0 +1,73 @@
+"""No message is lost and none told twice, however often the line falls: over real sockets, without a browser."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+
+import httpx
+import pytest
+from browsing import Wire
+from houses import TOKEN, House, a_desk, a_market
+from httpx_ws import WebSocketDisconnect, WebSocketNetworkError, connect_ws
+from pages import Page, parted
+
+RECONNECTS = 100
+FELL = (WebSocketDisconnect, WebSocketNetworkError, httpx.HTTPError)
+
+
+def a_line(client: httpx.Client, port: int):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    return connect_ws(f"http://127.0.0.1:{port}/socket", client, headers=headers, subprotocols=["sleeves.v1"])
+
+
+def hear(line, page: Page, *, until, within: float = 10.0) -> None:
+    """Take in messages until it is enough."""
+    deadline = time.monotonic() + within
+    while not until():
+        page.hear(json.loads(line.receive_text(timeout=within)))
+        assert time.monotonic() < deadline, "nothing came"
+
+
+def fresh(house: House) -> dict:
+    """All that the server would tell a new page now."""
+    with httpx.Client(trust_env=False) as client, a_line(client, house.port) as line:
+        page = Page()
+        line.send_text(json.dumps(page.hello()))
+        hear(line, page, until=lambda: page.snapshots == 1)
+    return {"session": page.session, "seq": page.seq, "tables": page.tables, "streams": page.streams, "charts": page.charts}
+
+
+@pytest.mark.slow
+def test_a_hundred_reconnects_at_any_moment_lose_nothing_and_double_nothing():
+    dice, page, cuts = random.Random(10), Page(), 0
+    with (
+        House(a_desk(), a_market(pace=0.004)) as house,
+        Wire(house.port) as wire,
+        httpx.Client(trust_env=False) as client,
+    ):
+        for n in range(RECONNECTS):
+            try:
+                with a_line(client, wire.port) as line:
+                    line.send_text(json.dumps(page.hello()))
+                    wanted = len(page.applied) + dice.randrange(12)
+                    hear(line, page, until=lambda wanted=wanted, first=not n: len(page.applied) >= wanted and (page.snapshots or not first))
+                    if dice.random() < 0.7:
+                        cuts += bool(wire.cut())
+            except FELL:
+                pass
+            time.sleep(dice.random() * 0.06)
+        house.venues[0].still = True
+        with a_line(client, house.port) as line:
+            line.send_text(json.dumps(page.hello()))
+            while page.seq != (now := fresh(house))["seq"]:
+                hear(line, page, until=lambda now=now: page.seq == now["seq"])
+        now = fresh(house)
+    assert cuts > RECONNECTS // 3, "the line was hardly cut"
+    assert not page.faults
+    assert page.snapshots == 1, "it was away for a moment only, and needed no second snapshot"
+    assert page.applied == list(range(page.applied[0], page.seq + 1)), "each number once, and in order"
+    assert len(page.applied) > RECONNECTS
+    mine = {"session": page.session, "seq": page.seq, "tables": page.tables, "streams": page.streams, "charts": page.charts}
+    assert parted(mine, now) == []
