@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from .fold import SleeveFold
 from .ledger import FLOW_ROLES, SLEEVE_ROLES, Entry, EntryKind, Role
@@ -12,7 +12,7 @@ from .market import Instrument
 from .money import Amount, Asset
 from .records import Marked, Opened, Record
 
-__all__ = ["Line", "Waterfall", "causes_of", "explain"]
+__all__ = ["Line", "Waterfall", "causes_of", "explain", "explain_each"]
 
 _OWN = FLOW_ROLES & SLEEVE_ROLES
 _FLOWS = {EntryKind.ALLOCATE: "allocated", EntryKind.RECLAIM: "reclaimed", EntryKind.SWEEP: "swept to Tradeable"}
@@ -66,12 +66,16 @@ def explain(records: Iterable[Record], sleeve: str, asset: Asset, since: int | N
     A window runs from the first record at or after `since` up to the first at or after `until`, so that windows join
     even where a fact was told late. Positions are valued at the last marks journaled before each instant.
     """
-    fold = SleeveFold(sleeve, asset)
+    return explain_each(records, {sleeve: asset}, since, until)[sleeve]
+
+
+def explain_each(
+    records: Iterable[Record], assets: Mapping[str, Asset], since: int | None = None, until: int | None = None
+) -> dict[str, Waterfall]:
+    """The same for several sleeves at once, by name, in one pass. `assets` says in which asset each is counted."""
+    told = {name: _Told(SleeveFold(name, asset)) for name, asset in assets.items()}
     prices: dict[str, int] = {}
     instruments: dict[str, Instrument] = {}
-    causes: dict[str, tuple[int, list[int]]] = {}
-    start_unrealized: int | None = 0
-    start_equity: int | None = 0
     begun = since is None
     last_mark = 0
     for number, record in enumerate(records, 1):
@@ -79,25 +83,55 @@ def explain(records: Iterable[Record], sleeve: str, asset: Asset, since: int | N
             break
         if not begun and since is not None and record.at >= since:
             begun = True
-            start_unrealized, start_equity = fold.unrealized(prices, instruments), fold.equity(prices, instruments)
+            for one in told.values():
+                one.start(prices, instruments)
         if isinstance(record, Entry):
-            fold.apply(record)
-            if begun:
-                _attribute(record, number, fold, causes)
+            for name in {account.owner: None for account, _, _ in record.postings}:
+                if name in told:
+                    told[name].take(record, number, begun)
         elif isinstance(record, Marked):
             prices.update({symbol: price for symbol, (price, _) in record.prices.items()})
             last_mark = number
         elif isinstance(record, Opened) and record.what == "instrument":
             instruments[record.name] = Instrument.from_terms(record.name, record.terms)
     if not begun:
-        start_unrealized, start_equity = fold.unrealized(prices, instruments), fold.equity(prices, instruments)
-    end_unrealized, end_equity = fold.unrealized(prices, instruments), fold.equity(prices, instruments)
-    lines = [Line(cause, Amount(units, asset), tuple(numbers)) for cause, (units, numbers) in causes.items()]
-    if start_unrealized is not None and end_unrealized is not None and end_unrealized != start_unrealized:
-        lines.append(Line("unrealized", Amount(end_unrealized - start_unrealized, asset), (last_mark,)))
-    start = None if start_equity is None else Amount(start_equity, asset)
-    end = None if end_equity is None else Amount(end_equity, asset)
-    return Waterfall(sleeve, since, until, start, end, tuple(lines))
+        for one in told.values():
+            one.start(prices, instruments)
+    return {name: one.waterfall(since, until, prices, instruments, last_mark) for name, one in told.items()}
+
+
+@define
+class _Told:
+    """What the journal has said of one sleeve so far."""
+
+    fold: SleeveFold
+    causes: dict[str, tuple[int, list[int]]] = field(factory=dict)
+    start_unrealized: int | None = 0
+    start_equity: int | None = 0
+
+    def start(self, prices: Mapping[str, int], instruments: Mapping[str, Instrument]) -> None:
+        self.start_unrealized, self.start_equity = self.fold.unrealized(prices, instruments), self.fold.equity(prices, instruments)
+
+    def take(self, entry: Entry, number: int, begun: bool) -> None:
+        """Take in an entry and, in the window, give each posting that changed the sleeve's balance to its cause."""
+        self.fold.apply(entry)
+        if begun:
+            for cause, units in causes_of(entry, self.fold.name, self.fold.asset).items():
+                total, numbers = self.causes.setdefault(cause, (0, []))
+                numbers.append(number)
+                self.causes[cause] = (total + units, numbers)
+
+    def waterfall(
+        self, since: int | None, until: int | None, prices: Mapping[str, int], instruments: Mapping[str, Instrument], last_mark: int
+    ) -> Waterfall:
+        asset, started = self.fold.asset, self.start_unrealized
+        unrealized, equity = self.fold.unrealized(prices, instruments), self.fold.equity(prices, instruments)
+        lines = [Line(cause, Amount(units, asset), tuple(numbers)) for cause, (units, numbers) in self.causes.items()]
+        if started is not None and unrealized is not None and unrealized != started:
+            lines.append(Line("unrealized", Amount(unrealized - started, asset), (last_mark,)))
+        start = None if self.start_equity is None else Amount(self.start_equity, asset)
+        end = None if equity is None else Amount(equity, asset)
+        return Waterfall(self.fold.name, since, until, start, end, tuple(lines))
 
 
 def causes_of(entry: Entry, sleeve: str, asset: Asset) -> dict[str, int]:
@@ -121,11 +155,3 @@ def causes_of(entry: Entry, sleeve: str, asset: Asset) -> dict[str, int]:
     if flow:
         found[_FLOWS.get(entry.kind, str(entry.kind))] = flow
     return found
-
-
-def _attribute(entry: Entry, number: int, fold: SleeveFold, causes: dict[str, tuple[int, list[int]]]) -> None:
-    """Give each posting of the entry that changed the sleeve's balance to its cause."""
-    for cause, units in causes_of(entry, fold.name, fold.asset).items():
-        total, numbers = causes.setdefault(cause, (0, []))
-        numbers.append(number)
-        causes[cause] = (total + units, numbers)

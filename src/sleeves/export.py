@@ -131,7 +131,7 @@ def _frame(kinds: Mapping[str, str], rows: Sequence[Mapping[str, Any]], backend:
             columns[name] = nw.new_series(name, decimals, backend=backend)
             continue
         columns[name] = nw.new_series(name, values, dtype, backend=backend)
-    found = nw.from_dict(columns, backend=backend)
+    found = nw.from_dict(columns)
     times = [nw.col(name).cast(nw.Datetime("ns")).dt.replace_time_zone("UTC") for name, kind in kinds.items() if kind == "time"]
     return found.with_columns(*times) if times else found
 

@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 
 from . import export, tearsheet
 from .errors import MissingExtra, VaultError
-from .explain import Waterfall, explain
+from .explain import Waterfall, explain, explain_each
 from .facts import Liquidated
 from .fold import SleeveFold
 from .ledger import INTERNAL, Entry, EntryKind, Role
@@ -365,6 +365,11 @@ class Report:
             raise VaultError(f"no sleeve {name!r} in this journal")
         return explain(self.desk.books.journal, name, self.story.sleeves[name].fold.asset)
 
+    @cached_property
+    def waterfalls(self) -> dict[str, Waterfall]:
+        """What `explain` says of each sleeve, by name, in one pass over the journal."""
+        return explain_each(self.desk.books.journal, {name: sleeve.fold.asset for name, sleeve in self.story.sleeves.items()})
+
     # -- rows --------------------------------------------------------------------------------------------------------
 
     def rows(self) -> list[dict[str, Any]]:
@@ -699,9 +704,17 @@ class Report:
     # -- for people --------------------------------------------------------------------------------------------------
 
     def notes(self) -> list[str]:
+        """How the run was made: the data, what was repaired in it, every choice of the simulated venue; and what it met with."""
+        lines = self.made()
+        for name, sleeve in self.story.sleeves.items():
+            lines += self.remarks(name)
+            lines += [f"{name}: refused {times}x for {reason}" for reason, times in sorted(sleeve.refusals.items())]
+            lines += [f"{name}: {times} orders {reason}" for reason, times in sorted(sleeve.lost.items())]
+        return [*lines, *(f"alert {alert.code} ({alert.subject}): {alert.text}" for alert in self.story.alerts)]
+
+    def made(self) -> list[str]:
         """How the run was made: the data, what was repaired in it, and every choice of the simulated venue."""
         lines = []
-        played = [tape.instrument.symbol for tape in self.tapes]
         for tape in self.tapes:
             rare = [f"{len(tape.funding)} funding rates"] * bool(tape.funding) + [f"{len(tape.depths)} books"] * bool(tape.depths)
             rare += [f"{len(tape.news)} pieces of news"] * bool(tape.news)
@@ -722,17 +735,19 @@ class Report:
             for name, report in self._bounded():
                 own = [] if self.rules is None else self.rules.describe()
                 lines += [f"{name}: {line}" for line in ([] if report.rules is None else report.rules.describe()) if line not in own]
-        for name, sleeve in self.story.sleeves.items():
-            if sleeve.crossed:
-                lines.append(f"{name}: {sleeve.crossed}x traded inside, with another sleeve, and with no fee")
-            if sleeve.idle:
-                lines.append(f"{name}: idle, {sleeve.idle}")
-            missing = [symbol for symbol in sleeve.watches if symbol not in played]
-            if played and missing and not sleeve.idle:
-                lines.append(f"{name}: its engine watches {' and '.join(missing)}, which no tape of this run has")
-            lines += [f"{name}: refused {times}x for {reason}" for reason, times in sorted(sleeve.refusals.items())]
-            lines += [f"{name}: {times} orders {reason}" for reason, times in sorted(sleeve.lost.items())]
-        lines += [f"alert {alert.code} ({alert.subject}): {alert.text}" for alert in self.story.alerts]
+        return lines
+
+    def remarks(self, name: str) -> list[str]:
+        """What is peculiar to one sleeve in this run: trades inside, an engine that cannot trade, data that it misses."""
+        sleeve, lines = self.story.sleeves[name], []
+        if sleeve.crossed:
+            lines.append(f"{name}: {sleeve.crossed}x traded inside, with another sleeve, and with no fee")
+        if sleeve.idle:
+            lines.append(f"{name}: idle, {sleeve.idle}")
+        played = [tape.instrument.symbol for tape in self.tapes]
+        missing = [symbol for symbol in sleeve.watches if symbol not in played]
+        if played and missing and not sleeve.idle:
+            lines.append(f"{name}: its engine watches {' and '.join(missing)}, which no tape of this run has")
         return lines
 
     def _table(self) -> list[list[str]]:

@@ -38,12 +38,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CANDLES",
+    "LARGEST",
     "POINTS",
     "Candle",
     "Cost",
     "Deal",
     "Lost",
     "Month",
+    "Moved",
     "Period",
     "Refused",
     "Sheet",
@@ -60,6 +62,9 @@ __all__ = [
 
 POINTS = 4_000
 """The most points of one line in a picture: more than any screen is wide."""
+
+LARGEST = 5
+"""How many records are kept of each cause besides the first and the last: those that moved most."""
 
 CANDLES = 1_500
 """The most candles of one picture."""
@@ -142,6 +147,19 @@ class Cost:
     realized: int = 0
 
 
+class Moved(NamedTuple):
+    """One record that changed a sleeve's equity, for one cause, and by how much in units."""
+
+    record: int
+    at: int
+    kind: str
+    by: str
+    ref: str
+    why: str
+    cause: str
+    units: int
+
+
 @define
 class Sheet:
     """What one pass over a journal finds."""
@@ -155,6 +173,10 @@ class Sheet:
     saved: dict[Asset, tuple[int, int]] = field(factory=dict)
     """(trades inside, spread that both sides together did not pay), by quote asset."""
     instruments: dict[str, Instrument] = field(factory=dict)
+    moved: dict[tuple[str, str], list[Moved]] = field(factory=dict)
+    """Of each sleeve and cause the first record, the last and the `LARGEST` largest, in order."""
+    marked: tuple[int, int] | None = None
+    """The number, and the time, of the last mark."""
 
 
 @define
@@ -196,6 +218,7 @@ def read(records: Iterable[Record], assets: Mapping[str, Asset], tapes: Sequence
         elif isinstance(record, Placed):
             orders[record.order.id] = record.order
         elif isinstance(record, Marked):
+            sheet.marked = number, record.at
             for symbol, (price, _) in record.prices.items():
                 sheet.prices.setdefault(symbol, []).append((record.at, price))
         elif isinstance(record, Refusal):
@@ -242,6 +265,7 @@ def _entry(
             changed[of] = changed.get(of, 0) - units
     causes = causes_of(entry, sleeve, asset)
     for cause, units in causes.items():
+        _keep(sheet.moved, sleeve, Moved(number, entry.at, entry.kind.value, entry.by, entry.ref, entry.why, cause, units))
         kind, _, of = cause.partition(" ")
         if kind in ("realized", "fees", "funding") and of and cause != "funding":
             cost = sheet.costs.setdefault((sleeve, of), Cost(sleeve, of))
@@ -256,6 +280,14 @@ def _entry(
         _count(sheet.costs.setdefault((sleeve, deal.symbol), Cost(sleeve, deal.symbol)), deal, fact.instrument.quote == asset)
     for of, units in changed.items():
         owned[sleeve, of] = owned.get((sleeve, of), 0) + units
+
+
+def _keep(moved: dict[tuple[str, str], list[Moved]], sleeve: str, one: Moved) -> None:
+    """Add it as the last, and let go of the smallest of those between the first and the last when they are too many."""
+    kept = moved.setdefault((sleeve, one.cause), [])
+    kept.append(one)
+    if len(kept) > LARGEST + 2:
+        del kept[min(range(1, len(kept) - 1), key=lambda n: (abs(kept[n].units), -n))]
 
 
 def _count(cost: Cost, deal: Deal, own: bool) -> None:
