@@ -15,7 +15,8 @@ import pytest
 import leftovers
 
 WALL_CLOCK = ("keys/test_ring", "sim/test_sos", "test_alerts", "test_control", "test_criteria_chain", "test_criteria_live")
-WALL_CLOCK += ("test_exits", "test_live")
+WALL_CLOCK += ("dashboard/browser/", "dashboard/test_app", "dashboard/test_mounting", "dashboard/test_serve", "dashboard/test_socket")
+WALL_CLOCK += ("test_criteria_page", "test_exits", "test_live", "test_notebooks")
 WALL_CLOCK += ("test_metrics", "test_recovery", "test_secrets", "test_survival", "test_tracing", "test_watchdog", "testing/", "venues/")
 """What the paths of their files begin with: there, tests wait in real seconds."""
 
