@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -57,7 +57,7 @@ from .orders import (
 )
 from .passages import Passages
 from .proof import Proof, prove
-from .protocols import Engine, Gate
+from .protocols import Engine, Gate, N
 from .reconcile import Reconciliation, check_holdings, compare_holdings
 from .records import Alert, Changed, Level, Marked, Opened, Placed, Policy, Refusal, Residual, policy_of
 from .risk import realized_volatility
@@ -71,6 +71,9 @@ from .stops import Stops
 from .transfers import Transfers
 from .treasury import Inventory, Treasury
 from .vault import Backing, CoreVault, EngineVault, SubAccount, Virtual
+
+if TYPE_CHECKING:
+    from .dashboard.widget import DeskWidget
 
 __all__ = ["Desk"]
 
@@ -93,6 +96,7 @@ class Desk:
     """
 
     __slots__ = (
+        "__weakref__",
         "_aftermath",
         "_answers",
         "_arms",
@@ -1123,6 +1127,15 @@ class Desk:
         """The latest middle price of each instrument, with the time it was seen."""
         return {symbol: Mark(book.instrument, book.at, book.mid) for symbol, book in self._boards.items() if book.bid}
 
+    def quotes(self) -> dict[str, Quote]:
+        """The latest top of book of each instrument that has a price, by symbol."""
+        boards = self._boards.items()
+        return {symbol: Quote(book.instrument, book.at, book.bid, book.ask, book.volume) for symbol, book in boards if book.bid}
+
+    def latest(self, kind: type[N]) -> dict[str, N]:
+        """The latest news of a kind that was told, such as `FundingRate`, by its topic."""
+        return {topic: one for (known, topic), one in self._news.items() if known is kind}  # type: ignore[misc]
+
     def status_of(self, order_id: str) -> OrderStatus:
         """The status of an order of this desk, however long ago it was done. Raises `VaultError` for a stranger's."""
         working = self._blotter.find(order_id)
@@ -1196,6 +1209,15 @@ class Desk:
         """Who has what: idle against deployed by asset, engine and sleeve, at the latest prices."""
         engines = {name: seat.engine.name for name, seat in self._seats.items()}
         return self.treasury.inventory(self.marks(), now=self.books.now, engines=engines)
+
+    def widget(self, **terms: Any) -> DeskWidget:
+        """This desk in a notebook, live: see `sleeves.dashboard.widget.DeskWidget`, which takes these terms.
+
+        Raises `MissingExtra` without the extra `notebook`.
+        """
+        from .dashboard.widget import DeskWidget  # whoever never asks for it does without
+
+        return DeskWidget(self, **terms)
 
     def check(
         self,

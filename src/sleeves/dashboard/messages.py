@@ -622,18 +622,18 @@ class BadMessage(VaultError):
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...] | None:
-    return tuple(one.name for one in fields(kind)) if hasattr(kind, "__attrs_attrs__") else None
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
 
 
 def plain(value: object) -> Any:
     """A message, a row or a part of one as plain dicts, lists, text and numbers, as JSON has them."""
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    names = _names(type(value))
-    if names is not None:
-        body = {name: plain(getattr(value, name)) for name in names}
-        said = _TYPES.get(type(value))
+    kind = type(value)
+    if hasattr(kind, "__attrs_attrs__"):
+        body = {name: plain(getattr(value, name)) for name in _names(kind)}
+        said = _TYPES.get(kind)
         return body if said is None else {"type": said, **body}
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
@@ -769,7 +769,7 @@ def _reader(hint: Any, parts: Mapping[str, type] | None = None) -> Reader:
         return _list(_reader(args[0])) if args[-1] is ... else _exactly([_reader(one) for one in args])
     if origin in (Mapping, dict) or origin is getattr(types, "MappingProxyType", None):
         return _mapping(_reader(args[1]))
-    if _names(hint) is not None:
+    if hasattr(hint, "__attrs_attrs__"):
         return lambda value, where: _object(hint, _is(value, dict, where), where)
     return lambda value, where: _is(value, hint, where)
 
