@@ -2,12 +2,37 @@
 // It opens nothing and draws nothing. A delta is applied once and in turn, or not at all.
 
 const STREAM = 500;
+const POINTS = 2000;
+const ERRANDS = 20;
 const EMPTY = new Map();
+// What the points of a series are, by what stands before the colon in its name.
+const FIELDS = {
+  sleeve: ["at_ms", "balance", "equity", "realized", "unrealized", "fees", "returned"],
+  vault: ["at_ms", "total", "tradeable"],
+};
+
+// What a word on an instruction says of it: "sent", "open", "done", "refused" or "unknown".
+export function errandState(word) {
+  if (word.type === "lost") return "unknown";
+  if (word.type === "refused") return "refused";
+  if (word.ok) return word.open ? "open" : "done";
+  return word.open || word.code === "unknown" ? "unknown" : "refused";
+}
 
 // An id for a request that no other page has.
 export function requestId() {
   const bytes = crypto.getRandomValues(new Uint8Array(9));
   return `p-${Array.from(bytes, (byte) => byte.toString(36).padStart(2, "0")).join("")}`;
+}
+
+// Every second point, the last always among them, until there are few enough: what the server does too.
+function halved(points) {
+  let kept = points;
+  while (kept.length > POINTS) {
+    const last = kept.length - 1;
+    kept = kept.filter((_point, at) => (last - at) % 2 === 0);
+  }
+  return kept;
 }
 
 export class Store extends EventTarget {
@@ -28,6 +53,8 @@ export class Store extends EventTarget {
 
   // What sends messages to the desk: { send(message) -> whether it went }. None for a still picture.
   transport = null;
+  // What was instructed from here, the latest last: { id, title, state, message, at_ms }, with the state of `confirm`.
+  errands = [];
   #calls = new Map();
   #resyncing = false;
 
@@ -139,8 +166,10 @@ export class Store extends EventTarget {
       changed.add(name);
     }
     for (const [name, points] of Object.entries(message.points ?? {})) {
-      const series = this.charts.get(name);
-      if (series !== undefined) series.points.push(...points);
+      const series = this.charts.get(name) ?? { fields: FIELDS[name.split(":")[0]] ?? [], points: [] };
+      series.points.push(...points);
+      series.points = halved(series.points);
+      this.charts.set(name, series);
       changed.add("charts");
     }
     this.seq = message.seq;
@@ -202,13 +231,21 @@ export class Store extends EventTarget {
 
   // Give an instruction. Resolves with its first answer, or with the refusal. `told` hears every word on it: each `answer`
   // and `refused`, and { type: "lost" } when the connection went before it was answered, after which it is asked for again.
-  do(instruction, ticket = null, told = () => {}) {
+  do(instruction, ticket = null, told = () => {}, title = instruction.what) {
     return new Promise((resolve) => {
-      const call = { kind: "do", instruction, resolve, told };
+      const errand = { id: instruction.id, title, state: "sent", message: "", at_ms: Date.now() };
+      this.errands = [...this.errands, errand].slice(-ERRANDS);
+      this.#tell(new Set(["errands"]));
+      const heard = (word) => {
+        Object.assign(errand, { state: errandState(word), message: word.message ?? "" });
+        this.#tell(new Set(["errands"]));
+        told(word);
+      };
+      const call = { kind: "do", instruction, resolve, told: heard };
       if (this.#send({ type: "do", instruction, ticket })) this.#calls.set(instruction.id, call);
       else {
         const refusal = this.#offline(instruction.id);
-        told(refusal);
+        heard(refusal);
         resolve(refusal);
       }
     });

@@ -1,0 +1,392 @@
+// <sleeves-page>: the whole of a desk on one page, of the same parts that stand alone: how all is, who earned what, what is at risk,
+// what happened. It lies within a <sleeves-desk>, or is given a store.
+
+import { View, badge, define, h, keyed, setAmount, setAttr, setBadge, setStatus, setText, setTone } from "./element.js";
+import { SAID, confirm } from "./confirm-dialog.js";
+import { flattenField } from "./engine-vault-card.js";
+import { clock, healthOf, percent, span, sum, vaultName, when } from "./format.js";
+import { sheet } from "./theme.js";
+
+const SHEET = sheet(`
+:host { background: var(--sl-bg); min-height: 100%; }
+.page { max-width: 1680px; margin: 0 auto; padding: 0 20px 40px; display: grid; gap: 18px; grid-template-columns: minmax(0, 1fr); container-type: inline-size; }
+.head { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 14px; padding: 14px 0 10px; border-bottom: 1px solid var(--sl-line); }
+h1 { font-size: 1.3em; font-weight: 680; letter-spacing: -0.01em; overflow-wrap: anywhere; }
+.head .facts { display: flex; flex-wrap: wrap; gap: 6px 12px; align-items: center; }
+.head .acts { display: flex; flex-wrap: wrap; gap: 6px; margin-inline-start: auto; align-items: center; }
+.banner { display: grid; gap: 2px; padding: 10px 14px; border: 1px solid currentColor; border-radius: var(--sl-radius); background: var(--sl-card); }
+.banner p + p { color: var(--sl-text); }
+.banner a { color: inherit; }
+.sum { display: grid; grid-template-columns: repeat(auto-fit, minmax(158px, 1fr)); gap: 12px; }
+.sum > div { background: var(--sl-card); border: 1px solid var(--sl-line); border-radius: var(--sl-radius); padding: 10px 14px; min-width: 0; }
+.sum dt { color: var(--sl-muted); font-size: 0.86em; }
+.sum dd { font-size: 1.35em; font-weight: 650; letter-spacing: -0.01em; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; line-height: 1.25; }
+.sum dd + dd { font-size: 0.86em; font-weight: 400; letter-spacing: 0; color: var(--sl-muted); }
+section > h2 { margin-bottom: 8px; }
+section { min-width: 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 318px), 1fr)); gap: 14px; }
+.cards > .broad { grid-column: span 2; }
+@container (max-width: 700px) { .cards > .broad { grid-column: auto; } }
+.two { display: grid; grid-template-columns: minmax(0, 1.55fr) minmax(0, 1fr); gap: 18px; align-items: start; }
+@container (max-width: 980px) { .two { grid-template-columns: minmax(0, 1fr); } }
+.gauges { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 260px), 1fr)); gap: 14px; }
+.books { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); gap: 14px; }
+.list li { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: 2px 10px; padding: 7px 0; border-top: 1px solid var(--sl-line); align-items: baseline; }
+.list li:first-child { border-top: 0; }
+.list .text { grid-column: 1 / -1; color: var(--sl-muted); overflow-wrap: anywhere; }
+.list .text:empty { display: none; }
+.list .what { overflow-wrap: anywhere; }
+.list .acts { display: flex; gap: 6px; }
+.stale .data { opacity: 0.72; filter: saturate(0.35); }
+.foot { color: var(--sl-muted); padding-top: 4px; }
+.skip { position: absolute; inset-inline-start: 12px; top: -60px; background: var(--sl-card); color: var(--sl-accent); padding: 8px 14px; border-radius: 0 0 8px 8px; z-index: 2; }
+.skip:focus { top: 0; }
+@media (max-width: 480px) { .page { padding: 0 12px 30px; gap: 14px; } .head .acts { margin-inline-start: 0; width: 100%; } }
+`);
+
+const CONNECTION = {
+  connecting: { tone: "muted", sign: "\u2026", word: "connecting" },
+  live: { tone: "good", sign: "\u25CF", word: "live" },
+  lost: { tone: "critical", sign: "\u25B2", word: "disconnected" },
+  refused: { tone: "critical", sign: "\u2715", word: "refused" },
+  still: { tone: "muted", sign: "\u25A3", word: "a saved picture" },
+};
+
+export class SleevesPage extends View {
+  static tables = ["*"];
+  static sheets = [SHEET];
+
+  build() {
+    this.title_ = h("h1");
+    this.connection = badge();
+    this.status = badge();
+    this.laws = badge();
+    this.money = badge();
+    this.time = h("span", { class: "muted small num" });
+    this.commands = [
+      h("button", { type: "button", onclick: () => this.#pause() }, "Pause all"),
+      h("button", { type: "button", onclick: () => this.#resume() }, "Resume all"),
+      h("button", { type: "button", class: "danger", onclick: () => this.#kill() }, "Kill all\u2026"),
+    ];
+    this.theme = h("select", { "aria-label": "Colours", onchange: () => this.#theme(this.theme.value) });
+    for (const [value, word] of [["", "Colours: system"], ["light", "Colours: light"], ["dark", "Colours: dark"]]) this.theme.append(h("option", { value }, word));
+    this.bannerHead = h("p");
+    this.bannerText = h("p");
+    this.banner = h("div", { class: "banner critical", role: "status" }, this.bannerHead, this.bannerText);
+    this.why = h("ul", { class: "banner poor", role: "list", "aria-label": "What is not well" });
+    this.sums = h("dl", { class: "sum" });
+    this.vaults = h("div", { class: "cards" });
+    this.sleeves = h("div", { class: "cards" });
+    this.noSleeves = h("p", { class: "panel empty" }, "No sleeve yet. Each strategy stands here with its own money: what it was given, what it earned, what it has at risk.");
+    this.gauges = h("div", { class: "gauges" });
+    this.books = h("div", { class: "books" });
+    this.waiting = h("ul", { class: "list panel", role: "list" });
+    this.errands = h("ul", { class: "list panel", role: "list" });
+    this.parts = {
+      chart: document.createElement("sleeve-chart"),
+      inventory: document.createElement("inventory-view"),
+      positions: document.createElement("position-table"),
+      funding: document.createElement("funding-table"),
+      log: document.createElement("order-log"),
+      alerts: document.createElement("alert-list"),
+    };
+    this.foot = h("p", { class: "foot small" });
+    this.sections = {
+      waiting: this.#section("Waiting for your yes", this.waiting),
+      errands: this.#section("Instructions given here", this.errands),
+      vaults: this.#section("Core vaults", this.vaults),
+      sleeves: this.#section("Sleeves", this.sleeves, this.noSleeves),
+      chart: this.#section("Over time", this.parts.chart),
+      positions: this.#section("Positions", this.parts.positions),
+      gauges: this.#section("Health of accounts", this.gauges),
+      inventory: this.#section("Inventory", this.parts.inventory),
+      funding: this.#section("Funding", this.parts.funding),
+      books: this.#section("Order books", this.books),
+      log: this.#section("Orders and what happened", this.parts.log),
+      alerts: this.#section("Alerts", this.parts.alerts),
+    };
+    const { waiting, errands, vaults, sleeves, chart, positions, gauges, inventory, funding, books, log, alerts } = this.sections;
+    this.data = h(
+      "main",
+      { class: "data", id: "main", tabindex: "-1" },
+      this.sums,
+      waiting,
+      errands,
+      sleeves,
+      h("div", { class: "two" }, chart, h("div", { class: "side" }, alerts)),
+      positions,
+      gauges,
+      vaults,
+      inventory,
+      h("div", { class: "two" }, log, h("div", { class: "side" }, funding)),
+      books,
+    );
+    this.skip = h("a", { class: "skip", href: "#main", onclick: (event) => this.#skip(event) }, "To the figures");
+    this.frame = h(
+      "div",
+      { class: "page" },
+      this.skip,
+      h(
+        "header",
+        { class: "head" },
+        this.title_,
+        h("div", { class: "facts" }, this.connection, this.status, this.laws, this.money, this.time),
+        h("div", { class: "acts" }, this.commands, this.theme),
+      ),
+      this.banner,
+      this.why,
+      this.data,
+      h("footer", null, this.foot),
+    );
+    this.shadowRoot.append(this.frame);
+    this.clock = setInterval(() => this.invalidate(), 1000);
+  }
+
+  disconnectedCallback() {
+    super.disconnectedCallback();
+    clearInterval(this.clock);
+  }
+
+  #section(title, ...nodes) {
+    const id = `s-${title.toLowerCase().replaceAll(" ", "-")}`;
+    return h("section", { "aria-labelledby": id }, h("h2", { id }, title), nodes);
+  }
+
+  render(store) {
+    const { desk } = store;
+    setText(this.title_, store.title || "sleeves");
+    if (this.ownerDocument.title !== (store.title || "sleeves") && this.hasAttribute("titled")) this.ownerDocument.title = store.title || "sleeves";
+    this.#drawState(store);
+    const told = desk !== null;
+    this.data.hidden = !told;
+    for (const node of [this.status, this.laws, this.money, this.time]) node.hidden = !told;
+    this.why.hidden = !told;
+    this.foot.hidden = !told;
+    for (const button of this.commands) {
+      button.hidden = !store.commands;
+      button.disabled = !store.commanding;
+    }
+    if (!told) return;
+    this.#drawDesk(store, desk);
+    this.#drawSums(store);
+    this.#drawCards(store);
+    this.#drawWaiting(store);
+    this.#drawErrands(store);
+    setText(this.foot, `sleeves ${store.version} \u00B7 ${desk.records} records in the journal \u00B7 times are UTC${store.commands ? "" : " \u00B7 read only"}`);
+  }
+
+  #drawState(store) {
+    setBadge(this.connection, CONNECTION[store.state] ?? CONNECTION.connecting);
+    const stale = store.state === "lost" || store.state === "refused" || (store.state === "connecting" && store.desk !== null);
+    this.frame.classList.toggle("stale", stale);
+    const wait = store.state === "connecting" && store.desk === null;
+    this.banner.hidden = !stale && !wait;
+    setTone(this.banner, wait ? "muted" : "critical");
+    const heads = { lost: "Disconnected.", refused: "Not connected.", connecting: "Connecting to the desk\u2026" };
+    const last = store.told_ms === null ? "Nothing has been told yet." : `What stands here was last told at ${clock(store.told_ms)} UTC, ${span(Date.now() - store.told_ms)} ago.`;
+    setText(this.bannerHead, heads[store.state] ?? "");
+    if (stale) {
+      const tries = store.state === "refused" ? store.reason : "It is tried again by itself.";
+      setText(this.bannerText, `${store.desk === null ? "" : `${last} `}${tries}`);
+    } else setText(this.bannerText, "The figures stand here as soon as the desk has told them.");
+  }
+
+  #drawDesk(store, desk) {
+    setStatus(this.status, desk.status);
+    setText(this.status.querySelector(".word"), `desk ${this.status.querySelector(".word").textContent}`);
+    const hold = desk.laws === "hold";
+    const looked = desk.laws !== "" && desk.laws !== null;
+    setBadge(
+      this.laws,
+      hold
+        ? { tone: "good", sign: "\u2713", word: "books hold", says: "The laws of the books were checked, and hold." }
+        : looked
+          ? { tone: "critical", sign: "\u25A0", word: "books broken", says: desk.laws }
+          : { tone: "muted", sign: "?", word: "books not checked yet" },
+    );
+    setBadge(
+      this.money,
+      desk.real_money === true
+        ? { tone: "poor", sign: "\u25B2", word: "real money" }
+        : desk.real_money === false
+          ? { tone: "muted", sign: "\u25CB", word: "no real money" }
+          : { tone: "muted", sign: "?", word: "venues not named", says: "Nobody has said whether the venues of this run move real money." },
+    );
+    setText(this.time, `Desk time ${when(desk.time_ms)}`);
+    const lines = [
+      ...desk.why,
+      ...(hold || !looked ? [] : [`The books: ${desk.laws}`]),
+      ...desk.latches.map((text) => `Held by ${text}`),
+      ...desk.in_doubt.map((id) => `Order ${id}: its fate is not known`),
+      ...desk.residuals.map((text) => `Not explained: ${text}`),
+      ...desk.not_armed.map((venue) => `${venue} is not armed: no new risk with real money there`),
+      ...(desk.recovering ? ["The desk is recovering: it asks its venues what happened, and trades when it knows."] : []),
+    ];
+    this.why.hidden = lines.length === 0;
+    keyed(
+      this.why,
+      [...new Set(lines)],
+      (line) => line,
+      () => h("li"),
+      (node, line) => setText(node, line),
+    );
+  }
+
+  // The first line of the page, one figure for each asset: sums are never over different assets.
+  #drawSums(store) {
+    const sleeves = store.rows("sleeves");
+    const assets = [...new Set(store.rows("vaults").map((row) => row.asset))];
+    const items = [];
+    for (const asset of assets) {
+      const here = store.rows("vaults").filter((row) => row.asset === asset);
+      const mine = sleeves.filter((row) => row.asset === asset);
+      const of = (field) => (mine.length === 0 ? "0" : sum(...mine.map((row) => row[field])));
+      const known = mine.filter((row) => row.net !== null).length;
+      const net = of("net");
+      items.push({ key: `net ${asset}`, term: "Net profit of all sleeves", amount: net, asset, signed: true, note: net === null ? `${known} of ${mine.length} sleeves have a known figure` : `realized ${this.#short(of("realized"))}, unrealized ${this.#short(of("unrealized"))}` });
+      items.push({ key: `total ${asset}`, term: "Total coins", amount: sum(...here.map((row) => row.total)), asset, note: `${this.#short(sum(...here.map((row) => row.tradeable)))} tradeable` });
+      items.push({ key: `risk ${asset}`, term: "Deployed", amount: of("deployed"), asset, note: `of ${this.#short(of("balance"))} in sleeves` });
+    }
+    const accounts = store.entries("accounts").filter(([, row]) => row.health !== null);
+    const unknown = store.table("accounts").size - accounts.length;
+    if (store.table("accounts").size > 0) {
+      const worst = accounts.toSorted(([, a], [, b]) => Number(a.health) - Number(b.health))[0];
+      const health = healthOf(worst?.[1].health);
+      const word = worst === undefined ? "unknown" : `${health.sign} ${percent(worst[1].health, { places: 1 })} ${health.word}`;
+      items.push({ key: "health", term: "Lowest health", word, tone: health.tone, note: worst === undefined ? "no account has a known figure" : `${vaultName(worst[0])}${unknown > 0 ? `, ${unknown} unknown` : ""}` });
+    }
+    const positions = store.rows("positions").length;
+    const open = store.rows("orders").filter((row) => ["submitted", "unknown", "open"].includes(row.status)).length;
+    const count = store.stream("alerts").filter((item) => item.level === "critical").length;
+    items.push({ key: "open", term: "Open", word: `${positions} position${positions === 1 ? "" : "s"}`, note: `${open} order${open === 1 ? "" : "s"} open, ${count} critical alert${count === 1 ? "" : "s"}` });
+    keyed(
+      this.sums,
+      items,
+      (item) => item.key,
+      () => h("div", null, h("dt"), h("dd"), h("dd")),
+      (node, item) => {
+        const [term, value, note] = node.children;
+        setText(term, item.term);
+        if (item.word === undefined) setAmount(value, item.amount, { unit: item.asset, signed: item.signed ?? false });
+        else setTone(setText(value, item.word), item.tone ?? "");
+        setText(note, item.note);
+      },
+    );
+  }
+
+  #short(text) {
+    const node = document.createElement("span");
+    return setAmount(node, text).textContent;
+  }
+
+  #drawCards(store) {
+    this.noSleeves.hidden = store.table("sleeves").size > 0;
+    this.#parts(this.sleeves, "engine-vault-card", "sleeve", [...store.table("sleeves").keys()]);
+    this.#parts(this.vaults, "core-vault-card", "vault", [...store.table("vaults").keys()]);
+    this.#parts(this.gauges, "health-gauge", "account", [...store.table("accounts").keys()]);
+    const books = [...store.table("books").keys()];
+    this.sections.books.hidden = books.length === 0;
+    this.sections.gauges.hidden = store.table("accounts").size === 0;
+    keyed(
+      this.books,
+      books,
+      (key) => key,
+      (key) => {
+        const node = document.createElement("book-view");
+        const [sleeve, ...market] = key.split("|");
+        node.setAttribute("sleeve", sleeve);
+        node.setAttribute("market", market.join("|"));
+        return node;
+      },
+    );
+  }
+
+  #parts(parent, tag, attribute, names) {
+    keyed(
+      parent,
+      names,
+      (name) => name,
+      (name) => setAttr(document.createElement(tag), attribute, name),
+    );
+  }
+
+  // Orders that wait for a human, with the two answers.
+  #drawWaiting(store) {
+    const waiting = store.entries("confirmations");
+    this.sections.waiting.hidden = waiting.length === 0;
+    keyed(
+      this.waiting,
+      waiting,
+      ([id]) => id,
+      ([id]) =>
+        h(
+          "li",
+          null,
+          h("strong"),
+          h("span", { class: "what" }),
+          h("span", { class: "acts" }, h("button", { type: "button", onclick: () => this.#answer(id, "confirm") }, "Confirm"), h("button", { type: "button", onclick: () => this.#answer(id, "decline") }, "Decline")),
+          h("p", { class: "text small" }),
+        ),
+      (node, [, row]) => {
+        const [sleeve, what, acts, text] = node.children;
+        setText(sleeve, row.sleeve);
+        setText(what, `${row.wish}, worth ${row.notional}`);
+        setText(text, `By ${row.by}. It lapses ${row.expires_ms > (store.now_ms ?? 0) ? `in ${span(row.expires_ms - store.now_ms)}` : "now"}.`);
+        acts.hidden = !store.commands;
+        for (const button of acts.children) button.disabled = !store.commanding;
+      },
+    );
+  }
+
+  #drawErrands(store) {
+    this.sections.errands.hidden = store.errands.length === 0;
+    keyed(
+      this.errands,
+      store.errands.toReversed().slice(0, 6),
+      (errand) => errand.id,
+      () => h("li", null, badge(), h("span", { class: "what" }), h("time", { class: "muted small" }), h("p", { class: "text small" })),
+      (node, errand) => {
+        const [state, what, at, text] = node.children;
+        setBadge(state, SAID[errand.state]);
+        setText(what, errand.title);
+        setText(at, clock(errand.at_ms));
+        setText(text, errand.message);
+      },
+    );
+  }
+
+  // -- what may be done --------------------------------------------------------------------------------------------------------
+
+  #pause() {
+    confirm(this, this.store, { what: "pause", target: "desk:main" }, { title: "Pause all", about: "No sleeve takes new risk, and opening orders go off. Positions wait for their exits.", verb: "pause all" });
+  }
+
+  #resume() {
+    confirm(this, this.store, { what: "resume", target: "desk:main" }, { title: "Resume all", about: "The desk takes new risk again, as far as its vaults and sleeves may.", verb: "resume all" });
+  }
+
+  #kill() {
+    confirm(this, this.store, { what: "kill", target: "desk:main" }, { title: "Kill all", verb: "kill all", danger: true, fields: [flattenField()] });
+  }
+
+  #answer(id, what) {
+    const row = this.store.row("confirmations", id);
+    const wish = row === null ? id : `${row.wish} of ${row.sleeve}, worth ${row.notional}`;
+    const about = what === "confirm" ? "It goes through all gates again, at the price that is there then." : "It is not sent.";
+    confirm(this, this.store, { what, confirmation: id }, { title: `${what === "confirm" ? "Confirm" : "Decline"}: ${wish}`, about, verb: what });
+  }
+
+  #theme(value) {
+    setAttr(this, "theme", value === "" ? null : value);
+    // Where this is the page and not a part of another one, the page around it follows.
+    if (this.hasAttribute("titled")) setAttr(this.ownerDocument.documentElement, "data-theme", value === "" ? null : value);
+    for (const view of this.shadowRoot.querySelectorAll("*")) view.invalidate?.();
+  }
+
+  #skip(event) {
+    event.preventDefault();
+    this.data.focus();
+  }
+}
+
+define("sleeves-page", SleevesPage);
