@@ -1,7 +1,7 @@
 // <book-view>: the order book around a maker's own quotes: price by price, what is its own and what is the market's, the spread,
 // and what it holds. Of one sleeve or market by its attributes, or all. Without depth of the venue it shows the best prices alone.
 
-import { View, define, h, keyed, setAmount, setAttr, setStyle, setText } from "./element.js";
+import { View, define, h, keyed, setAttr, setStyle, setText } from "./element.js";
 import { UNKNOWN, compare, drawn, figure, minus, rate, sum } from "./format.js";
 import { sheet } from "./theme.js";
 
@@ -153,7 +153,11 @@ export function spread({ bid, ask }) {
   if (bid === null || ask === null) return UNKNOWN;
   const gap = minus(ask, bid);
   const middle = (drawn(bid) + drawn(ask)) / 2;
-  return middle > 0 ? `${figure(gap)} (${figure(((drawn(gap) / middle) * 10_000).toFixed(2), { places: 1 })} bp)` : figure(gap);
+  return middle > 0 ? `${figure(gap)} (${points((drawn(gap) / middle) * 10_000)} bp)` : figure(gap);
+}
+
+function points(value) {
+  return figure(value.toFixed(value >= 1 ? 1 : value >= 0.01 ? 2 : 4), { places: value >= 1 ? 1 : value >= 0.01 ? 2 : 4 });
 }
 
 // The book in a sentence, for whoever does not see the bars.

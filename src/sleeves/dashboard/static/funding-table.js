@@ -2,7 +2,7 @@
 // whom, how old it is; and what each sleeve was paid so far. Only what a venue told; nothing is estimated.
 
 import { View, define, h, keyed, setAmount, setAttr, setText } from "./element.js";
-import { UNKNOWN, age, compare, figure, isDecimal, money, negated, percent, rate, signOf, span, sum, when } from "./format.js";
+import { UNKNOWN, age, compare, figure, isDecimal, negated, percent, rate, signOf, span, when } from "./format.js";
 import { Table } from "./table.js";
 import { sheet } from "./theme.js";
 

@@ -2,7 +2,7 @@
 // (account="core:main:USD", a sub-account's with ":1" behind it), of a vault's, or of all. What is not known is said to be so.
 
 import { View, define, h, keyed, s, setAmount, setAttr, setBadge, setStyle, setText, setTone } from "./element.js";
-import { drawn, figure, healthOf, rate, share, vaultName } from "./format.js";
+import { drawn, figure, healthOf, rate, vaultName } from "./format.js";
 import { sheet } from "./theme.js";
 
 const STEPS = [20, 50, 80];
@@ -17,10 +17,11 @@ const CENTRE = { x: 110, y: 104 };
 const LOOK = sheet(`
 :host { container-type: inline-size; }
 h2 { margin-bottom: 8px; }
-.all { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 250px), 1fr)); gap: 18px 28px; }
-.account { display: grid; grid-template-columns: minmax(150px, 200px) minmax(150px, 1fr); gap: 4px 18px; align-items: center; }
-.account h3 { grid-column: 1 / -1; overflow-wrap: anywhere; }
-.gauge { position: relative; max-width: 220px; width: 100%; margin-inline: auto; }
+.all { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 236px), 1fr)); gap: 18px 32px; }
+.account { min-width: 0; container-type: inline-size; }
+.account h3 { overflow-wrap: anywhere; margin-bottom: 6px; }
+.dial { display: grid; gap: 2px 18px; }
+.gauge { max-width: 210px; width: 100%; margin-inline: auto; }
 svg { display: block; width: 100%; height: auto; overflow: visible; }
 path { fill: none; }
 .track { stroke: var(--sl-line); stroke-width: 14; }
@@ -31,13 +32,10 @@ path { fill: none; }
 svg text { fill: var(--sl-muted); font: 11px var(--sl-font); font-variant-numeric: tabular-nums; text-anchor: middle; }
 .reading { text-align: center; margin-top: 2px; line-height: 1.25; }
 .reading strong { font-size: 1.7em; font-weight: 650; font-variant-numeric: tabular-nums lining-nums; letter-spacing: -0.01em; margin-inline-end: 6px; }
-dl { display: grid; gap: 3px; }
+dl { display: grid; gap: 3px; align-content: center; margin-top: 8px; }
 dl div { display: flex; justify-content: space-between; gap: 14px; }
 dt { color: var(--sl-muted); }
-.bar { height: 5px; border-radius: 3px; background: var(--sl-line); overflow: hidden; margin: 2px 0 4px; }
-.bar i { display: block; height: 100%; width: calc(var(--part) * 100%); background: var(--sl-muted); transition: width 240ms ease-out; }
-.bar.unknown { visibility: hidden; }
-@container (max-width: 380px) { .account { grid-template-columns: minmax(0, 1fr); } }
+@container (min-width: 430px) { .dial { grid-template-columns: minmax(150px, 210px) minmax(0, 1fr); } dl { margin-top: 0; } }
 @media (forced-colors: active) { .value { stroke: Highlight; } .zone { stroke: CanvasText; } }
 `);
 
@@ -84,16 +82,14 @@ export class HealthGauge extends View {
   }
 
   #made() {
-    const part = (name, node) => [name, node];
     const parts = new Map([
-      part("name", h("h3")),
-      part("value", s("path", { class: "value", d: arc(0, 100, 80), pathLength: "100" })),
-      part("needle", s("path", { class: "needle", d: `M ${CENTRE.x - 66} ${CENTRE.y} L ${CENTRE.x} ${CENTRE.y - 4} L ${CENTRE.x + 4} ${CENTRE.y} L ${CENTRE.x} ${CENTRE.y + 4} Z` })),
-      part("number", h("strong")),
-      part("word", h("span", { class: "badge" }, h("span", { class: "sign", "aria-hidden": "true" }), h("span", { class: "word" }))),
-      part("leverage", h("dd", { class: "num" })),
-      part("bar", h("div", { class: "bar", "aria-hidden": "true" }, h("i"))),
-      ...FIGURES.map(([name]) => part(name, h("dd", { class: "num" }))),
+      ["name", h("h3")],
+      ["value", s("path", { class: "value", d: arc(0, 100, 80), pathLength: "100" })],
+      ["needle", s("path", { class: "needle", d: `M ${CENTRE.x - 66} ${CENTRE.y} L ${CENTRE.x} ${CENTRE.y - 4} L ${CENTRE.x + 4} ${CENTRE.y} L ${CENTRE.x} ${CENTRE.y + 4} Z` })],
+      ["number", h("strong")],
+      ["word", h("span", { class: "badge" }, h("span", { class: "sign", "aria-hidden": "true" }), h("span", { class: "word" }))],
+      ["leverage", h("dd", { class: "num" })],
+      ...FIGURES.map(([name]) => [name, h("dd", { class: "num" })]),
     ]);
     const steps = STEPS.map((step) => [s("path", { class: "step", d: `M ${at(step, 71)} L ${at(step, 95)}` }), s("text", { x: at(step, 103).split(" ")[0], y: Number(at(step, 103).split(" ")[1]) + 4 }, String(step))]);
     const svg = s(
@@ -110,15 +106,15 @@ export class HealthGauge extends View {
       "article",
       { class: "account" },
       parts.get("name"),
-      h("div", null, parts.get("meter"), h("p", { class: "reading" }, parts.get("number"), parts.get("word"))),
       h(
-        "dl",
-        null,
-        h("div", null, h("dt", null, "Leverage"), parts.get("leverage")),
-        h("div", null, h("dt", null, FIGURES[0][1]), parts.get("total_collateral")),
-        h("div", null, h("dt", null, FIGURES[1][1]), parts.get("free_collateral")),
-        h("div", null, h("dt", null, FIGURES[2][1]), parts.get("initial")),
-        h("div", null, h("dt", null, FIGURES[3][1]), parts.get("maintenance")),
+        "div",
+        { class: "dial" },
+        h("div", null, parts.get("meter"), h("p", { class: "reading" }, parts.get("number"), parts.get("word"))),
+        h(
+          "dl",
+          null,
+          ...[["leverage", "Leverage"], ...FIGURES].map(([name, word]) => h("div", null, h("dt", null, word), parts.get(name))),
+        ),
       ),
     );
     node.parts_ = parts;

@@ -3,7 +3,7 @@
 
 import { confirm } from "./confirm-dialog.js";
 import { View, define, h, keyed, setAmount, setAttr, setText, setTone } from "./element.js";
-import { UNKNOWN, age, compare, drawn, figure, minus, negated, percent, rate, signOf, span, sum, when } from "./format.js";
+import { age, drawn, figure, percent, rate, span, sum, when } from "./format.js";
 import { Table } from "./table.js";
 import { sheet } from "./theme.js";
 
@@ -11,7 +11,8 @@ const LOOK = sheet(`
 :host { container-type: inline-size; }
 h2 { margin-bottom: 8px; }
 .sub { display: block; color: var(--sl-muted); font-size: 0.82em; font-weight: 400; line-height: 1.3; white-space: nowrap; }
-td .side { white-space: nowrap; }
+th, td { padding-inline: 8px; }
+.side, .main { white-space: nowrap; }
 td.act { text-align: end; }
 td.act button { min-height: 26px; padding: 0.05em 0.7em; }
 @container (max-width: 560px) {
@@ -37,11 +38,6 @@ function two(value) {
 const main = (value) => value.firstChild;
 const sub = (value) => value.lastChild;
 
-// "1,234.5 BTC" with its exact text in the title.
-function amount(node, text, options) {
-  return setAmount(node, text, options);
-}
-
 export class PositionTable extends View {
   static tables = ["positions", "accounts", "desk", "state", "sleeves"];
   static sheets = [LOOK];
@@ -57,14 +53,14 @@ export class PositionTable extends View {
         { name: "sleeve", head: "Sleeve", row: true, by: (row) => row.sleeve, make: two, cell: (value, row) => (setText(main(value), row.sleeve), setText(sub(value), row.account)) },
         { name: "market", head: "Market", by: (row) => row.market, make: two, cell: (value, row) => (setText(main(value), row.market), setText(sub(value), row.venue)) },
         { name: "side", head: "Side", by: (row) => row.side, make: (value) => value.append(h("span", { class: "side" })), cell: (value, row) => setText(value.firstChild, row.side === "long" ? "\u2197 long" : "\u2198 short") },
-        { name: "size", head: "Size", num: true, by: (row) => row.size, cell: (value, row) => amount(value, row.size, { unit: row.base, shape: rate }) },
-        { name: "entry", head: "Entry", num: true, by: (row) => row.entry, cell: (value, row) => amount(value, row.entry, { shape: rate }) },
+        { name: "size", head: "Size", num: true, by: (row) => row.size, cell: (value, row) => setAmount(value, row.size, { unit: row.base, shape: figure }) },
+        { name: "entry", head: "Entry", num: true, by: (row) => row.entry, cell: (value, row) => setAmount(value, row.entry, { shape: rate }) },
         { name: "mark", head: "Mark", num: true, by: (row) => row.mark, make: two, cell: (value, row) => this.#mark(value, row) },
-        { name: "value", head: "Value", num: true, by: (row) => row.value, cell: (value, row) => amount(value, row.value, { unit: row.quote }) },
-        { name: "unrealized", head: "Unrealized", num: true, by: (row) => row.unrealized, cell: (value, row) => amount(value, row.unrealized, { signed: true, unit: row.quote }) },
+        { name: "value", head: "Value", num: true, by: (row) => row.value, cell: (value, row) => setAmount(value, row.value, { unit: this.unit(row) }) },
+        { name: "unrealized", head: "Unrealized", num: true, by: (row) => row.unrealized, cell: (value, row) => setAmount(value, row.unrealized, { signed: true, unit: this.unit(row) }) },
         { name: "liquidation", head: "Liquidation", num: true, by: (row) => away(row), make: two, cell: (value, row) => this.#liquidation(value, row) },
-        { name: "margin", head: "Margin", num: true, by: (row) => row.margin, cell: (value, row) => (row.kind === "coins" ? plainly(value, "none", "coins need no margin") : amount(value, row.margin, { unit: row.quote })) },
-        { name: "funding", head: "Funding", num: true, by: (row) => row.funding, cell: (value, row) => (row.kind === "coins" ? plainly(value, "none", "coins bear no funding") : amount(value, row.funding, { signed: true, unit: row.quote })) },
+        { name: "margin", head: "Margin", num: true, by: (row) => row.margin, cell: (value, row) => (row.kind === "coins" ? plainly(value, "none", "coins need no margin") : setAmount(value, row.margin, { unit: this.unit(row) })) },
+        { name: "funding", head: "Funding", num: true, by: (row) => row.funding, cell: (value, row) => (row.kind === "coins" ? plainly(value, "none", "coins bear no funding") : setAmount(value, row.funding, { signed: true, unit: this.unit(row) })) },
         { name: "close", head: "", label: "Close", wide: true, make: (value) => this.#button(value), cell: (value, row) => this.#offer(value, row) },
       ],
     });
@@ -82,12 +78,20 @@ export class PositionTable extends View {
       rows.push({ ...row, key, account: number ? `sub-account ${number}` : "" });
     }
     this.now = store.now_ms;
+    const quotes = new Set(rows.map((row) => row.quote));
+    this.shared = quotes.size === 1 ? [...quotes][0] : null;
+    setText(this.heading, this.shared === null ? "Positions" : `Positions, in ${this.shared}`);
     this.table.update(rows, (row) => row.key);
     this.#sums(rows);
   }
 
+  // The asset behind a figure: said once above the table where all have the same.
+  unit(row) {
+    return this.shared === null ? row.quote : "";
+  }
+
   #mark(value, row) {
-    amount(main(value), row.mark, { shape: rate });
+    setAmount(main(value), row.mark, { shape: rate });
     const old = age(row.mark_ms, this.now);
     setText(sub(value), row.mark === null ? "never seen" : old === null ? "" : `${span(old)} old`);
     setAttr(sub(value), "title", row.mark_ms === null ? null : `${when(row.mark_ms)} UTC`);
@@ -99,7 +103,7 @@ export class PositionTable extends View {
       setText(sub(value), "");
       return;
     }
-    amount(main(value), row.liquidation, { shape: rate });
+    setAmount(main(value), row.liquidation, { shape: rate });
     setAttr(main(value), "title", row.liquidation === null ? "none is known: the account has a price missing, or no price of this market alone liquidates it" : `${figure(row.liquidation)} ${row.quote}, while all else stays`);
     setText(sub(value), distance(row.mark, row.liquidation) ?? "");
   }
@@ -135,7 +139,8 @@ export class PositionTable extends View {
         for (const [at, name, signed] of [[1, "value", false], [2, "unrealized", true], [4, "margin", false], [5, "funding", true]]) {
           const cell = tr.cells[at].lastChild;
           if (one[name] === undefined) plainly(cell, "none", null);
-          else amount(cell, one[name], { signed, unit: one.asset });
+          else if (one[name] === null) plainly(cell, "\u2014", "unknown while one of them has no price");
+          else setAmount(cell, one[name], { signed, unit: this.shared === one.asset ? "" : one.asset });
         }
       },
     );

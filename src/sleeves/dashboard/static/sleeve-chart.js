@@ -4,7 +4,7 @@
 
 import uPlot from "./vendor/uplot.js";
 import { UPLOT_CSS } from "./vendor-css.js";
-import { View, define, h, inkOf, keyed, s, setAttr, setStyle, setText } from "./element.js";
+import { View, define, h, inkOf, keyed, setAttr, setStyle, setText } from "./element.js";
 import { UNKNOWN, clock, coloursOf, day, figure, money, toneOf, vaultName, when } from "./format.js";
 import { Columns, draw, figures, indexAt, mixed, reach } from "./lines.js";
 import { sheet } from "./theme.js";
@@ -92,7 +92,7 @@ const LOOK = sheet(`
 .says { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 2px 16px; margin: 8px 0 2px; color: var(--sl-muted); font-size: 0.86em; }
 .says .at { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 6px; margin: 6px -7px 2px; max-height: 11.5em; overflow: auto; }
-.legend button { all: unset; box-sizing: border-box; cursor: pointer; display: grid; grid-template-columns: auto auto; column-gap: 8px; align-items: baseline; padding: 3px 8px; border-radius: 6px; max-width: 100%; min-height: 24px; }
+.legend button { all: unset; box-sizing: border-box; cursor: pointer; display: grid; grid-template-columns: auto auto; column-gap: 8px; align-items: center; line-height: 1.35; padding: 3px 8px; border-radius: 6px; max-width: 100%; min-height: 24px; }
 .legend button:hover { background: var(--sl-raised); }
 .legend button:focus-visible { outline: 2px solid var(--sl-accent); outline-offset: -2px; }
 .legend .who { display: inline-flex; align-items: center; gap: 7px; min-width: 0; }
@@ -351,7 +351,7 @@ export class SleeveChart extends View {
   }
 
   #font() {
-    return `11.5px ${getComputedStyle(this).fontFamily}`;
+    return `12px ${getComputedStyle(this).fontFamily}`;
   }
 
   #room() {
