@@ -174,8 +174,10 @@ class History:
     def go_live(self) -> None:
         """From here on points come from looks at the desk: what marks made of them is let go."""
         self.live = True
-        for one in (*self.sleeves.values(), *self.vaults.values()):
-            one.points = []
+        for track in self.sleeves.values():
+            track.points = []
+        for vault in self.vaults.values():
+            vault.points = []
 
     def apply(self, record: Record) -> tuple[AlertItem | None, LogItem | None]:
         """Take in one record; returns what it adds to the streams."""

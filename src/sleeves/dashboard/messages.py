@@ -34,6 +34,7 @@ __all__ = [
     "KEPT",
     "LARGEST",
     "LEVELS",
+    "PARTS",
     "POINTS",
     "STREAMS",
     "TABLES",
@@ -41,11 +42,13 @@ __all__ = [
     "AlertItem",
     "Answer",
     "Ask",
+    "AtLeast",
     "BadMessage",
     "BookRow",
     "Chart",
     "ConfirmationRow",
     "Delta",
+    "Depth",
     "DeskRow",
     "Do",
     "FundingRow",
@@ -630,7 +633,7 @@ def plain(value: object) -> Any:
     """A message, a row or a part of one as plain dicts, lists, text and numbers, as JSON has them."""
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    kind = type(value)
+    kind: Any = type(value)
     if hasattr(kind, "__attrs_attrs__"):
         body = {name: plain(getattr(value, name)) for name in _names(kind)}
         said = _TYPES.get(kind)
@@ -751,7 +754,7 @@ def _object(kind: type, body: Mapping[str, Any], where: str) -> Any:
 @cache
 def _readers(kind: type) -> dict[str, tuple[Reader, bool]]:
     hints = get_type_hints(kind, include_extras=True)
-    return {one.name: (_reader(hints[one.name], _PARTS.get((kind, one.name))), one.default is NOTHING) for one in fields(kind)}
+    return {one.name: (_reader(hints[one.name], PARTS.get((kind, one.name))), one.default is NOTHING) for one in fields(kind)}
 
 
 def _reader(hint: Any, parts: Mapping[str, type] | None = None) -> Reader:
@@ -872,7 +875,7 @@ def _object_of(kind: type) -> Reader:
     return lambda value, where: _object(kind, _is(value, dict, where), where)
 
 
-_PARTS: Mapping[tuple[type, str], Mapping[str, type]] = {
+PARTS: Mapping[tuple[type, str], Mapping[str, type]] = {
     (Snapshot, "tables"): TABLES,
     (Delta, "set"): TABLES,
     (Snapshot, "streams"): STREAMS,
