@@ -8,7 +8,8 @@ import { sheet } from "./theme.js";
 const SHEET = sheet(`
 .panel { display: grid; gap: 10px; }
 .bar { display: flex; gap: 10px; align-items: center; flex-wrap: wrap; }
-.bar .count { margin-inline-end: auto; }
+.bar .count { margin-inline-end: auto; color: var(--sl-muted); }
+.bar .count.critical { color: var(--sl-critical); }
 ul { display: grid; max-height: 440px; overflow: auto; }
 li { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: 2px 10px; padding: 8px 2px 8px 0; border-top: 1px solid var(--sl-line); align-items: baseline; }
 li:first-child { border-top: 0; }
@@ -36,7 +37,8 @@ export class AlertList extends View {
     this.none = h("p", { class: "empty" }, "No alerts. What needs a person's eye stands here: a limit reached, a lost feed, a figure that does not agree.");
     this.polite = h("p", { class: "vh", role: "status" });
     this.urgent = h("p", { class: "vh", role: "alert" });
-    this.shadowRoot.append(h("div", { class: "panel" }, h("div", { class: "bar" }, this.count, this.all), this.list, this.none), this.polite, this.urgent);
+    const bar = h("div", { class: "bar" }, h("h2", { id: "heading" }, "Alerts"), this.count, this.all);
+    this.shadowRoot.append(h("section", { class: "panel", "aria-labelledby": "heading" }, bar, this.list, this.none), this.polite, this.urgent);
   }
 
   disconnectedCallback() {

@@ -111,17 +111,17 @@ export function figure(text, { sign = false, places = null } = {}) {
   return `${lead}${grouped(whole)}${kept === "" ? "" : `.${kept}`}`;
 }
 
-// Money for a card or a table: two places where it is cents or more, more where it is small; exact text belongs in a title.
+// Money for a card or a table: two decimal places, and more where it is small; the exact text belongs in a title.
 export function money(text, { sign = false } = {}) {
   const value = parse(text);
   if (value === null) return UNKNOWN;
-  return figure(text, { sign, places: Math.min(value.places, placesFor(text)) });
+  return figure(text, { sign, places: placesFor(text) });
 }
 
 function placesFor(text) {
   const size = Math.abs(Number(text));
-  if (size === 0 || size >= 1) return 2;
-  return Math.min(12, 1 - Math.floor(Math.log10(size)) + 1);
+  if (size === 0 || size >= 0.1) return 2;
+  return Math.min(12, 1 - Math.floor(Math.log10(size)));
 }
 
 // A price or a quantity: about `digits` significant digits, never fewer than the whole part.

@@ -7,7 +7,10 @@ import { Table } from "./table.js";
 import { sheet } from "./theme.js";
 
 const SHEET = sheet(`
-.panel { display: grid; gap: 18px; }
+.panel { display: grid; gap: 12px; }
+.cols { display: grid; gap: 18px 34px; grid-template-columns: minmax(0, 1fr); align-items: start; }
+@container (min-width: 1000px) { .cols { grid-template-columns: minmax(340px, 0.62fr) minmax(0, 1fr); } }
+.vaults { display: grid; gap: 22px; }
 .vault { display: grid; gap: 12px; }
 .split { display: grid; gap: 6px; }
 .bar { display: flex; height: 10px; border-radius: 5px; overflow: hidden; background: var(--sl-line); gap: 1px; }
@@ -16,7 +19,7 @@ const SHEET = sheet(`
 .words { display: flex; justify-content: space-between; gap: 4px 16px; flex-wrap: wrap; }
 .shares { display: grid; grid-template-columns: 132px minmax(0, 1fr); gap: 20px; align-items: center; }
 svg { width: 132px; height: 132px; display: block; }
-svg path, svg circle { stroke: var(--sl-card); stroke-width: 1; }
+svg path, svg circle { stroke: var(--sl-card); stroke-width: 0.02; }
 .legend { display: grid; gap: 2px; }
 .legend li { display: grid; grid-template-columns: 11px minmax(0, 1fr) auto 4.2em; gap: 9px; align-items: baseline; }
 .legend i { width: 10px; height: 10px; border-radius: 2px; align-self: center; }
@@ -47,7 +50,8 @@ export class InventoryView extends View {
         { name: "age", head: "Price seen", num: true, by: ([, row]) => row.mark_ms ?? 0, cell: (td, [, row]) => this.#age(td, row) },
       ],
     });
-    this.body = h("div", { class: "panel" }, this.vaults, this.table.node);
+    const heading = h("h2", { id: "heading" }, "Inventory");
+    this.body = h("section", { class: "panel", "aria-labelledby": "heading" }, heading, h("div", { class: "cols" }, this.vaults, this.table.node));
     this.shadowRoot.append(this.body);
   }
 

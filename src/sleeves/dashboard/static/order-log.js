@@ -70,7 +70,9 @@ export class OrderLog extends View {
     this.none = h("p", { class: "empty" });
     this.view = h("div", { class: "view", id: "view", role: "tabpanel" }, this.orders.node, this.log, this.none);
     const tablist = h("div", { class: "tabs", role: "tablist", "aria-label": "Orders, or all that happened" }, [...this.tabs.values()]);
-    this.shadowRoot.append(h("div", { class: "panel" }, h("div", { class: "bar" }, tablist, this.kindLabel, this.sleeveLabel), this.view));
+    const heading = h("h2", { id: "heading" }, "Orders and what happened");
+    const bar = h("div", { class: "bar" }, tablist, this.kindLabel, this.sleeveLabel);
+    this.shadowRoot.append(h("section", { class: "panel", "aria-labelledby": "heading" }, heading, bar, this.view));
   }
 
   #columns() {

@@ -24,13 +24,15 @@ h1 { font-size: 1.3em; font-weight: 680; letter-spacing: -0.01em; overflow-wrap:
 .sum dd + dd { font-size: 0.86em; font-weight: 400; letter-spacing: 0; color: var(--sl-muted); }
 section > h2 { margin-bottom: 8px; }
 section { min-width: 0; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 318px), 1fr)); gap: 14px; }
-.cards > .broad { grid-column: span 2; }
-@container (max-width: 700px) { .cards > .broad { grid-column: auto; } }
-.two { display: grid; grid-template-columns: minmax(0, 1.55fr) minmax(0, 1fr); gap: 18px; align-items: start; }
-@container (max-width: 980px) { .two { grid-template-columns: minmax(0, 1fr); } }
-.gauges { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 260px), 1fr)); gap: 14px; }
-.books { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); gap: 14px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 14px; }
+.cards > engine-vault-card { max-width: 560px; }
+
+
+.data, .side { display: grid; gap: 18px; grid-template-columns: minmax(0, 1fr); align-content: start; }
+.data:focus { outline: none; }
+.two { display: grid; grid-template-columns: minmax(0, 2.1fr) minmax(0, 1fr); gap: 18px; align-items: start; }
+.two.even { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); align-items: start; }
+@container (max-width: 980px) { .two, .two.even { grid-template-columns: minmax(0, 1fr); } }
 .list li { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: 2px 10px; padding: 7px 0; border-top: 1px solid var(--sl-line); align-items: baseline; }
 .list li:first-child { border-top: 0; }
 .list .text { grid-column: 1 / -1; color: var(--sl-muted); overflow-wrap: anywhere; }
@@ -78,47 +80,27 @@ export class SleevesPage extends View {
     this.vaults = h("div", { class: "cards" });
     this.sleeves = h("div", { class: "cards" });
     this.noSleeves = h("p", { class: "panel empty" }, "No sleeve yet. Each strategy stands here with its own money: what it was given, what it earned, what it has at risk.");
-    this.gauges = h("div", { class: "gauges" });
-    this.books = h("div", { class: "books" });
     this.waiting = h("ul", { class: "list panel", role: "list" });
     this.errands = h("ul", { class: "list panel", role: "list" });
-    this.parts = {
-      chart: document.createElement("sleeve-chart"),
-      inventory: document.createElement("inventory-view"),
-      positions: document.createElement("position-table"),
-      funding: document.createElement("funding-table"),
-      log: document.createElement("order-log"),
-      alerts: document.createElement("alert-list"),
-    };
+    // Parts that show all there is of their kind; each has its own heading.
+    const tags = ["sleeve-chart", "health-gauge", "alert-list", "position-table", "funding-table", "inventory-view", "order-log", "book-view"];
+    const [chart, gauge, alerts, positions, funding, inventory, log, books] = tags.map((tag) => document.createElement(tag));
+    this.optional = { accounts: gauge, books, funding };
     this.foot = h("p", { class: "foot small" });
-    this.sections = {
-      waiting: this.#section("Waiting for your yes", this.waiting),
-      errands: this.#section("Instructions given here", this.errands),
-      vaults: this.#section("Core vaults", this.vaults),
-      sleeves: this.#section("Sleeves", this.sleeves, this.noSleeves),
-      chart: this.#section("Over time", this.parts.chart),
-      positions: this.#section("Positions", this.parts.positions),
-      gauges: this.#section("Health of accounts", this.gauges),
-      inventory: this.#section("Inventory", this.parts.inventory),
-      funding: this.#section("Funding", this.parts.funding),
-      books: this.#section("Order books", this.books),
-      log: this.#section("Orders and what happened", this.parts.log),
-      alerts: this.#section("Alerts", this.parts.alerts),
-    };
-    const { waiting, errands, vaults, sleeves, chart, positions, gauges, inventory, funding, books, log, alerts } = this.sections;
+    this.waitingSection = this.#section("Waiting for your yes", this.waiting);
+    this.errandsSection = this.#section("Instructions given here", this.errands);
     this.data = h(
       "main",
       { class: "data", id: "main", tabindex: "-1" },
       this.sums,
-      waiting,
-      errands,
-      sleeves,
-      h("div", { class: "two" }, chart, h("div", { class: "side" }, alerts)),
+      this.waitingSection,
+      this.errandsSection,
+      this.#section("Sleeves", this.sleeves, this.noSleeves),
+      h("div", { class: "two" }, chart, h("div", { class: "side" }, gauge, alerts)),
       positions,
-      gauges,
-      vaults,
+      h("div", { class: "two even" }, this.#section("Core vaults", this.vaults), funding),
       inventory,
-      h("div", { class: "two" }, log, h("div", { class: "side" }, funding)),
+      log,
       books,
     );
     this.skip = h("a", { class: "skip", href: "#main", onclick: (event) => this.#skip(event) }, "To the figures");
@@ -283,22 +265,7 @@ export class SleevesPage extends View {
     this.noSleeves.hidden = store.table("sleeves").size > 0;
     this.#parts(this.sleeves, "engine-vault-card", "sleeve", [...store.table("sleeves").keys()]);
     this.#parts(this.vaults, "core-vault-card", "vault", [...store.table("vaults").keys()]);
-    this.#parts(this.gauges, "health-gauge", "account", [...store.table("accounts").keys()]);
-    const books = [...store.table("books").keys()];
-    this.sections.books.hidden = books.length === 0;
-    this.sections.gauges.hidden = store.table("accounts").size === 0;
-    keyed(
-      this.books,
-      books,
-      (key) => key,
-      (key) => {
-        const node = document.createElement("book-view");
-        const [sleeve, ...market] = key.split("|");
-        node.setAttribute("sleeve", sleeve);
-        node.setAttribute("market", market.join("|"));
-        return node;
-      },
-    );
+    for (const [table, part] of Object.entries(this.optional)) part.hidden = store.table(table).size === 0;
   }
 
   #parts(parent, tag, attribute, names) {
@@ -313,7 +280,7 @@ export class SleevesPage extends View {
   // Orders that wait for a human, with the two answers.
   #drawWaiting(store) {
     const waiting = store.entries("confirmations");
-    this.sections.waiting.hidden = waiting.length === 0;
+    this.waitingSection.hidden = waiting.length === 0;
     keyed(
       this.waiting,
       waiting,
@@ -339,7 +306,7 @@ export class SleevesPage extends View {
   }
 
   #drawErrands(store) {
-    this.sections.errands.hidden = store.errands.length === 0;
+    this.errandsSection.hidden = store.errands.length === 0;
     keyed(
       this.errands,
       store.errands.toReversed().slice(0, 6),
