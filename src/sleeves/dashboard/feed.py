@@ -24,9 +24,11 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from itertools import islice
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from .. import __version__
 from ..desk import Desk
@@ -52,6 +54,8 @@ DRAWN = 1.0
 """Seconds between two points of a chart in which nothing but a price has moved."""
 LAWS = 5.0
 """Seconds between two looks at the laws of the books."""
+SLICE = 500
+"""Records of the journal that are read at once while a desk goes on."""
 QUEUE = 64
 """Messages that wait for one subscriber; one that is further behind is told all of it anew."""
 
@@ -96,7 +100,12 @@ class Feed:
         self.seq = 0
         """How many changes were told so far."""
         self._ring: deque[Delta] = deque(maxlen=keep)
+        self._read = History()
+        """What was read of the journal so far, until all of it is."""
         self._past: History | None = None
+        self._inside = False
+        """Whether this is within a step of the desk: a record is being told."""
+        self._runs = False
         self._tables: Tables = {}
         self._charts: dict[str, list[Point]] = {}
         self._drawn: dict[str, float] = {}
@@ -122,7 +131,7 @@ class Feed:
             raise VaultError("this feed is closed")
         if self._past is not None:
             return self._past
-        past = History().read(self.desk.books.journal)
+        past = self._read.read(self.desk.books.journal.after(self._read.count))
         self._end = self.desk.books.listen(self._hear)
         self._charts = {f"sleeve:{name}": thinned(track.points) for name, track in past.sleeves.items()}
         self._charts |= {f"vault:{owner}": thinned(vault.points, column=1) for owner, vault in past.vaults.items()}
@@ -132,9 +141,21 @@ class Feed:
         self._draw(self._tables)
         return past
 
+    async def ready(self) -> None:
+        """Read what the journal has, in slices between which the desk goes on: for one with many records, before the first look.
+
+        Without it the first look reads all of it at once. Again: nothing.
+        """
+        journal = self.desk.books.journal
+        while self._past is None:
+            self._read.read(islice(journal.after(self._read.count), SLICE))
+            if self._read.count >= len(journal):
+                self._begin()
+            await anyio.lowlevel.checkpoint()
+
     def _look(self, past: History) -> Tables:
         now = self.clock()
-        if now - self._laws_at >= LAWS:
+        if now - self._laws_at >= LAWS and not self._inside:
             self._laws, self._laws_at = laws_of(self.desk), now
         return tables(self.desk, pulse=self.pulse, venues=self.venues, past=past, laws=self._laws, depth=self.depth)
 
@@ -143,11 +164,19 @@ class Feed:
         self._heard.append(record)
         if self._bell is not None:
             self._bell.set()
-        for callback in tuple(self._callbacks):
-            try:
-                callback()
-            except Exception:
-                log.exception("%r raised and is told of no more changes", callback)
+        self._inside = True
+        try:
+            for callback in tuple(self._callbacks):
+                self._call(callback)
+        finally:
+            self._inside = False
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception:
+            log.exception("%r raised and is told of no more changes", callback)
+            if callback in self._callbacks:
                 self._callbacks.remove(callback)
 
     def refresh(self) -> Delta | None:
@@ -309,15 +338,20 @@ class Feed:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Feed]:
-        """Refresh by itself while inside: soon after each record, and every so many seconds for prices."""
-        self._begin()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._run)
-            try:
-                yield self
-            finally:
-                tasks.cancel_scope.cancel()
-                self._bell = None
+        """Refresh by itself while inside: soon after each record, and every so many seconds for prices. Once at a time: `VaultError`."""
+        if self._runs:
+            raise VaultError("this feed runs already")
+        self._runs = True
+        try:
+            await self.ready()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._run)
+                try:
+                    yield self
+                finally:
+                    tasks.cancel_scope.cancel()
+        finally:
+            self._runs, self._bell = False, None
 
     async def _run(self) -> None:
         while not self.closed:

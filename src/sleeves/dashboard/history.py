@@ -42,8 +42,9 @@ from ..records import (
     Refusal,
     Residual,
 )
+from ..tearsheet import thin
 from ..vault import of_client
-from .messages import KEPT, POINTS, AlertItem, LogItem, Point
+from .messages import KEPT, POINTS, AlertItem, LogItem, OrderRow, Point
 
 __all__ = ["DONE", "History", "PastOrder", "Track", "halved", "millis", "thinned"]
 
@@ -64,16 +65,8 @@ def halved(points: Sequence[Point], most: int = POINTS) -> Sequence[Point]:
 
 
 def thinned(points: Sequence[Point], most: int = POINTS, column: int = 2) -> list[Point]:
-    """At most `most` points that show the same line: of each of equal stretches the least, the greatest and the last of a column."""
-    if len(points) <= most:
-        return list(points)
-    buckets = (most - 1) // 3
-    kept = {0}
-    for bucket in range(buckets):
-        indexes = range(bucket * len(points) // buckets, (bucket + 1) * len(points) // buckets)
-        known = [(value, i) for i in indexes if (value := points[i][column]) is not None]
-        kept |= {indexes[-1], *([min(known)[1], max(known)[1]] if known else [])}
-    return [points[i] for i in sorted(kept)]
+    """At most `most` points that show the same line: no extreme of a column is lost, and it ends where it ended."""
+    return [points[i] for i in thin([point[column] for point in points], most)]
 
 
 @define
@@ -89,6 +82,8 @@ class PastOrder:
     """What its fills cost, or brought, in quote units."""
     status: OrderStatus = OrderStatus.SUBMITTED
     reason: str = ""
+    row: OrderRow | None = None
+    """How it was last shown; None once it is other than then."""
 
 
 @define
@@ -222,13 +217,14 @@ class History:
         if one is not None and fill.side is one.order.place.side:
             one.filled += fill.qty
             one.cost += fill.cost
+            one.row = None
             if one.filled >= one.order.place.qty:
                 self._move(one, OrderStatus.FILLED)
 
     def _updated(self, record: OrderUpdate) -> None:
         one = self.orders.get(record.order_id)
         if one is not None:
-            one.reason = record.reason
+            one.reason, one.row = record.reason, None
             self._move(one, record.status)
 
     def _move(self, one: PastOrder, status: OrderStatus) -> None:
@@ -240,7 +236,7 @@ class History:
                 where = gone.order.sleeve, gone.order.place.instrument.symbol
                 if self.resting.get(where) == gone.order.id:
                     del self.resting[where]
-        one.status = status
+        one.status, one.row = status, None
 
     # -- figures -----------------------------------------------------------------------------------------------------
 
