@@ -27,12 +27,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+import attrs
 import pytest
 
 import leftovers
 import sleeves
 from sleeves import ledger, limits
 from sleeves import status as statuses
+from sleeves.dashboard import messages
 from sleeves.engines import Trend
 from sleeves.ledger import COIN_ROLES, GUARDED_ROLES, SLEEVE_ROLES, Role
 from sleeves.market import DAY, MINUTE
@@ -169,7 +171,37 @@ def order_table() -> list[str]:
     return rows
 
 
-TABLES = {"roles": roles_table, "status": status_table, "holds": holds_table, "order-status": order_table}
+def sentence(kind: type) -> str:
+    """The first sentence of a class's docstring, as a cell has it; nothing for attrs' own."""
+    said = (kind.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+    return "" if said.startswith("Method generated") else re.split(r"(?<=\.) ", re.sub(r"\s+", " ", said))[0].replace("|", "\\|")
+
+
+def rows_table() -> list[str]:
+    rows = ["| table | a row is | columns |", "|---|---|---|"]
+    for name, kind in messages.TABLES.items():
+        columns = ", ".join(f"`{one.name}`" for one in attrs.fields(kind))
+        rows.append(f"| `{name}` | {sentence(kind)} | {columns} |")
+    return rows
+
+
+def messages_table() -> list[str]:
+    rows = ["| who says it | type | what it is | fields |", "|---|---|---|---|"]
+    for who, kinds in (("server", messages.FROM_SERVER), ("page", messages.FROM_PAGE)):
+        for name, kind in kinds.items():
+            columns = ", ".join(f"`{one.name}`" for one in attrs.fields(kind))
+            rows.append(f"| {who} | `{name}` | {sentence(kind)} | {columns} |")
+    return rows
+
+
+TABLES = {
+    "roles": roles_table,
+    "status": status_table,
+    "holds": holds_table,
+    "order-status": order_table,
+    "page-rows": rows_table,
+    "page-messages": messages_table,
+}
 
 
 def parts(page: str, name: str) -> tuple[str, str, str]:
