@@ -23,9 +23,9 @@ MARKUP = "<img src=x onerror=alert(1)>"
 """A name that a careless page would run."""
 ROWS = 900
 """How many hours the tapes are long."""
-PERP = Instrument(
-    "BTC-PERP", base=BTC, quote=USD, tick="0.01", lot="0.001", min_qty="0.001", kind=Kind.PERP, contract=Perpetual(funding_every=8 * HOUR)
-)
+TERMS = Perpetual(initial_bp=3_000, maintenance_bp=2_000, funding_every=8 * HOUR)
+"""Dear margin, so that health moves where people look at it."""
+PERP = Instrument("BTC-PERP", base=BTC, quote=USD, tick="0.01", lot="0.001", min_qty="0.001", kind=Kind.PERP, contract=TERMS)
 RULES = Rules(Fees(-100, 400), latency=Latency(order_ns=200_000_000))
 
 
@@ -202,9 +202,9 @@ def make_desk(
 ) -> Stand:
     """A stand with so many sleeves that trade the coin, and, with contracts, three more. `hostile` names an engine like markup."""
     spot, perp = tapes(rows, first)
-    count = engines + 3 * contracts
-    total = total or str(20_000 * count)
-    vault = CoreVault(USD, total=total, tradeable=str(15_000 * count), reserve="5%", books=books)
+    needed = 5_000 * engines + 30_000 * contracts
+    total = total or str(needed * 11 // 10)
+    vault = CoreVault(USD, total=total, tradeable=str(needed), reserve="5%", books=books)
     health = {"health_alerts": (80, 50, 20)} if contracts else {}
     desk = Desk(vault, mark_every=HOUR, most_leverage=5, **{**health, **terms})
     kinds = [
@@ -215,7 +215,7 @@ def make_desk(
     for name, policy, engine in kinds:
         desk.assign(engine, to=vault.sleeve(name, policy, allocate="5000"))
     if contracts:
-        desk.assign(Swing(), to=vault.sleeve("swing", FLASH, allocate="8000"))
+        desk.assign(Swing(), to=vault.sleeve("swing", FLASH, allocate="18000"))
         desk.assign(Carry(), to=vault.sleeve("carry", QUIET, allocate="8000"))
         desk.assign(Rest(), to=vault.sleeve("rest", QUIET, allocate="4000"))
     return Stand(desk, VirtualDriver((spot, perp) if contracts else spot, {"USD": USD(total)}, RULES, wallet={"USD": USD("100000")}))
