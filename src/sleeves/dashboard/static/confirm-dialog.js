@@ -71,6 +71,7 @@ class Confirm {
   #fields;
   #stage = "entry"; // entry, asking, numbers, sent
   #preview = null;
+  #instruction = null;
   #asked = 0;
   #until = 0;
   #timer = 0;
@@ -165,8 +166,10 @@ class Confirm {
   #back() {
     this.#preview = null;
     this.#stage = "entry";
+    this.#outcome = "closed";
     this.#show();
-    this.#fields[0]?.focus();
+    if (this.#fields.length === 0) this.#ask();
+    else this.#fields[0].focus();
   }
 
   #go() {
@@ -175,8 +178,14 @@ class Confirm {
       return;
     }
     if (!this.#valid()) return;
-    if (this.#atOnce || (this.#stage === "numbers" && this.#preview?.ok && !this.#old())) this.#do();
+    if (this.#atOnce || (this.#sendable && !this.#old())) this.#do();
     else this.#ask();
+  }
+
+  // What was shown may be sent: it could be done, or would wait for a human's yes.
+  get #sendable() {
+    const told = this.#stage === "numbers" ? this.#preview : null;
+    return told?.type === "preview" && (told.ok || told.ticket !== null);
   }
 
   #old() {
@@ -188,15 +197,18 @@ class Confirm {
     this.#stage = "asking";
     this.#preview = null;
     this.#show();
-    const told = await this.#store.preview({ ...this.#terms, ...this.#entered(), id: requestId() });
+    // The ticket that comes back is good for these very terms, so it is this instruction that is then sent, id and all.
+    const instruction = { ...this.#terms, ...this.#entered(), id: requestId() };
+    const told = await this.#store.preview(instruction);
     if (turn !== this.#asked || !this.#dialog.isConnected || this.#stage !== "asking") return;
     this.#preview = told;
+    this.#instruction = instruction;
     this.#stage = "numbers";
     const now = this.#store.at_ms === null ? null : this.#store.at_ms + (Date.now() - this.#store.told_ms);
     const left = told.expires_ms && now !== null ? told.expires_ms - now : 30_000;
     this.#until = performance.now() + Math.min(30_000, Math.max(2_000, left)) - 500;
     this.#show();
-    if (told.type === "preview" && told.ok) this.yes.focus();
+    if (this.#sendable) this.yes.focus();
     else if (this.#fields.length > 0) this.#fields[0].focus();
   }
 
@@ -205,14 +217,17 @@ class Confirm {
     this.#stage = "sent";
     this.#say("sent", `Sent at ${clock(Date.now())} UTC. The desk has not answered yet.`);
     this.#show();
-    const instruction = { ...this.#terms, ...this.#entered(), id: requestId() };
-    this.#store.do(instruction, this.#preview?.ticket ?? null, (word) => this.#hear(word), this.#options.title);
+    const { ticket = null } = this.#preview ?? {};
+    const instruction = ticket === null ? { ...this.#terms, ...this.#entered(), id: requestId() } : this.#instruction;
+    this.#store.do(instruction, ticket, (word) => this.#hear(word), this.#options.title);
     this.cancel.focus();
   }
 
   #hear(word) {
     if (word.type === "lost") {
       this.#say("unknown", "The connection fell before the desk answered. Whether it was done is not known; the desk is asked when it is back.");
+    } else if (word.type === "stranger") {
+      this.#say("unknown", "The desk knew nothing of it when it was asked, so it had not arrived. Look at the log before you do it again.");
     } else this.#say(errandState(word), word.message, word.evidence);
     this.#buttons();
   }
@@ -242,12 +257,9 @@ class Confirm {
   #drawNumbers() {
     const told = this.#preview;
     this.said.hidden = true;
-    if (told.type === "preview" && told.ok) {
-      this.numbers.replaceChildren(...numbersOf(told));
-      return;
-    }
-    this.numbers.replaceChildren(...(told.type === "preview" ? numbersOf(told, false) : []));
-    setBadge(this.saidBadge, this.#atOnce ? { ...SAID.unknown, word: "No numbers" } : SAID.refused);
+    this.numbers.replaceChildren(...(told.type === "preview" ? numbersOf(told) : []));
+    if (told.type === "preview" && told.ok) return;
+    setBadge(this.saidBadge, this.#sendable ? { ...SAID.unknown, word: "Would wait" } : this.#atOnce ? { ...SAID.unknown, word: "No numbers" } : SAID.refused);
     const lost = "The connection fell before the numbers came. Nothing was sent.";
     setText(this.saidText, told.type === "lost" ? lost : told.message);
     figures(this.saidMore, {});
@@ -262,7 +274,7 @@ class Confirm {
     const { verb, fields } = this.#options;
     const can = this.#store.commanding;
     const sent = this.#stage === "sent";
-    const good = this.#stage === "numbers" && this.#preview?.type === "preview" && this.#preview.ok;
+    const good = this.#sendable;
     const old = good && this.#old();
     const say = verb === "" ? words(this.#terms.what).toLowerCase() : verb;
     const ready = this.#atOnce || (good && !old);
@@ -271,7 +283,9 @@ class Confirm {
     this.yes.disabled = !can || (this.#stage === "asking" && !this.#atOnce);
     setAttr(this.yes, "title", can ? null : "There is no connection to the desk.");
     this.yes.classList.toggle("danger", this.#options.danger && ready);
-    this.back.hidden = fields.length === 0 || this.#atOnce || this.#stage !== "numbers";
+    const failed = sent && this.#outcome === "refused";
+    this.back.hidden = !failed && (fields.length === 0 || this.#atOnce || this.#stage !== "numbers");
+    setText(this.back, failed ? "Try again" : "Change");
     setText(this.cancel, sent ? "Close" : "Cancel");
     if (!can && !sent && this.said.hidden) {
       setBadge(this.saidBadge, { tone: "poor", sign: "\u25B2", word: "Disconnected" });
@@ -287,10 +301,10 @@ class Confirm {
 }
 
 // The dialog's table of what is, what would be, and what it comes to.
-function numbersOf({ numbers, before, after, warnings }, all = true) {
+function numbersOf({ numbers, before, after, warnings }) {
   const parts = [];
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
-  if (all && names.length > 0) {
+  if (names.length > 0) {
     const rows = names.map((name) =>
       h(
         "tr",

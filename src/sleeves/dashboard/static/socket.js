@@ -5,6 +5,8 @@ const PROTOCOL = "sleeves.v1";
 const FIRST_MS = 250;
 const LONGEST_MS = 8000;
 const PING_MS = 10_000;
+// A page that says nothing is taken for dead by the server, however much it is told.
+const SPEAK_MS = 20_000;
 const SILENT_MS = 25_000;
 const GREETED_MS = 15_000;
 // Closed by the server with these, there is no use in trying again before a human has done something.
@@ -24,6 +26,7 @@ export class Socket {
   #beat = 0;
   #tries = 0;
   #heard = 0;
+  #spoke = 0;
   #wanted = false;
   #greeted = false;
   #looking = 0;
@@ -70,6 +73,7 @@ export class Socket {
   // Send a message; false where it cannot go.
   send(message) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#spoke = performance.now();
     this.#socket.send(JSON.stringify(message));
     return true;
   }
@@ -124,7 +128,7 @@ export class Socket {
     const silent = performance.now() - this.#heard;
     const open = this.#socket?.readyState === WebSocket.OPEN;
     if (silent > (open ? SILENT_MS : GREETED_MS)) this.#fell(0);
-    else if (open && silent > PING_MS) this.send({ type: "ping" });
+    else if (open && (silent > PING_MS || performance.now() - this.#spoke > SPEAK_MS)) this.send({ type: "ping" });
   }
 
   #fell(code) {

@@ -13,7 +13,7 @@ const FIELDS = {
 
 // What a word on an instruction says of it: "sent", "open", "done", "refused" or "unknown".
 export function errandState(word) {
-  if (word.type === "lost") return "unknown";
+  if (word.type === "lost" || word.type === "stranger") return "unknown";
   if (word.type === "refused") return "refused";
   if (word.ok) return word.open ? "open" : "done";
   return word.open || word.code === "unknown" ? "unknown" : "refused";
@@ -230,7 +230,8 @@ export class Store extends EventTarget {
   }
 
   // Give an instruction. Resolves with its first answer, or with the refusal. `told` hears every word on it: each `answer`
-  // and `refused`, and { type: "lost" } when the connection went before it was answered, after which it is asked for again.
+  // and `refused`, and { type: "lost" } when the connection went before it was answered, after which it is asked for again;
+  // { type: "stranger" } where the desk then knows nothing of it.
   do(instruction, ticket = null, told = () => {}, title = instruction.what) {
     return new Promise((resolve) => {
       const errand = { id: instruction.id, title, state: "sent", message: "", at_ms: Date.now() };
@@ -267,8 +268,10 @@ export class Store extends EventTarget {
       return;
     }
     if (message.type !== "answer" || !message.open) this.#calls.delete(message.id);
-    call.told?.(message);
-    call.resolve(message);
+    // Asked for after the line fell, and the desk does not know it: that is no refusal of what was instructed.
+    const word = call.lost && message.type === "refused" && message.code === "bad_instruction" ? { ...message, type: "stranger" } : message;
+    call.told?.(word);
+    call.resolve(word);
   }
 
   #lost() {
@@ -276,7 +279,10 @@ export class Store extends EventTarget {
       if (call.kind === "preview") {
         this.#calls.delete(id);
         call.resolve({ type: "lost", id });
-      } else call.told({ type: "lost", id });
+      } else {
+        call.lost = true;
+        call.told({ type: "lost", id });
+      }
     }
   }
 
