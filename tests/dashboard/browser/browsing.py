@@ -36,6 +36,16 @@ ARGUMENTS = (
     "--force-color-profile=srgb",
     "--hide-scrollbars",
 )
+SCRIPT = """
+document.addEventListener("securitypolicyviolation", (one) =>
+  console.error(`policy broken: ${one.violatedDirective} ${one.blockedURI} ${one.sourceFile}:${one.lineNumber}`));
+window.everywhere = (selector, root = document) => {
+  const found = [...root.querySelectorAll(selector)];
+  for (const one of root.querySelectorAll("*")) if (one.shadowRoot) found.push(...window.everywhere(selector, one.shadowRoot));
+  return found;
+};
+"""
+"""In each page before its own scripts: what breaks its policy is told, and elements are found through shadow roots."""
 HOW = "no Chromium here: apt-get install chromium, or name one in SLEEVES_CHROMIUM"
 
 
@@ -77,10 +87,7 @@ class Watch:
         self.got: list[str] = []
         self._faults: list[str] = []
         self._expected: list[re.Pattern[str]] = []
-        context.add_init_script(
-            "document.addEventListener('securitypolicyviolation', e => "
-            "console.error('policy broken: ' + e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sourceFile + ':' + e.lineNumber));"
-        )
+        context.add_init_script(SCRIPT)
         context.on("request", lambda request: self._asked(request.url))
         context.on("console", self._said)
         context.on("weberror", lambda error: self._faults.append(f"script failed: {error.error}"))

@@ -6,21 +6,32 @@ their own thread.
 
 from __future__ import annotations
 
+import json
+import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
+import httpx
+import uvicorn
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from attrs import evolve
+from httpx_ws import connect_ws
+from pages import Page
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import BaseRoute, Mount, Route
 
 from sleeves import BTC, FLASH, QUIET, USD, CoreVault, Desk, Instrument, Place, Side
 from sleeves.control import Control
-from sleeves.dashboard import serve
-from sleeves.dashboard.serve import Served
+from sleeves.dashboard.app import app
+from sleeves.dashboard.serve import Served, serve
 from sleeves.live import trade
 from sleeves.market import HOUR, FundingRate, Kind, Perpetual, Quote
 from sleeves.orders import Event, Intent
@@ -29,7 +40,7 @@ from sleeves.pulse import Pulse
 from sleeves.sim import Tape, VirtualDriver
 from sleeves.sim.tape import Repairs
 
-__all__ = ["HOSTILE", "House", "Market", "Turns", "a_desk", "a_market"]
+__all__ = ["HOSTILE", "TOKEN", "Host", "House", "Market", "Turns", "a_desk", "a_line", "a_market"]
 
 T = TypeVar("T")
 TOKEN = "a-token-of-the-tests-0123456789"
@@ -104,11 +115,11 @@ def a_market(rows: int = 4_000, *, pace: float = 0.02, coins: str = "20000", wal
     return venue
 
 
-def a_desk(*, hostile: bool = False, total: str = "20000") -> Desk:
-    """Two engines on the coin, and one that is short of the contract."""
+def a_desk(*, hostile: bool = False, total: str = "20000", name: str = "turns") -> Desk:
+    """Two engines on the coin, and one that is short of the contract; the engine of `quiet` has a name that a test picks."""
     vault = CoreVault(USD, total=total, tradeable="15000")
     desk = Desk(vault)
-    name = HOSTILE if hostile else "turns"
+    name = HOSTILE if hostile else name
     desk.assign(Turns(SPOT, name, qty="0.2", of=7), to=vault.sleeve("quiet", QUIET, allocate="6000"))
     desk.assign(Turns(SPOT, "turns-flash", qty="0.1", of=5, offset=2), to=vault.sleeve("flash", FLASH, allocate="3000"))
     short = Turns(PERP, "turns-short", qty="0.3", of=11, side=Side.SELL)
@@ -167,7 +178,10 @@ class House:
                     ready.set()
 
                 control = self.control if self.commands else None
-                await serve(self.desk, control=control, pulse=self.pulse, on_ready=on_ready, **self.settings)
+                await self._serve(control, on_ready)
+
+    async def _serve(self, control: Control | None, on_ready: Callable[[Served], None]) -> None:
+        await serve(self.desk, control=control, pulse=self.pulse, on_ready=on_ready, **self.settings)
 
     async def _run(self) -> None:
         try:
@@ -184,3 +198,46 @@ class House:
         while not self.ask(holds, self.desk):
             assert time.monotonic() < deadline, "it has not come about"
             time.sleep(0.02)
+
+    def fresh(self) -> dict[str, Any]:
+        """All that the server tells a new page now, over a socket of its own."""
+        page = Page()
+        with httpx.Client(trust_env=False) as client, a_line(client, self.port) as line:
+            line.send_text(json.dumps(page.hello()))
+            while not page.snapshots:
+                page.hear(json.loads(line.receive_text(timeout=10)))
+        return page.picture()
+
+
+class Host(House):
+    """The same within somebody else's app: the desk is mounted at /bots/, another one at /other/, and the host has pages of its own."""
+
+    def __init__(self, desk: Desk, *venues: VirtualDriver, pages: Mapping[str, str], other: Desk | None = None, **settings: Any) -> None:
+        super().__init__(desk, *venues, **settings)
+        self.pages, self.other = pages, other
+
+    async def _serve(self, control: Control | None, on_ready: Callable[[Served], None]) -> None:
+        own = {name: value for name, value in self.settings.items() if name != "port"}
+        routes: list[BaseRoute] = [Route(path, partial(_shown, text)) for path, text in self.pages.items()]
+        routes += [Mount("/bots", app(self.desk, control=control, pulse=self.pulse, **own))]
+        routes += [Mount("/other", app(self.other, **own))] if self.other is not None else []
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            config = uvicorn.Config(Starlette(routes=routes), log_config=None, ws="wsproto", timeout_graceful_shutdown=2)
+            server = uvicorn.Server(config)
+            on_ready(Served(f"http://127.0.0.1:{door.getsockname()[1]}/", None))
+            try:
+                await server.serve([door])
+            finally:
+                server.should_exit = True
+                with anyio.CancelScope(shield=True):
+                    await server.shutdown([door])
+
+
+async def _shown(text: str, _request: Request) -> HTMLResponse:
+    return HTMLResponse(text)
+
+
+def a_line(client: httpx.Client, port: int, *, token: str = TOKEN) -> Any:
+    """A socket to the server at this port, with the token in its header."""
+    headers = {"Authorization": f"Bearer {token}"}
+    return connect_ws(f"http://127.0.0.1:{port}/socket", client, headers=headers, subprotocols=["sleeves.v1"])

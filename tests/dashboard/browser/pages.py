@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-__all__ = ["Page", "parted"]
+from sleeves.dashboard.messages import CHART_FIELDS, KEPT, POINTS
 
-STREAM = 500
-POINTS = 2_000
+__all__ = ["Page", "parted"]
 
 
 class Page:
@@ -39,6 +38,9 @@ class Page:
         elif kind == "refused":
             self.faults.append(f"refused: {message}")
 
+    def picture(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("session", "seq", "tables", "streams", "charts")}
+
     def _delta(self, message: dict[str, Any]) -> None:
         if message["session"] != self.session or self.seq is None:
             self.faults.append(f"a delta of {message['session']} seq {message['seq']} for who has {self.session} {self.seq}")
@@ -56,9 +58,12 @@ class Page:
                 if self.tables[name].pop(key, None) is None:
                     self.faults.append(f"{name} {key} was dropped and not there")
         for name, items in message["add"].items():
-            self.streams[name] = (self.streams[name] + items)[-STREAM:]
+            self.streams[name] = (self.streams[name] + items)[-KEPT:]
         for name, points in message["points"].items():
-            self.charts[name]["points"].extend(points)
+            series = self.charts.setdefault(name, {"fields": list(CHART_FIELDS[name.partition(":")[0]]), "points": []})
+            series["points"] += points
+            while (most := len(series["points"])) > POINTS:
+                series["points"] = series["points"][(most - 1) % 2 :: 2]
         self.seq = message["seq"]
         self.applied.append(message["seq"])
 
@@ -68,7 +73,7 @@ def parted(mine: dict[str, Any], fresh: dict[str, Any], path: str = "") -> list[
     if isinstance(mine, dict) and isinstance(fresh, dict):
         found = []
         for name in sorted(mine.keys() | fresh.keys()):
-            if not path and name in ("at_ms", "type"):
+            if not path and name in ("at_ms", "type", "title", "version", "commands"):
                 continue
             if name not in mine or name not in fresh:
                 found.append(f"{path}/{name} is only on the {'server' if name in fresh else 'page'}")

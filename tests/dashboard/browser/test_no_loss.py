@@ -9,17 +9,12 @@ import time
 import httpx
 import pytest
 from browsing import Wire
-from houses import TOKEN, House, a_desk, a_market
-from httpx_ws import WebSocketDisconnect, WebSocketNetworkError, connect_ws
+from houses import House, a_desk, a_line, a_market
+from httpx_ws import WebSocketDisconnect, WebSocketNetworkError
 from pages import Page, parted
 
 RECONNECTS = 100
 FELL = (WebSocketDisconnect, WebSocketNetworkError, httpx.HTTPError)
-
-
-def a_line(client: httpx.Client, port: int):
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    return connect_ws(f"http://127.0.0.1:{port}/socket", client, headers=headers, subprotocols=["sleeves.v1"])
 
 
 def hear(line, page: Page, *, until, within: float = 10.0) -> None:
@@ -28,15 +23,6 @@ def hear(line, page: Page, *, until, within: float = 10.0) -> None:
     while not until():
         page.hear(json.loads(line.receive_text(timeout=within)))
         assert time.monotonic() < deadline, "nothing came"
-
-
-def fresh(house: House) -> dict:
-    """All that the server would tell a new page now."""
-    with httpx.Client(trust_env=False) as client, a_line(client, house.port) as line:
-        page = Page()
-        line.send_text(json.dumps(page.hello()))
-        hear(line, page, until=lambda: page.snapshots == 1)
-    return {"session": page.session, "seq": page.seq, "tables": page.tables, "streams": page.streams, "charts": page.charts}
 
 
 @pytest.mark.slow
@@ -61,13 +47,12 @@ def test_a_hundred_reconnects_at_any_moment_lose_nothing_and_double_nothing():
         house.venues[0].still = True
         with a_line(client, house.port) as line:
             line.send_text(json.dumps(page.hello()))
-            while page.seq != (now := fresh(house))["seq"]:
+            while page.seq != (now := house.fresh())["seq"]:
                 hear(line, page, until=lambda now=now: page.seq == now["seq"])
-        now = fresh(house)
+        now = house.fresh()
     assert cuts > RECONNECTS // 3, "the line was hardly cut"
     assert not page.faults
     assert page.snapshots == 1, "it was away for a moment only, and needed no second snapshot"
     assert page.applied == list(range(page.applied[0], page.seq + 1)), "each number once, and in order"
     assert len(page.applied) > RECONNECTS
-    mine = {"session": page.session, "seq": page.seq, "tables": page.tables, "streams": page.streams, "charts": page.charts}
-    assert parted(mine, now) == []
+    assert parted(page.picture(), now) == []
