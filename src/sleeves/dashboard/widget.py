@@ -25,16 +25,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from ..desk import Desk
 from ..errors import MissingExtra, VaultError
 from ..pulse import Pulse
 from .bundle import link
-from .clerk import Clerk
+from .clerk import Clerk, Visit
 from .feed import Feed
-from .messages import BadMessage, Hello, Message, Refused, Resync, from_json, to_json
+from .messages import BadMessage, Hello, Message, Resync, from_json, to_json
 
 try:
     import anywidget
@@ -114,7 +114,41 @@ class DeskWidget(anywidget.AnyWidget):
         if not isinstance(desk, Desk):
             raise VaultError(f"a widget shows a Desk, not {desk!r}")
         _check(show, height, most_per_second)
-        self._open = False
+        feed = Feed(desk, pulse=pulse, title=title, venues=venues, commands=control is not None)
+        self._teller = _Teller(desk, feed, control, by, self.send, most_per_second, clock)
+        terms = {"key": secrets.token_hex(8), "show": list(show), "height": height}
+        super().__init__(_esm=link("widget.js"), first=self._teller.first, **terms)
+        self.on_msg(self._heard)
+
+    def update(self) -> None:
+        """Tell all views how the desk stands now, whatever the rhythm. Nothing where nothing has changed, or nobody looks."""
+        self._teller.look()
+
+    def close(self) -> None:
+        """Take the widget off all pages, and have it listen no more. It stays closed."""
+        teller = self.__dict__.get("_teller")  # ipywidgets also closes what was never made
+        if teller is not None:
+            teller.end("The widget was closed.")
+        super().close()
+
+    def _heard(self, _: object, frame: object, __: object) -> None:
+        self._teller.hear(frame)
+
+
+class _Teller:
+    """What a widget tells its pages, and answers them. It knows no notebook but the `send` that takes its frames."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        feed: Feed,
+        control: Control | None,
+        by: str,
+        send: Callable[[dict[str, str]], object],
+        most_per_second: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._send_frame = send
         self._clock = clock
         self._least = 1 / most_per_second
         self._timer: asyncio.TimerHandle | None = None
@@ -129,36 +163,21 @@ class DeskWidget(anywidget.AnyWidget):
         """Seconds that the last look took."""
         self._fronts: dict[str, int] = {}
         """By page that has it, how many views it has there."""
-        self._asked: deque[Message] = deque()
+        self._asked: deque[Hello | Resync | str] = deque()
         """What pages said and was not answered yet: in a kernel with subshells it comes in another thread."""
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._takes = control is not None
-        feed = Feed(desk, pulse=pulse, title=title, venues=venues, commands=self._takes)
+        self._tasks: set[asyncio.Task[bool]] = set()
         bell = _Bell(self, feed, Clerk(desk, control).visit(f"widget-{secrets.token_hex(8)}", by))
-        self._bell = ref(bell)
+        self._bell = ref(bell)  # the desk has it: a widget that is forgotten must not keep a desk
         picture = feed.snapshot()
         self._session, self._seq = picture.session, picture.seq
-        first = to_json(picture).decode()
-        super().__init__(_esm=link("widget.js"), first=first, key=secrets.token_hex(8), show=list(show), height=height)
-        self._end = feed.on_change(bell)
+        self.first = to_json(picture).decode()
+        feed.on_change(bell)
         self._open = True
-        self.on_msg(self._hear)
         self._wake(clock() + LOOK)
-
-    # -- for people ----------------------------------------------------------------------------------------------------
-
-    def update(self) -> None:
-        """Tell all views how the desk stands now, whatever the rhythm. Nothing where nothing has changed, or nobody looks."""
-        self._look()
-
-    def close(self) -> None:
-        """Take the widget off all pages, and have it listen no more. It stays closed."""
-        self._over("The widget was closed.")
-        super().close()
 
     # -- when to look --------------------------------------------------------------------------------------------------
 
-    def _dirty(self) -> None:
+    def dirty(self) -> None:
         """The journal has a record. Called within the desk's step, for each: it must cost next to nothing."""
         now = self._clock()
         if now < self._due:
@@ -166,7 +185,7 @@ class DeskWidget(anywidget.AnyWidget):
             if soonest < self._due:
                 self._wake(max(soonest, now))
         elif now >= self._due + BUSY:  # who would look between two steps does not get to
-            self._look(within=True)
+            self.look(within=True)
             self._due = self._clock() + self._rhythm()
 
     def _rhythm(self) -> float:
@@ -198,26 +217,26 @@ class DeskWidget(anywidget.AnyWidget):
     def _come(self) -> None:
         """The loop has time to look."""
         self._timer = None
-        self._looks = LOOK if self._look() else min(2 * self._looks, SELDOM)
+        self._looks = LOOK if self.look() else min(2 * self._looks, SELDOM)
         if self._open:
             self._wake(self._clock() + max(self._looks, self._rhythm()))
 
     # -- telling -------------------------------------------------------------------------------------------------------
 
-    def _look(self, *, within: bool = False) -> bool:
+    def look(self, *, within: bool = False) -> bool:
         """Look at the desk and tell what is other than before. Whether there was anything. `within` a step nobody is heard."""
         if not self._open:
             return False
         bell = self._bell()
         if bell is None:
-            self._over("The desk is gone.")
+            self.end("The desk is gone.")
             return False
         since = self._clock()
         try:
             return self._tell(bell.feed, within)
         except Exception as error:  # a picture must not stand in the way of the desk that it is of
             log.exception("a widget could not tell how its desk stands, and tells no more")
-            self._over(f"The desk could not be shown: {type(error).__name__}.")
+            self.end(f"The desk could not be shown: {type(error).__name__}.")
             return False
         finally:
             self._cost = self._clock() - since
@@ -253,9 +272,9 @@ class DeskWidget(anywidget.AnyWidget):
 
     def _send(self, message: Message) -> None:
         if self._open:
-            self.send({"text": to_json(message).decode()})
+            self._send_frame({"text": to_json(message).decode()})
 
-    def _over(self, why: str) -> None:
+    def end(self, why: str) -> None:
         """Tell all views that nothing more will come, and listen no more."""
         if not self._open:
             return
@@ -263,28 +282,28 @@ class DeskWidget(anywidget.AnyWidget):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._end()
         bell = self._bell()
         if bell is not None:
             bell.feed.close()
         for task in self._tasks:
             task.cancel()
-        self.send({"ended": why})
+        self._send_frame({"ended": why})
 
     # -- being asked ---------------------------------------------------------------------------------------------------
 
-    def _hear(self, _: object, frame: object, __: object) -> None:
+    def hear(self, frame: object) -> None:
         """A page says something: in the loop's thread, or in another one while that is busy with a cell."""
         if not isinstance(frame, dict) or not self._open:
             return
         name, views, text = frame.get("front"), frame.get("views"), frame.get("text")
         if isinstance(name, str) and type(views) is int and (name in self._fronts or len(self._fronts) < MOST_FRONTS):
             self._fronts[name[:64]] = views
-        if isinstance(text, str):
+        if isinstance(text, str) and len(self._asked) < MANY:
             try:
-                self._asked.append(from_json(text))
-            except BadMessage as error:
-                self._asked.append(Refused(error.id, cast(Any, error.code), str(error)))
+                message = from_json(text)
+            except BadMessage:
+                message = None  # the visit says what is wrong with it
+            self._asked.append(message if isinstance(message, (Hello, Resync)) else text)
             self._have_answered()
 
     def _have_answered(self) -> None:
@@ -301,7 +320,7 @@ class DeskWidget(anywidget.AnyWidget):
     def _answer(self) -> None:
         while self._asked and self._open:
             message = self._asked.popleft()
-            self._look()
+            self.look()
             bell = self._bell()
             if bell is None or not self._open:
                 return
@@ -309,12 +328,15 @@ class DeskWidget(anywidget.AnyWidget):
                 self._tell_all(bell.feed)
             elif isinstance(message, Hello):
                 self._greet(bell.feed, message)
-            elif isinstance(message, Refused):
-                self._send(message)
             elif self._loop is not None:
-                task = self._loop.create_task(bell.visitor.hear(message, self._send))
+                task = self._loop.create_task(bell.visit.hear(message, self._send))
                 self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                task.add_done_callback(self._answered)
+
+    def _answered(self, task: asyncio.Task[bool]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("what a page asked could not be answered", exc_info=task.exception())
 
     def _greet(self, feed: Feed, hello: Hello) -> None:
         """Tell a page what it missed. All views hear it; those that know it already pass it over."""
@@ -327,18 +349,18 @@ class DeskWidget(anywidget.AnyWidget):
 
 
 class _Bell:
-    """What a desk's feed rings on each record. The desk has it, and it has all of the widget that knows the desk; the widget itself
+    """What a desk's feed rings on each record. The desk has it, and it has all of a widget that knows the desk; the widget itself
     only looks for it, so that it keeps no desk."""
 
-    __slots__ = ("__weakref__", "_widget", "feed", "visitor")
+    __slots__ = ("__weakref__", "_teller", "feed", "visit")
 
-    def __init__(self, widget: DeskWidget, feed: Feed, visitor: Any) -> None:
-        self._widget, self.feed, self.visitor = ref(widget), feed, visitor
+    def __init__(self, teller: _Teller, feed: Feed, visit: Visit) -> None:
+        self._teller, self.feed, self.visit = ref(teller), feed, visit
 
     def __call__(self) -> None:
-        widget = self._widget()
-        if widget is not None:
-            widget._dirty()
+        teller = self._teller()
+        if teller is not None:
+            teller.dirty()
         else:
             self.feed.close()
 
