@@ -6,12 +6,12 @@ escaped here, so that a name is never markup. It knows how a table is written, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from .money import Amount
 
-__all__ = ["block", "cell", "table"]
+__all__ = ["block", "cell", "figures", "table"]
 
 _WORD = 'style="text-align:left"'
 _FIGURE = 'style="text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap"'
@@ -25,18 +25,24 @@ def cell(value: object) -> str:
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]], *, words: int = 1, caption: str = "") -> str:
-    """A table with a row of heads. The first cell of each row heads the row; the first `words` columns are text, the rest figures."""
+    """A table with a row of heads: the first `words` columns are text, and the first of them heads its row; the rest are figures."""
     told = f"<caption {_WORD}>{escape(caption)}</caption>" if caption else ""
     heads = "".join(f'<th scope="col" {_WORD if n < words else _FIGURE}>{escape(cell(one))}</th>' for n, one in enumerate(head))
     body = "".join(f"<tr>{_row(row, words)}</tr>" for row in rows)
     return f'<div style="overflow-x:auto"><table>{told}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
+def figures(named: Mapping[str, object]) -> str:
+    """A table of one row: each figure under its name."""
+    return table(list(named), [list(named.values())], words=0)
+
+
 def _row(row: Sequence[object], words: int) -> str:
-    first, *rest = (escape(cell(one)) for one in row)
-    return f'<th scope="row" {_WORD}>{first}</th>' + "".join(
-        f"<td {_WORD if n < words else _FIGURE}>{one}</td>" for n, one in enumerate(rest, 1)
-    )
+    told = [escape(cell(one)) for one in row]
+    cells = [f"<td {_WORD if n < words else _FIGURE}>{one}</td>" for n, one in enumerate(told)]
+    if words:
+        cells[0] = f'<th scope="row" {_WORD}>{told[0]}</th>'
+    return "".join(cells)
 
 
 def block(title: str, *tables: str, notes: Iterable[object] = ()) -> str:

@@ -17,7 +17,7 @@ from .books import Books
 from .errors import NotEnough, VaultError, WrongStatus
 from .ledger import Account, EntryKind, Role
 from .market import Instrument, Mark
-from .markup import block, table
+from .markup import block, figures, table
 from .money import Amount, Asset, Rounding
 from .policy import ProfitPolicy, Sweep
 from .records import Changed, Record
@@ -459,7 +459,7 @@ class Sleeve(Stateful):
     def _repr_html_(self) -> str:
         return block(
             f"Sleeve {self.name}: {self.policy.name}, {self.status}",
-            table(["", "amount"], self._figures().items()),
+            figures(self._figures()),
             *self._positions_html(),
             notes=self._notes(),
         )

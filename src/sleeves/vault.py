@@ -25,7 +25,7 @@ from .facts import CashFlow, Transferred
 from .facts import key as fact_key
 from .ledger import Account, EntryKind, Role
 from .market import Instrument, Mark
-from .markup import block, table
+from .markup import block, figures, table
 from .money import Amount, AmountLike, Asset
 from .policy import ProfitPolicy, Reserve
 from .records import Alert, Cause, Changed, Level, Opened, Record, Residual
@@ -822,7 +822,7 @@ class CoreVault(Stateful):
             [s.name, s.policy.name, s.status, s.allocation, s.balance, s.free, s.realized, s.fees, s.funding, s.returned]
             for s in self._sleeves.values()
         ]
-        tables = [table(["", "amount"], self._figures().items()), *([table(head, rows, words=3)] if rows else [])]
+        tables = [figures(self._figures()), *([table(head, rows, words=3)] if rows else [])]
         held = [f"held by {cause}: {one.why or 'no reason given'}" for cause, one in self.latches.items()]
         told = list(dict.fromkeys(note for sleeve in self._sleeves.values() for note in sleeve._notes()))
         return block(f"Core vault {self.owner}: {self.status}", *tables, notes=[*held, *(told if rows else ["No sleeve yet."])])
@@ -903,7 +903,7 @@ class EngineVault:
         idle = [f"It cannot trade: {self.idle_reason}"] if self.idle_reason else []
         return block(
             f"Engine {self.engine} on sleeve {self.sleeve.name}: {self.status}, backed by {backing}",
-            table(["", "amount"], self.sleeve._figures().items()),
+            figures(self.sleeve._figures()),
             *self.sleeve._positions_html(),
             notes=[*idle, *self.sleeve._notes()],
         )
