@@ -40,7 +40,7 @@ from sleeves.pulse import Pulse
 from sleeves.sim import Tape, VirtualDriver
 from sleeves.sim.tape import Repairs
 
-__all__ = ["HOSTILE", "TOKEN", "Host", "House", "Market", "Turns", "a_desk", "a_line", "a_market"]
+__all__ = ["HOSTILE", "TOKEN", "Host", "House", "Market", "Turns", "a_desk", "a_line", "a_market", "played"]
 
 T = TypeVar("T")
 TOKEN = "a-token-of-the-tests-0123456789"
@@ -124,6 +124,13 @@ def a_desk(*, hostile: bool = False, total: str = "20000", name: str = "turns") 
     desk.assign(Turns(SPOT, "turns-flash", qty="0.1", of=5, offset=2), to=vault.sleeve("flash", FLASH, allocate="3000"))
     short = Turns(PERP, "turns-short", qty="0.3", of=11, side=Side.SELL)
     desk.assign(short, to=vault.sleeve("short", QUIET, allocate="4000"))
+    return desk
+
+
+def played(desk: Desk, venue: Market) -> Desk:
+    """The desk after the whole of the venue's tapes, without any server."""
+    with start_blocking_portal("asyncio") as portal:  # a browser's driver has the loop of this thread
+        portal.call(trade, desk, venue)
     return desk
 
 
