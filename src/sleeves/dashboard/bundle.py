@@ -93,7 +93,7 @@ def _split(name: str) -> tuple[list[str], list[str]]:
     lines = source(name).split("\n")
     imports = []
     for at, line in enumerate(lines):
-        if line.startswith("import ") or line.startswith("import{"):
+        if line.startswith(("import ", "import{")):
             imports.append(line)
         elif line.strip() and not line.startswith("//"):
             return imports, lines[at:]

@@ -31,7 +31,7 @@ dialog .option .about { grid-column: 2; }
 dialog input[aria-invalid="true"] { border-color: var(--sl-critical); }
 dialog .fault { color: var(--sl-critical); min-height: 1.3em; }
 dialog .numbers:empty { display: none; }
-dialog .figures { display: grid; gap: 3px; }
+dialog .figures { display: grid; gap: 3px; grid-template-columns: minmax(0, 1fr); }
 dialog .figures > div { display: flex; justify-content: space-between; gap: 16px; }
 dialog .figures dt { color: var(--sl-muted); }
 dialog .figures dd { overflow-wrap: anywhere; white-space: normal; }
@@ -40,7 +40,7 @@ dialog .warnings li { border-inline-start: 3px solid var(--sl-poor); padding: 2p
 dialog .said { display: grid; gap: 4px; padding: 10px 12px; border: 1px solid var(--sl-line); border-radius: 8px; background: var(--sl-raised); overflow-wrap: anywhere; }
 dialog .said .badge { justify-self: start; }
 dialog .buttons { display: flex; gap: 8px; justify-content: flex-end; flex-wrap: wrap; border-top: 1px solid var(--sl-line); padding-top: 14px; }
-dialog .buttons button { min-height: 36px; padding-inline: 1.1em; }
+dialog .buttons button { margin: 0; font-size: 1em; min-height: 36px; padding-inline: 1.1em; }
 `);
 
 export const SAID = {
@@ -91,11 +91,9 @@ class Confirm {
     this.#timer = setInterval(() => this.#tick(), 500);
     this.#onChange = () => this.#buttons();
     store.addEventListener("change", this.#onChange);
-    if (this.#options.fields.length === 0) this.#ask();
-    else {
-      this.#show();
-      this.#fields[0].focus();
-    }
+    if (this.#options.fields.length === 0 || this.#atOnce) this.#ask();
+    else this.#show();
+    this.#fields[0]?.focus();
   }
 
   #onChange;
@@ -112,7 +110,10 @@ class Confirm {
     this.said.append(this.saidBadge, this.saidText, this.saidMore);
     this.back = h("button", { type: "button", onclick: () => this.#back() }, "Change");
     this.cancel = h("button", { type: "button", onclick: () => this.#dialog.close() }, "Cancel");
-    this.yes = h("button", { type: "submit", class: danger ? "main danger" : "main" });
+    // A second click, or Enter held down, is never a yes to what the first one has just brought up.
+    const once = (event) => event.detail > 1 && event.preventDefault();
+    const held = (event) => event.repeat && event.key === "Enter" && event.preventDefault();
+    this.yes = h("button", { type: "submit", class: danger ? "main danger" : "main", onclick: once });
     const form = h(
       "form",
       {
@@ -129,7 +130,7 @@ class Confirm {
       h("div", { "aria-live": "polite", class: "live" }, this.numbers, this.said),
       h("div", { class: "buttons" }, this.back, this.cancel, this.yes),
     );
-    this.#dialog = h("dialog", { "aria-labelledby": "confirm-title", onclose: () => this.#end() }, form);
+    this.#dialog = h("dialog", { "aria-labelledby": "confirm-title", onclose: () => this.#end(), onkeydown: held }, form);
   }
 
   #end() {
@@ -208,8 +209,9 @@ class Confirm {
     const left = told.expires_ms && now !== null ? told.expires_ms - now : 30_000;
     this.#until = performance.now() + Math.min(30_000, Math.max(2_000, left)) - 500;
     this.#show();
+    if (this.#atOnce) return; // its yes was there before its numbers: the focus stays where it is
     if (this.#sendable) this.yes.focus();
-    else if (this.#fields.length > 0) this.#fields[0].focus();
+    else this.#fields[0]?.focus();
   }
 
   #do() {

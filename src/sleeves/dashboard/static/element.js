@@ -67,8 +67,7 @@ export function setAmount(node, text, { signed = false, unit = "", shape = money
   const shown = known ? `${shape(text, { sign: signed })}${unit === "" ? "" : ` ${unit}`}` : UNKNOWN;
   setText(node, shown);
   setAttr(node, "title", known ? `${figure(text)}${unit === "" ? "" : ` ${unit}`}` : "unknown");
-  if (signed) setTone(node, known ? toneOf(text) : "muted");
-  else node.classList.toggle("muted", !known || signOf(text) === 0);
+  setTone(node, !known || signOf(text) === 0 ? "muted" : signed ? toneOf(text) : "");
   return node;
 }
 

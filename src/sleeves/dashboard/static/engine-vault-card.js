@@ -12,7 +12,7 @@ header { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 2px 10p
 h3 { display: flex; align-items: center; gap: 8px; font-size: 1.12em; overflow-wrap: anywhere; min-width: 0; }
 .key { flex: none; width: 11px; height: 11px; border-radius: 3px; }
 .sub { grid-column: 1 / -1; overflow-wrap: anywhere; }
-.result { display: flex; align-items: baseline; justify-content: space-between; gap: 12px; flex-wrap: wrap; }
+.result { display: grid; gap: 2px; }
 .net { font-size: 1.75em; font-weight: 650; letter-spacing: -0.015em; line-height: 1.15; font-variant-numeric: tabular-nums; }
 .net .unit { font-size: 0.5em; font-weight: 500; letter-spacing: 0; color: var(--sl-muted); margin-inline-start: 4px; }
 .bar { display: flex; height: 8px; border-radius: 4px; overflow: hidden; background: var(--sl-line); gap: 1px; }
@@ -27,10 +27,12 @@ dl { display: grid; grid-template-columns: 1fr 1fr; gap: 3px 22px; align-content
 dl div { display: flex; justify-content: space-between; gap: 8px; min-width: 0; }
 dt { color: var(--sl-muted); }
 @container (max-width: 255px) { dl { grid-template-columns: 1fr; } }
+.last { display: grid; gap: 10px; align-content: end; }
 .why { display: grid; gap: 3px; border-inline-start: 3px solid var(--sl-line); padding-inline-start: 9px; overflow-wrap: anywhere; }
 .why:empty { display: none; }
-.buttons { display: flex; gap: 6px; flex-wrap: wrap; }
-.buttons .danger { margin-inline-start: auto; }
+.buttons { display: flex; gap: 5px; flex-wrap: wrap; }
+.buttons button { padding-inline: 0.6em; font-size: 0.93em; }
+.buttons > .danger { margin-inline-start: auto; }
 `);
 
 const FIGURES = [
@@ -81,7 +83,7 @@ export class EngineVaultCard extends View {
       ),
       h("div", null, this.bar, this.legend),
       h("dl", null, FIGURES.map(([name, term]) => pair(term, this.figures.get(name)))),
-      h("div", null, this.why, this.buttons),
+      h("div", { class: "last" }, this.why, this.buttons),
     );
     this.none = h("p", { class: "panel empty" });
     this.shadowRoot.append(this.body, this.none);

@@ -24,6 +24,7 @@ export class SleevesDesk extends HTMLElement {
   #given = false;
   #socket = null;
   #token = null;
+  #begun = false;
 
   constructor() {
     super();
@@ -44,7 +45,7 @@ export class SleevesDesk extends HTMLElement {
 
   set token(token) {
     this.#token = token;
-    if (this.isConnected) this.#begin();
+    if (this.#begun) this.#begin();
   }
 
   connectedCallback() {
@@ -54,15 +55,17 @@ export class SleevesDesk extends HTMLElement {
       delete this[name];
       this[name] = early;
     }
+    this.#begun = true;
     this.#begin();
   }
 
   disconnectedCallback() {
+    this.#begun = false;
     this.#end();
   }
 
   attributeChangedCallback(_name, was, is) {
-    if (this.isConnected && was !== is) this.#begin();
+    if (this.#begun && was !== is) this.#begin();
   }
 
   #begin() {

@@ -40,7 +40,8 @@ section { min-width: 0; }
 .list .what { overflow-wrap: anywhere; }
 .list .acts { display: flex; gap: 6px; }
 .stale .data { opacity: 0.72; filter: saturate(0.35); }
-.foot { color: var(--sl-muted); padding-top: 4px; }
+footer { display: flex; flex-wrap: wrap; gap: 4px 14px; align-items: center; justify-content: space-between; }
+.foot { color: var(--sl-muted); }
 .skip { position: absolute; inset-inline-start: 12px; top: -60px; background: var(--sl-card); color: var(--sl-accent); padding: 8px 14px; border-radius: 0 0 8px 8px; z-index: 2; }
 .skip:focus { top: 0; }
 @media (max-width: 480px) { .page { padding: 0 12px 30px; gap: 14px; } .head .acts { margin-inline-start: 0; width: 100%; } }
@@ -87,6 +88,7 @@ export class SleevesPage extends View {
     const [chart, gauge, alerts, positions, funding, inventory, log, books] = tags.map((tag) => document.createElement(tag));
     this.optional = { accounts: gauge, books, funding };
     this.foot = h("p", { class: "foot small" });
+    this.out = h("button", { type: "button", class: "plain small", onclick: () => this.#signOut() }, "Sign out");
     this.waitingSection = this.#section("Waiting for your yes", this.waiting);
     this.errandsSection = this.#section("Instructions given here", this.errands);
     this.data = h(
@@ -118,7 +120,7 @@ export class SleevesPage extends View {
       this.banner,
       this.why,
       this.data,
-      h("footer", null, this.foot),
+      h("footer", null, this.foot, this.out),
     );
     this.shadowRoot.append(this.frame);
     this.clock = setInterval(() => this.invalidate(), 1000);
@@ -154,6 +156,7 @@ export class SleevesPage extends View {
     this.#drawCards(store);
     this.#drawWaiting(store);
     this.#drawErrands(store);
+    this.out.hidden = !this.hasAttribute("titled") || store.state === "still";
     setText(this.foot, `sleeves ${store.version} \u00B7 ${desk.records} records in the journal \u00B7 times are UTC${store.commands ? "" : " \u00B7 read only"}`);
   }
 
@@ -348,6 +351,15 @@ export class SleevesPage extends View {
     // Where this is the page and not a part of another one, the page around it follows.
     if (this.hasAttribute("titled")) setAttr(this.ownerDocument.documentElement, "data-theme", value === "" ? null : value);
     for (const view of this.shadowRoot.querySelectorAll("*")) view.invalidate?.();
+  }
+
+  // Where this is the server's own page: its cookie goes, and the page that asks for the token comes.
+  async #signOut() {
+    try {
+      await fetch("logout", { method: "POST", credentials: "same-origin", redirect: "manual" });
+    } finally {
+      this.ownerDocument.location.assign("login");
+    }
   }
 
   #skip(event) {
