@@ -2,7 +2,7 @@
 // and what it holds. Of one sleeve or market by its attributes, or all. Without depth of the venue it shows the best prices alone.
 
 import { View, define, h, keyed, setAttr, setStyle, setText } from "./element.js";
-import { UNKNOWN, compare, drawn, figure, minus, rate, sum } from "./format.js";
+import { UNKNOWN, compare, drawn, figure, minus, rate, signOf, sum } from "./format.js";
 import { sheet } from "./theme.js";
 
 const LEVELS = 10;
@@ -11,7 +11,7 @@ const LOOK = sheet(`
 :host { container-type: inline-size; }
 h2 { margin-bottom: 8px; }
 .all { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 20px 28px; }
-.book { min-width: 0; }
+.book { min-width: 0; max-width: 480px; }
 .book h3 { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 12px; margin-bottom: 2px; overflow-wrap: anywhere; }
 .facts { display: flex; flex-wrap: wrap; gap: 0 16px; margin-bottom: 6px; color: var(--sl-muted); font-size: 0.9em; font-variant-numeric: tabular-nums; }
 .facts b { color: var(--sl-text); font-weight: 550; }
@@ -85,13 +85,12 @@ export class BookView extends View {
       market: h("span", { class: "muted" }),
       facts: h("p", { class: "facts" }),
       inventory: h("b"),
-      spread: h("b"),
       caption: h("caption", { class: "vh" }),
       body: h("tbody"),
       thin: h("p", { class: "thin small muted" }),
       said: h("p", { class: "vh" }),
     };
-    parts.facts.append(h("span", null, "Holds ", parts.inventory), h("span", null, "Spread ", parts.spread));
+    parts.facts.append(h("span", null, "Holds ", parts.inventory));
     const node = h(
       "article",
       { class: "book" },
@@ -123,7 +122,6 @@ export class BookView extends View {
     const held = this.#held(store, key, book, base);
     setText(parts.inventory, held);
     const gap = spread(book);
-    setText(parts.spread, gap);
     setText(parts.thin, book.depth === null ? "The venue tells no depth here: only the best prices and own quotes are shown." : "");
     parts.thin.hidden = book.depth !== null;
     setText(parts.said, told(book, held, gap, base));
@@ -152,6 +150,7 @@ export class BookView extends View {
 export function spread({ bid, ask }) {
   if (bid === null || ask === null) return UNKNOWN;
   const gap = minus(ask, bid);
+  if (signOf(gap) === 0) return "none";
   const middle = (drawn(bid) + drawn(ask)) / 2;
   return middle > 0 ? `${figure(gap)} (${points((drawn(gap) / middle) * 10_000)} bp)` : figure(gap);
 }

@@ -17,6 +17,7 @@ h3 { margin: 14px 0 6px; }
 .paid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 220px), 1fr)); gap: 2px 28px; }
 .paid li { display: flex; justify-content: space-between; gap: 12px; }
 .paid .who { overflow-wrap: anywhere; }
+@container (max-width: 420px) { table.stacks tr.market { grid-template-columns: minmax(0, 1fr); } }
 `);
 
 // "8 h", "1 h", "30 min": an interval in whole seconds.
@@ -97,6 +98,7 @@ export class FundingTable extends View {
   #market(value, row) {
     const rank = this.ranks.get(row.market);
     const [mark, name] = value.children;
+    value.closest("tr")?.classList.add("market");
     setText(name, row.market);
     mark.hidden = rank === undefined;
     setText(mark, rank === undefined ? "" : `#${rank}`);

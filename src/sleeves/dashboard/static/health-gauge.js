@@ -17,7 +17,7 @@ const CENTRE = { x: 110, y: 104 };
 const LOOK = sheet(`
 :host { container-type: inline-size; }
 h2 { margin-bottom: 8px; }
-.all { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 236px), 1fr)); gap: 18px 32px; }
+.all { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 236px), 1fr)); gap: 18px 32px; }
 .account { min-width: 0; container-type: inline-size; }
 .account h3 { overflow-wrap: anywhere; margin-bottom: 6px; }
 .dial { display: grid; gap: 2px 18px; }
@@ -32,7 +32,7 @@ path { fill: none; }
 svg text { fill: var(--sl-muted); font: 11px var(--sl-font); font-variant-numeric: tabular-nums; text-anchor: middle; }
 .reading { text-align: center; margin-top: 2px; line-height: 1.25; }
 .reading strong { font-size: 1.7em; font-weight: 650; font-variant-numeric: tabular-nums lining-nums; letter-spacing: -0.01em; margin-inline-end: 6px; }
-dl { display: grid; gap: 3px; align-content: center; margin-top: 8px; }
+dl { display: grid; gap: 3px; align-content: center; margin-top: 8px; max-width: 340px; }
 dl div { display: flex; justify-content: space-between; gap: 14px; }
 dt { color: var(--sl-muted); }
 @container (min-width: 430px) { .dial { grid-template-columns: minmax(150px, 210px) minmax(0, 1fr); } dl { margin-top: 0; } }

@@ -98,9 +98,9 @@ export function figures(y) {
 }
 
 // Draw a column into `pen` (moveTo, lineTo), between two times. A step holds its value until the next, and the last one
-// until `until`. An unknown value ends the line. Points that fall on one pixel are drawn as that pixel's first, least,
-// greatest and last, so no extreme is lost.
-export function draw(pen, x, y, { from, to, until, step, toX, toY }) {
+// until `until`. An unknown value ends the line. Points that fall on one pixel, or on
+// `grain` of them, are drawn as its first, least, greatest and last, so no extreme is lost.
+export function draw(pen, x, y, { from, to, until, step, toX, toY, grain = 1 }) {
   const start = Math.max(0, indexAt(x, from));
   let end = start;
   let down = false; // whether the pen is on a line
@@ -131,7 +131,7 @@ export function draw(pen, x, y, { from, to, until, step, toX, toY }) {
         pen.moveTo(atX, atY);
         pixel = { at: atX, least: atY, greatest: atY, last: atY, drawn: atY, lone: true };
         down = true;
-      } else if (pixel !== null && Math.abs(atX - pixel.at) < 1) {
+      } else if (pixel !== null && Math.abs(atX - pixel.at) < grain) {
         if (atY < pixel.least) pixel.least = atY;
         if (atY > pixel.greatest) pixel.greatest = atY;
         pixel.last = atY;

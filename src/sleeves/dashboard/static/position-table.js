@@ -21,6 +21,7 @@ td.act button { min-height: 26px; padding: 0.05em 0.7em; }
   tfoot td:empty, tfoot td.none { display: none !important; }
   tfoot th { grid-column: 1 / -1; }
 }
+@container (max-width: 420px) { .far { grid-column: 1 / -1; } }
 `);
 
 // How far the price is from where the account is liquidated, in percent of the price, with its direction in words.
@@ -93,11 +94,12 @@ export class PositionTable extends View {
   #mark(value, row) {
     setAmount(main(value), row.mark, { shape: rate });
     const old = age(row.mark_ms, this.now);
-    setText(sub(value), row.mark === null ? "never seen" : old === null ? "" : `${span(old)} old`);
+    setText(sub(value), row.mark === null ? "never seen" : old === null ? "" : old < 1000 ? "just now" : `${span(old)} old`);
     setAttr(sub(value), "title", row.mark_ms === null ? null : `${when(row.mark_ms)} UTC`);
   }
 
   #liquidation(value, row) {
+    value.parentElement.classList.add("far");
     if (row.kind === "coins") {
       plainly(main(value), "none", "coins that are paid for are not liquidated");
       setText(sub(value), "");
@@ -149,13 +151,12 @@ export class PositionTable extends View {
   // -- closing ---------------------------------------------------------------------------------------------------------------
 
   #button(value) {
-    value.parentElement?.classList.add("act");
     value.append(h("button", { type: "button", class: "danger", onclick: (event) => this.#close(event.currentTarget) }, "Close"));
   }
 
   #offer(value, row) {
     const button = value.firstChild;
-    value.closest("td").classList.add("act");
+    value.parentElement.classList.add("act");
     button.position = row;
     button.hidden = !this.store.commands;
     button.disabled = !this.store.commanding;

@@ -5,7 +5,7 @@
 import uPlot from "./vendor/uplot.js";
 import { UPLOT_CSS } from "./vendor-css.js";
 import { View, define, h, inkOf, keyed, setAttr, setStyle, setText } from "./element.js";
-import { UNKNOWN, clock, coloursOf, day, figure, money, toneOf, vaultName, when } from "./format.js";
+import { COLOURS, NEUTRAL, UNKNOWN, clock, coloursOf, figure, money, toneOf, vaultName, when } from "./format.js";
 import { Columns, draw, figures, indexAt, mixed, reach } from "./lines.js";
 import { sheet } from "./theme.js";
 
@@ -75,7 +75,10 @@ const RANGES = [
   { name: "1h", word: "1 hour", span: HOUR },
   { name: "5m", word: "5 minutes", span: 5 * MINUTE },
 ];
+const FEW = 8; // so many lines have room for all digits below the crosshair
 const LEAST_SPAN = SECOND;
+const PER_MS = 40; // points that may be painted for each millisecond of waiting
+const DENSE = 20_000; // from so many points on, two pixels are drawn as one
 
 const LOOK = sheet(`
 :host { container-type: inline-size; --sl-chart-height: 260px; }
@@ -91,8 +94,9 @@ const LOOK = sheet(`
 .tools select, .tools button { min-height: 26px; padding-block: 0.1em; font-size: 0.92em; }
 .says { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 2px 16px; margin: 8px 0 2px; color: var(--sl-muted); font-size: 0.86em; }
 .says .at { font-variant-numeric: tabular-nums; white-space: nowrap; }
-.legend { display: flex; flex-wrap: wrap; gap: 2px 6px; margin: 6px -7px 2px; max-height: 11.5em; overflow: auto; }
-.legend button { all: unset; box-sizing: border-box; cursor: pointer; display: grid; grid-template-columns: auto auto; column-gap: 8px; align-items: center; line-height: 1.35; padding: 3px 8px; border-radius: 6px; max-width: 100%; min-height: 24px; }
+.legend { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); gap: 0 14px; margin: 6px -7px 4px; max-height: 11.5em; overflow: auto; }
+.legend.many { grid-template-columns: repeat(auto-fill, minmax(min(100%, 250px), 1fr)); }
+.legend button { all: unset; box-sizing: border-box; cursor: pointer; display: grid; grid-template-columns: minmax(0, 1fr) auto; column-gap: 10px; align-items: center; line-height: 1.35; padding: 2px 8px; border-radius: 6px; width: 100%; min-height: 24px; }
 .legend button:hover { background: var(--sl-raised); }
 .legend button:focus-visible { outline: 2px solid var(--sl-accent); outline-offset: -2px; }
 .legend .who { display: inline-flex; align-items: center; gap: 7px; min-width: 0; }
@@ -114,7 +118,7 @@ const LOOK = sheet(`
 .figures table { margin-top: 6px; }
 .probe { position: absolute; width: 0; height: 0; overflow: hidden; color: var(--sl-text); }
 .probe.probe.probe { transition: color 1ms linear !important; }
-@container (max-width: 560px) { .legend button { grid-template-columns: 1fr auto; width: 100%; } .tabs button { padding-inline: 8px; } }
+@container (max-width: 400px) { .tabs button { padding-inline: 6px; font-size: 0.93em; } }
 `);
 
 const VENDOR = sheet(UPLOT_CSS);
@@ -232,8 +236,8 @@ export class SleeveChart extends View {
     setText(this.title_, sleeve !== null ? `${sleeve} over time` : owner !== null ? `${vaultName(owner)} over time` : "Over time");
 
     const graph = this.#graph;
-    const colours = graph.ofVaults ? coloursOf(store.table("vaults").keys()) : coloursOf(store.table("sleeves").keys());
-    const names = [...colours.keys()];
+    const names = [...store.table(graph.ofVaults ? "vaults" : "sleeves").keys()];
+    const colours = coloursOf(names);
     const wanted = (graph.ofVaults ? vaults : sleeves).filter(([, row]) => row.asset === this.#asset && (graph.name !== "returned" || sweeps(row)));
     let changed = false;
     this.#shown = [];
@@ -246,7 +250,7 @@ export class SleeveChart extends View {
       if (columns.take(told) !== "same") changed = true;
       if (columns.x.length > 0) {
         const label = graph.ofVaults ? vaultName(name) : name;
-        this.#shown.push({ series, name: label, row, columns, colour: { base: colours.get(name), cycle: Math.floor(names.indexOf(name) / 6) } });
+        this.#shown.push({ series, name: label, row, columns, colour: graph.ofVaults ? { base: NEUTRAL, cycle: names.indexOf(name) } : { base: colours.get(name), cycle: Math.floor(names.indexOf(name) / COLOURS.length) } });
       }
     }
     for (const series of this.#columns.keys()) if (!store.charts.has(series)) this.#columns.delete(series);
@@ -264,16 +268,34 @@ export class SleeveChart extends View {
     this.#spans();
     this.#list();
     if (this.#chart === null) this.#make();
-    else if (changed || this.#drawn !== this.#signature()) this.#update();
+    else if (this.#drawn !== this.#signature()) this.#update();
+    else if (changed) this.#later();
     this.#read();
     this.#figure(false);
   }
 
   #drawn = "";
+  #painted = 0;
+  #timer = 0;
 
   // What is on the canvas besides the points: where it changes, it must be drawn anew.
   #signature() {
     return `${this.#graph.name}|${this.#asset}|${this.#shown.map(({ series }) => `${series}${this.#hidden.has(series) ? "-" : "+"}`).join("|")}`;
+  }
+
+  // Many points cost a slow machine some ten milliseconds to paint, and one point more is less than a pixel then: the more there
+  // are, the longer the lines wait for new ones, a second at most. The figures in the legend never wait.
+  #later() {
+    if (this.#timer !== 0) return;
+    const points = this.#visible().reduce((count, { columns }) => count + columns.x.length * this.#graph.lines.length, 0);
+    const wait = Math.min(SECOND, points / PER_MS) - (performance.now() - this.#painted);
+    if (wait <= 0) this.#update();
+    else {
+      this.#timer = setTimeout(() => {
+        this.#timer = 0;
+        if (this.#chart !== null && this.isConnected) this.#update();
+      }, wait);
+    }
   }
 
   #visible() {
@@ -368,6 +390,7 @@ export class SleeveChart extends View {
   #update() {
     const [from, to] = this.#span();
     this.#drawn = this.#signature();
+    this.#painted = performance.now();
     this.#chart.batch(() => {
       this.#chart.setData([this.#whole_span(), [null, null]], false);
       this.#chart.setScale("x", { min: from, max: to });
@@ -384,11 +407,13 @@ export class SleeveChart extends View {
     const [, until] = this.#whole_span();
     const toX = (time) => bbox.left + ((time - min) / (max - min)) * bbox.width;
     const toY = (value) => bbox.top + (1 - (value - low) / (high - low)) * bbox.height;
+    const points = this.#visible().reduce((count, { columns }) => count + columns.x.length * this.#graph.lines.length, 0);
+    const grain = points > DENSE ? 2 * scale : scale;
     ctx.save();
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top - 2, bbox.width, bbox.height + 4);
     ctx.clip();
-    ctx.lineJoin = "round";
+    ctx.lineJoin = "bevel"; // round joins cost half of the time again
     if (this.#graph.zero && low < 0) {
       ctx.strokeStyle = this.#ink().edge;
       ctx.lineWidth = scale;
@@ -403,7 +428,7 @@ export class SleeveChart extends View {
         ctx.lineWidth = width * scale;
         ctx.setLineDash(dash.map((length) => length * scale));
         ctx.beginPath();
-        draw(ctx, columns.x, columns.of(field), { from: min, to: max, until, step, toX, toY });
+        draw(ctx, columns.x, columns.of(field), { from: min, to: max, until, step, toX, toY, grain });
         ctx.stroke();
       }
     }
@@ -411,6 +436,8 @@ export class SleeveChart extends View {
   }
 
   #drop() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
     this.#chart?.destroy();
     this.#chart = null;
     this.#drawn = "";
@@ -421,7 +448,7 @@ export class SleeveChart extends View {
     return this.#inks;
   }
 
-  // The seventh name and those after it bear the same hues as the first six, darker or lighter.
+  // The seventh name and those after it bear the same hues as the first six, darker or lighter; vaults are grey.
   #colour({ base, cycle }) {
     if (cycle === 0) return base;
     return mixed(base, cycle % 2 === 1 ? this.#ink().text : this.#ink().card, Math.min(0.7, 0.42 + 0.14 * Math.floor((cycle - 1) / 2)));
@@ -633,6 +660,7 @@ export class SleeveChart extends View {
   // -- legend and figures --------------------------------------------------------------------------------------------------
 
   #list() {
+    this.legend.classList.toggle("many", this.#shown.length > FEW);
     keyed(
       this.legend,
       this.#shown,
@@ -673,14 +701,14 @@ export class SleeveChart extends View {
   #read() {
     const { lines, signed = false } = this.#graph;
     const pointing = this.#time !== null;
-    setText(this.at, this.#shown.length === 0 ? "" : pointing ? `${when(this.#time)} UTC` : "now");
+    setText(this.at, this.#shown.length === 0 ? "" : pointing ? `${when(this.#time)} UTC` : "latest");
     const spoken = [];
     for (const one of this.#shown) {
       const values = this.legend.keyed?.get(one.series)?.querySelector(".values");
       if (values === undefined) continue;
       keyed(values, lines, ({ field }) => field, ({ field }) => h("span", { "data-field": field }), (node, { field }) => {
         const text = this.#said(one, field);
-        setText(node, text === null ? UNKNOWN : pointing ? figure(text, { sign: signed }) : money(text, { sign: signed }));
+        setText(node, text === null ? UNKNOWN : pointing && this.#shown.length <= FEW ? figure(text, { sign: signed }) : money(text, { sign: signed }));
         setAttr(node, "title", `${field} ${text === null ? "unknown" : `${figure(text)} ${this.#asset}`}`);
         setAttr(node, "class", signed && text !== null ? toneOf(text) : null);
       });
