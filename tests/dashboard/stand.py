@@ -8,6 +8,7 @@ prices are taken to be the coin's; its funding rate is an assumption.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from functools import cache
 
@@ -219,3 +220,48 @@ def make_desk(
         desk.assign(Carry(), to=vault.sleeve("carry", QUIET, allocate="8000"))
         desk.assign(Rest(), to=vault.sleeve("rest", QUIET, allocate="4000"))
     return Stand(desk, VirtualDriver((spot, perp) if contracts else spot, {"USD": USD(total)}, RULES, wallet={"USD": USD("100000")}))
+
+
+class Page:
+    """What a page makes of its messages, as plain JSON: the rules that `messages` gives, and nothing of our own code."""
+
+    def __init__(self) -> None:
+        self.session, self.seq = None, None
+        self.tables, self.streams, self.charts = {}, {}, {}
+
+    def take(self, written: bytes) -> str:
+        """ "ok", or "gap" where a delta is missing; what it knows already changes nothing."""
+        body = json.loads(written)
+        if body["type"] == "snapshot":
+            self.session, self.seq = body["session"], body["seq"]
+            self.tables, self.streams, self.charts = body["tables"], body["streams"], body["charts"]
+            return "ok"
+        assert body["type"] == "delta"
+        if body["session"] != self.session or body["seq"] > self.seq + 1:
+            return "gap"
+        if body["seq"] <= self.seq:
+            return "ok"
+        self.seq = body["seq"]
+        for table, rows in body["set"].items():
+            self.tables[table] |= rows
+        for table, keys in body["drop"].items():
+            for key in keys:
+                del self.tables[table][key]
+        for stream, items in body["add"].items():
+            self.streams[stream] = [*self.streams[stream], *items][-500:]
+        for series, points in body["points"].items():
+            chart = self.charts.setdefault(series, {"fields": FIELDS[series.partition(":")[0]], "points": []})
+            chart["points"] = [*chart["points"], *points]
+            while len(chart["points"]) > 2000:
+                chart["points"] = chart["points"][::-1][::2][::-1]
+        return "ok"
+
+    def picture(self):
+        """All that it shows."""
+        return {"tables": self.tables, "streams": self.streams, "charts": self.charts}
+
+
+FIELDS = {
+    "sleeve": ["at_ms", "balance", "equity", "realized", "unrealized", "fees", "returned"],
+    "vault": ["at_ms", "total", "tradeable"],
+}
