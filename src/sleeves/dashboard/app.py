@@ -36,7 +36,7 @@ def app(
     frames: Iterable[str] = (),
     title: str = "sleeves",
     feed: Feed | None = None,
-    depth: Callable[[str], Any] | None = None,
+    depth: Callable[[Any], Any] | None = None,
     authorize: Authorize | None = None,
     by: str = "page",
 ) -> Starlette:

@@ -16,6 +16,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
+import anyio
 from attrs import frozen
 
 from ..control import Control
@@ -179,7 +180,9 @@ class Clerk:
             wrong = self.tickets.take(message.ticket, session, instruction)
             if wrong:
                 return Refused(instruction.id, wrong, _WHY[wrong].format(lasts=self.tickets.lasts))  # type: ignore[arg-type]
-        return told(await self.control.do(instruction))
+        with anyio.CancelScope(shield=True):  # a page that hangs up breaks off nothing; a control answers within its bound
+            answer = await self.control.do(instruction)
+        return told(answer)
 
     def ask(self, request: str) -> Answer | Refused:
         """How an instruction stands by now."""

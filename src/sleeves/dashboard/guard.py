@@ -108,11 +108,15 @@ class Guard:
         if found is None or here is None:
             return False
         scheme, name, port = found
-        if any(found == other for other in self.origins):
+        if found in self.origins:
             return True
         if secure and scheme != "https":
             return False
         return (name, port) == (here[0], here[1] or _PORTS[scheme])
+
+    def shares(self, origin: str) -> bool:
+        """Whether an origin is one of the others whose pages may read from here."""
+        return _split_origin(origin) in self.origins
 
     # -- who -----------------------------------------------------------------------------------------------------------
 
@@ -134,6 +138,10 @@ class Guard:
             return None
         self._signed_in.move_to_end(digest)
         return Visitor(self.by, digest, True)
+
+    def offered(self, authorization: str | None, protocols: Sequence[str]) -> bool:
+        """Whether a token was sent at all, rather than none or a sign-in that has ended."""
+        return self.token is not None and (authorization is not None or any(one.startswith(TOKEN_PROTOCOL) for one in protocols))
 
     def named(self, name: str) -> Visitor:
         """Whom a host app's own sign-in has let in. Raises `VaultError` for a name that no instruction may bear."""
@@ -160,7 +168,7 @@ class Guard:
 
     def signed_in(self, who: Visitor) -> bool:
         """Whether a visitor of before is still let in: a sign-in may have ended since."""
-        return who.session in ("token",) or who.session.startswith("host:") or self._clock() < self._signed_in.get(who.session, 0.0)
+        return who.session == "token" or who.session.startswith("host:") or self._clock() < self._signed_in.get(who.session, 0.0)
 
 
 def check_token(token: str | Secret) -> Secret:
