@@ -2,15 +2,15 @@
 // told of it politely, of critical ones at once, and of a flood as one sentence. `sleeve` or `vault` shows those of one subject.
 
 import { View, badge, define, h, keyed, setAttr, setBadge, setText } from "./element.js";
-import { clock, day, levelOf, when } from "./format.js";
+import { clock, day, levelOf, vaultName, when } from "./format.js";
 import { sheet } from "./theme.js";
 
 const SHEET = sheet(`
-.panel { display: grid; gap: 10px; }
+.panel { display: grid; gap: 10px; align-content: start; height: 100%; grid-template-rows: auto minmax(0, auto); }
 .bar { display: flex; gap: 10px; align-items: center; flex-wrap: wrap; }
 .bar .count { margin-inline-end: auto; color: var(--sl-muted); }
 .bar .count.critical { color: var(--sl-critical); }
-ul { display: grid; max-height: 440px; overflow: auto; }
+ul { display: grid; max-height: var(--sl-list); overflow: auto; }
 li { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: 2px 10px; padding: 8px 2px 8px 0; border-top: 1px solid var(--sl-line); align-items: baseline; }
 li:first-child { border-top: 0; }
 li .text { grid-column: 1 / -1; overflow-wrap: anywhere; }
@@ -72,7 +72,7 @@ export class AlertList extends View {
       (item) => {
         const level = badge();
         setBadge(level, levelOf(item.level));
-        return h("li", null, level, h("span", { class: "subject" }, item.subject), h("time", { class: "small" }), h("p", { class: "text" }, item.text));
+        return h("li", null, level, h("span", { class: "subject", title: item.subject }, vaultName(item.subject)), h("time", { class: "small" }), h("p", { class: "text" }, item.text));
       },
       (node, item) => {
         node.classList.toggle("seen", item.n <= this.#seen);
@@ -106,7 +106,7 @@ export class AlertList extends View {
     this.#spoken = news.at(-1).n;
     const worst = news.findLast((item) => item.level === "critical") ?? news.at(-1);
     const more = news.length > 1 ? ` And ${news.length - 1} more.` : "";
-    setText(worst.level === "critical" ? this.urgent : this.polite, `${levelOf(worst.level).word}, ${worst.subject}: ${worst.text}${more}`);
+    setText(worst.level === "critical" ? this.urgent : this.polite, `${levelOf(worst.level).word}, ${vaultName(worst.subject)}: ${worst.text}${more}`);
     setAttr(this.list, "aria-label", "Alerts, the newest first");
   }
 }

@@ -2,7 +2,7 @@
 
 import { View, badge, define, h, keyed, pair, setAmount, setAttr, setStatus, setStyle, setText, setTone } from "./element.js";
 import { confirm } from "./confirm-dialog.js";
-import { NEUTRAL, coloursOf, drawn, money, percent, share, signOf, toneOf, vaultName } from "./format.js";
+import { NEUTRAL, coloursOf, drawn, minus, money, percent, signOf, sum, toneOf, vaultName } from "./format.js";
 import { sheet } from "./theme.js";
 
 const SHEET = sheet(`
@@ -20,13 +20,15 @@ h3 { display: flex; align-items: center; gap: 8px; font-size: 1.12em; overflow-w
 .free { background: var(--sl-accent); opacity: 0.45; }
 .held { background: var(--sl-fair); }
 .deployed { background: var(--sl-accent); }
+.other { background: var(--sl-edge); }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 14px; margin-top: 6px; }
 .legend li { display: inline-flex; align-items: center; gap: 6px; }
 .legend i { width: 9px; height: 9px; border-radius: 2px; }
-dl { display: grid; grid-template-columns: 1fr 1fr; gap: 3px 22px; align-content: start; }
-dl div { display: flex; justify-content: space-between; gap: 8px; min-width: 0; }
+dl { display: grid; grid-template-columns: minmax(max-content, 1fr) minmax(max-content, 1fr); gap: 3px 16px; align-content: start; font-size: 0.94em; }
+dl.long { grid-template-columns: minmax(0, 1fr); }
+dl div { display: flex; justify-content: space-between; gap: 8px; white-space: nowrap; }
+@container (max-width: 290px) { dl { grid-template-columns: minmax(0, 1fr); } }
 dt { color: var(--sl-muted); }
-@container (max-width: 255px) { dl { grid-template-columns: 1fr; } }
 .last { display: grid; gap: 10px; align-content: end; }
 .why { display: grid; gap: 3px; border-inline-start: 3px solid var(--sl-line); padding-inline-start: 9px; overflow-wrap: anywhere; }
 .why:empty { display: none; }
@@ -48,9 +50,9 @@ const FIGURES = [
 
 const PARTS = [
   ["deployed", "deployed", (row) => row.deployed],
-  ["held", "held", (row) => row.held],
-  ["margin", "margin", (row) => row.margin],
+  ["held", "held for orders", (row) => row.held],
   ["free", "available", (row) => row.available],
+  ["other", "unsettled", (row) => minus(row.balance, sum(row.deployed, row.held, row.available))],
 ];
 
 export class EngineVaultCard extends View {
@@ -69,6 +71,7 @@ export class EngineVaultCard extends View {
     this.bar = h("div", { class: "bar", "aria-hidden": "true" });
     this.legend = h("ul", { class: "legend small" });
     this.figures = new Map(FIGURES.map(([name]) => [name, h("span")]));
+    this.list = h("dl", null, FIGURES.map(([name, term]) => pair(term, this.figures.get(name))));
     this.why = h("div", { class: "why small" });
     this.buttons = h("div", { class: "buttons" });
     this.body = h(
@@ -82,7 +85,7 @@ export class EngineVaultCard extends View {
         h("p", { class: "small" }, this.back, " ", this.fall),
       ),
       h("div", null, this.bar, this.legend),
-      h("dl", null, FIGURES.map(([name, term]) => pair(term, this.figures.get(name)))),
+      this.list,
       h("div", { class: "last" }, this.why, this.buttons),
     );
     this.none = h("p", { class: "panel empty" });
@@ -118,6 +121,9 @@ export class EngineVaultCard extends View {
     setTone(this.back, toneOf(row.return_pct));
     setText(this.fall, row.drawdown_pct === null || signOf(row.drawdown_pct) === 0 ? "" : `\u00B7 ${percent(row.drawdown_pct)} deepest fall`);
     for (const [field, , signed] of FIGURES) setAmount(this.figures.get(field), row[field], { signed });
+    // Two columns as long as the longest figures fit beside each other.
+    const longest = (side) => Math.max(...FIGURES.map(([field], at) => (at % 2 === side ? this.figures.get(field).textContent.length : 0)));
+    this.list.classList.toggle("long", longest(0) + longest(1) > 20);
     this.#drawBar(row);
     this.#drawWhy(row);
     this.#drawButtons(store, row);
@@ -131,15 +137,15 @@ export class EngineVaultCard extends View {
       this.bar,
       parts,
       each,
-      ({ kind }) => h("span", { class: kind === "margin" ? "held" : kind }),
+      ({ kind }) => h("span", { class: kind }),
       (node, { amount }) => setStyle(node, "flex-basis", `${(100 * drawn(amount)) / total}%`),
     );
     keyed(
       this.legend,
       parts.length === 0 ? [{ kind: "none", word: "nothing in it yet", amount: null }] : parts,
       each,
-      ({ kind }) => h("li", null, h("i", { class: kind === "margin" ? "held" : kind, "aria-hidden": "true", hidden: kind === "none" }), h("span")),
-      (node, { word, amount }) => setText(node.lastChild, amount === null ? word : `${word} ${money(amount)} (${Math.round(100 * (share(amount, String(total)) ?? 0))}%)`),
+      ({ kind }) => h("li", null, h("i", { class: kind, "aria-hidden": "true", hidden: kind === "none" }), h("span")),
+      (node, { word, amount }) => setText(node.lastChild, amount === null ? word : `${word} ${money(amount)} (${Math.round((100 * drawn(amount)) / total)}%)`),
     );
   }
 

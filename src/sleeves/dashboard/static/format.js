@@ -172,6 +172,11 @@ export function span(ms) {
   return `${Math.round(s / 86400)} d`;
 }
 
+// "5 min ago", "just now"
+export function ago(ms) {
+  return ms === null || ms === undefined ? UNKNOWN : ms < 1000 ? "just now" : `${span(ms)} ago`;
+}
+
 // How old a mark is at the desk's time: "5 min old"; unknown where either is.
 export function age(mark_ms, now_ms) {
   return mark_ms === null || mark_ms === undefined || now_ms === null || now_ms === undefined ? null : Math.max(0, now_ms - mark_ms);

@@ -2,7 +2,7 @@
 // with the age of the price that it is valued at. Without `vault`, all vaults; `sleeve` shows what one sleeve holds.
 
 import { View, define, h, keyed, s, setAmount, setAttr, setStyle, setText } from "./element.js";
-import { NEUTRAL, age, coloursOf, compare, drawn, figure, money, rate, share, signOf, span, sum, vaultName } from "./format.js";
+import { NEUTRAL, age, ago, coloursOf, compare, drawn, figure, money, rate, share, signOf, sum, vaultName } from "./format.js";
 import { Table } from "./table.js";
 import { sheet } from "./theme.js";
 
@@ -43,9 +43,9 @@ export class InventoryView extends View {
       columns: [
         { name: "asset", head: "Asset", row: true, by: ([, row]) => row.asset, cell: (td, [, row]) => setText(td, row.asset) },
         { name: "owner", head: "Held by", by: ([, row]) => row.sleeve || row.vault, cell: (td, [, row]) => setText(td, row.sleeve || `${vaultName(row.vault)} vault`) },
-        { name: "engine", head: "Engine", by: ([, row]) => row.engine, cell: (td, [, row]) => setText(td, row.engine || "\u2014") },
+        { name: "engine", head: "Engine", lesser: true, by: ([, row]) => row.engine, cell: (td, [, row]) => setText(td, row.engine || "\u2014") },
         { name: "place", head: "Place", by: ([, row]) => row.place, cell: (td, [, row]) => setText(td, row.place) },
-        { name: "amount", head: "Amount", num: true, by: ([, row]) => row.amount, cell: (td, [, row]) => setAmount(td, row.amount, { shape: rate }) },
+        { name: "amount", head: "Amount", num: true, by: ([, row]) => row.amount, cell: (td, [, row]) => setAmount(td, row.amount, { shape: row.asset === row.valued_in ? money : rate }) },
         { name: "value", head: "Value", num: true, by: ([, row]) => row.value, cell: (td, [, row]) => setAmount(td, row.value, { unit: row.value === null ? "" : row.valued_in }) },
         { name: "age", head: "Price seen", num: true, by: ([, row]) => row.mark_ms ?? 0, cell: (td, [, row]) => this.#age(td, row) },
       ],
@@ -73,7 +73,7 @@ export class InventoryView extends View {
 
   #age(td, row) {
     const old = age(row.mark_ms, this.now);
-    setText(td, row.value === null && row.mark_ms === null ? "no price" : row.mark_ms === null ? "needs none" : `${span(old)} ago`);
+    setText(td, row.value === null && row.mark_ms === null ? "no price" : row.mark_ms === null ? "needs none" : ago(old));
     td.classList.toggle("muted", row.mark_ms === null);
     td.classList.toggle("old", old !== null && old > OLD_MS);
     setAttr(td, "title", old !== null && old > OLD_MS ? "This price is old." : null);

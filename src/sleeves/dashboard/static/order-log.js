@@ -15,7 +15,7 @@ const SHEET = sheet(`
 .tabs { display: flex; gap: 4px; margin-inline-end: auto; }
 .tabs button { border-color: transparent; background: transparent; color: var(--sl-muted); }
 .tabs button[aria-selected="true"] { background: var(--sl-raised); color: var(--sl-text); border-color: var(--sl-line); font-weight: 600; }
-.view { max-height: 440px; overflow: auto; }
+.view { max-height: var(--sl-list); overflow: auto; }
 .view:focus-visible { outline-offset: -2px; }
 .log { display: grid; }
 .log li { display: grid; grid-template-columns: 8.6em 6.4em 9em minmax(0, 1fr); gap: 2px 12px; padding: 5px 0; border-top: 1px solid var(--sl-line); align-items: baseline; }

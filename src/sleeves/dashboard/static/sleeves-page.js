@@ -17,7 +17,7 @@ h1 { font-size: 1.3em; font-weight: 680; letter-spacing: -0.01em; overflow-wrap:
 .banner { display: grid; gap: 2px; padding: 10px 14px; border: 1px solid currentColor; border-radius: var(--sl-radius); background: var(--sl-card); }
 .banner p + p { color: var(--sl-text); }
 .banner a { color: inherit; }
-.sum { display: grid; grid-template-columns: repeat(auto-fit, minmax(158px, 1fr)); gap: 12px; }
+.sum { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; }
 .sum > div { background: var(--sl-card); border: 1px solid var(--sl-line); border-radius: var(--sl-radius); padding: 10px 14px; min-width: 0; }
 .sum dt { color: var(--sl-muted); font-size: 0.86em; }
 .sum dd { font-size: 1.35em; font-weight: 650; letter-spacing: -0.01em; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; line-height: 1.25; }
@@ -32,6 +32,8 @@ section { min-width: 0; }
 .data:focus { outline: none; }
 .two { display: grid; grid-template-columns: minmax(0, 2.1fr) minmax(0, 1fr); gap: 18px; align-items: start; }
 .two.even { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); align-items: start; }
+.two:not(.even) { align-items: stretch; }
+@container (min-width: 981px) { .side { grid-template-rows: auto minmax(230px, 1fr); } .side > alert-list { contain: size; --sl-list: none; } .side > health-gauge[hidden] + alert-list { grid-row: 1 / -1; } }
 @container (max-width: 980px) { .two, .two.even { grid-template-columns: minmax(0, 1fr); } }
 .list li { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: 2px 10px; padding: 7px 0; border-top: 1px solid var(--sl-line); align-items: baseline; }
 .list li:first-child { border-top: 0; }
@@ -42,8 +44,9 @@ section { min-width: 0; }
 .stale .data { opacity: 0.72; filter: saturate(0.35); }
 footer { display: flex; flex-wrap: wrap; gap: 4px 14px; align-items: center; justify-content: space-between; }
 .foot { color: var(--sl-muted); }
-.skip { position: absolute; inset-inline-start: 12px; top: -60px; background: var(--sl-card); color: var(--sl-accent); padding: 8px 14px; border-radius: 0 0 8px 8px; z-index: 2; }
-.skip:focus { top: 0; }
+.page { position: relative; }
+.skip { position: absolute; inset-inline-start: 12px; top: 0; background: var(--sl-card); color: var(--sl-accent); padding: 8px 14px; border-radius: 0 0 8px 8px; z-index: 2; }
+.skip:not(:focus-visible) { clip-path: inset(50%); width: 1px; height: 1px; padding: 0; overflow: hidden; }
 @media (max-width: 480px) { .page { padding: 0 12px 30px; gap: 14px; } .head .acts { margin-inline-start: 0; width: 100%; } }
 `);
 
@@ -228,9 +231,9 @@ export class SleevesPage extends View {
       const of = (field) => (mine.length === 0 ? "0" : sum(...mine.map((row) => row[field])));
       const known = mine.filter((row) => row.net !== null).length;
       const net = of("net");
-      items.push({ key: `net ${asset}`, term: "Net profit of all sleeves", amount: net, asset, signed: true, note: net === null ? `${known} of ${mine.length} sleeves have a known figure` : `realized ${this.#short(of("realized"))}, unrealized ${this.#short(of("unrealized"))}` });
-      items.push({ key: `total ${asset}`, term: "Total coins", amount: sum(...here.map((row) => row.total)), asset, note: `${this.#short(sum(...here.map((row) => row.tradeable)))} tradeable` });
-      items.push({ key: `risk ${asset}`, term: "Deployed", amount: of("deployed"), asset, note: `of ${this.#short(of("balance"))} in sleeves` });
+      items.push({ key: `net ${asset}`, term: `Net profit of all sleeves, ${asset}`, amount: net, signed: true, note: net === null ? `${known} of ${mine.length} sleeves have a known figure` : `realized ${this.#short(of("realized"))}, unrealized ${this.#short(of("unrealized"))}` });
+      items.push({ key: `total ${asset}`, term: `Total coins, ${asset}`, amount: sum(...here.map((row) => row.total)), note: `${this.#short(sum(...here.map((row) => row.tradeable)))} tradeable` });
+      items.push({ key: `risk ${asset}`, term: `Deployed, ${asset}`, amount: of("deployed"), note: `of ${this.#short(of("balance"))} in sleeves` });
     }
     const accounts = store.entries("accounts").filter(([, row]) => row.health !== null);
     const unknown = store.table("accounts").size - accounts.length;
@@ -252,7 +255,7 @@ export class SleevesPage extends View {
       (node, item) => {
         const [term, value, note] = node.children;
         setText(term, item.term);
-        if (item.word === undefined) setAmount(value, item.amount, { unit: item.asset, signed: item.signed ?? false });
+        if (item.word === undefined) setAmount(value, item.amount, { signed: item.signed ?? false });
         else setTone(setText(value, item.word), item.tone ?? "");
         setText(note, item.note);
       },

@@ -4,7 +4,8 @@
 //   root.append(table.node);  table.update(rows, (row) => row.key);
 //
 // A column: `name`; `head`, its heading; `make(td)` once for each cell; `cell(td, row)` patches it; `by(row)` what it sorts by
-// (decimal text where `num`, else text or a number); `row` true for the heading of the row; `wide` true to have a phone's whole width.
+// (decimal text where `num`, else text or a number); `row` true for the heading of the row; `wide` true to have a phone's whole width,
+// `lesser` to be left out there.
 
 import { h, keyed, setAttr, setText } from "./element.js";
 import { compare } from "./format.js";
@@ -107,6 +108,7 @@ export class Table {
       column.make?.(value);
       const td = column.row ? h("th", { scope: "row" }) : h("td", { class: column.num ? "num" : null });
       if (column.wide) td.classList.add("wide");
+      if (column.lesser) td.classList.add("lesser");
       td.append(value);
       if (!column.row && column.head !== "") td.prepend(h("span", { class: "stack-label", "aria-hidden": "true" }, column.head));
       return td;

@@ -25,6 +25,7 @@ export const TOKENS = {
   "--sl-font": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Noto Sans', sans-serif",
   "--sl-mono": "ui-monospace, 'SF Mono', 'Cascadia Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace",
   "--sl-size": "14px",
+  "--sl-list": "440px",
 };
 
 for (const [name, initialValue] of Object.entries(TOKENS)) {
@@ -96,9 +97,10 @@ thead button:focus-visible { outline: 2px solid var(--sl-accent); outline-offset
 @container (max-width: 560px) {
   table.stacks, table.stacks tbody, table.stacks tfoot, table.stacks caption { display: block; }
   table.stacks thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  table.stacks tr { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 1px 14px; padding: 8px 0; border-top: 1px solid var(--sl-line); }
-  table.stacks th, table.stacks td { display: flex; justify-content: space-between; gap: 10px; padding: 1px 0; border: 0; min-width: 0; overflow-wrap: anywhere; text-align: end; }
-  table.stacks tbody th, table.stacks .wide { grid-column: 1 / -1; text-align: start; }
+  table.stacks tr { display: flex; flex-wrap: wrap; gap: 1px 16px; padding: 8px 0; border-top: 1px solid var(--sl-line); }
+  table.stacks th, table.stacks td { display: flex; flex: 1 1 calc(50% - 8px); max-width: 100%; align-items: baseline; justify-content: space-between; gap: 8px; padding: 1px 0; border: 0; overflow-wrap: anywhere; text-align: end; }
+  table.stacks tbody th, table.stacks .wide { flex-basis: 100%; text-align: start; }
+  table.stacks td.lesser { display: none; }
   table.stacks .stack-label { display: inline; color: var(--sl-muted); font-size: 0.86em; font-weight: 400; white-space: nowrap; text-align: start; }
 }
 @media (prefers-reduced-motion: reduce) { *, *::before, *::after { animation: none !important; transition: none !important; scroll-behavior: auto !important; } }
