@@ -4,7 +4,8 @@
                                      (with names of pages behind it, those alone)
 
 Blocks of one page share a namespace and run in order, in an empty folder of their own. A text block that follows
-directly after a Python block is what that block prints.
+directly after a Python block is what that block prints. A block whose first line names a file ("# asgi.py") is that file in
+the folder, for a later block to run.
 """
 
 from __future__ import annotations
@@ -109,6 +110,9 @@ def run(path: Path) -> Iterator[Ran]:
         if block.info != "python":
             continue
         code = compile("\n" * block.start + block.text, str(path), "exec")  # a traceback names the line of the page
+        if named := re.match(r"# ([a-z_]+\.py)\n", block.text):
+            Path(named.group(1)).write_text(block.text, encoding="utf-8")
+            continue
         printed, began = io.StringIO(), time.process_time()
         with contextlib.redirect_stdout(printed):
             exec(code, names)
@@ -252,6 +256,17 @@ def test_every_python_block_runs_and_prints_what_the_page_says(path, tmp_path, m
         assert ran.seconds < MOST_SECONDS, f"{where} took {ran.seconds:.1f} s"
         if ran.said is not None:
             assert ran.output == tidy(ran.said.text), f"{where} prints something else than the page says"
+
+
+def test_a_block_that_is_a_file_is_used_by_another():
+    """So that it is run as well: by name, or imported."""
+    for path in PAGES:
+        found = [block for block in blocks(path.read_text(encoding="utf-8")) if block.info == "python"]
+        for block in found:
+            if named := re.match(r"# (([a-z_]+)\.py)\n", block.text):
+                name, stem = named.groups()
+                others = "".join(other.text for other in found if other is not block)
+                assert re.search(rf'"{re.escape(name)}"|"{stem}"|^import {stem}$', others, re.MULTILINE), f"{path.name}: {name} is not used"
 
 
 def test_an_output_that_is_not_printed_is_found(tmp_path):
