@@ -204,8 +204,8 @@ def make_desk(
     """A stand with so many sleeves that trade the coin, and, with contracts, three more. `hostile` names an engine like markup."""
     spot, perp = tapes(rows, first)
     needed = 5_000 * engines + 30_000 * contracts
-    total = total or str(needed * 11 // 10)
-    vault = CoreVault(USD, total=total, tradeable=str(needed), reserve="5%", books=books)
+    total = total or str(needed * 23 // 20)
+    vault = CoreVault(USD, total=total, tradeable=str(needed * 21 // 20), reserve="5%", books=books)
     health = {"health_alerts": (80, 50, 20)} if contracts else {}
     desk = Desk(vault, mark_every=HOUR, most_leverage=5, **{**health, **terms})
     kinds = [

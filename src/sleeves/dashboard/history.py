@@ -375,7 +375,9 @@ def _say_crossed(r: Crossed) -> Said:
 
 
 def _say_refusal(r: Refusal) -> Said:
-    return "refusal", r.sleeve, f"{r}" + (f", {r.times} times" if r.times > 1 else ""), "warning"
+    numbers = ", ".join(f"{name} {value}" for name, value in sorted(r.numbers.items()))
+    times = f", {r.times} times" if r.times > 1 else ""
+    return "refusal", r.sleeve, f"{r.gate} refused {r.wish or 'a wish'}: {r.reason}{f' ({numbers})' if numbers else ''}{times}", "warning"
 
 
 def _say_changed(r: Changed) -> Said:
