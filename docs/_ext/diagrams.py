@@ -271,24 +271,20 @@ BANDS = [
 
 
 def house() -> str:
-    """The import order, floor by floor; a package stands there once, with how many modules it has on that floor."""
+    """The import order, floor by floor; a package stands there once, however many modules it has on that floor."""
     from test_architecture import ORDER
 
     if missing := [first for first, _ in BANDS if first not in ORDER]:
         raise KeyError(f"no module {missing} in the order")
     starts = [ORDER.index(first) for first, _ in BANDS]
-    floors: list[tuple[str, list[tuple[str, int]]]] = []
+    floors: list[tuple[str, list[str]]] = []
     for (_, title), begin, end in zip(BANDS, starts, [*starts[1:], len(ORDER)], strict=True):
-        chips: dict[str, int] = {}
-        for name in ORDER[begin:end]:
-            chips[name.partition(".")[0]] = chips.get(name.partition(".")[0], 0) + 1
-        floors.append((title, list(chips.items())))
+        floors.append((title, list(dict.fromkeys(name.partition(".")[0] for name in ORDER[begin:end]))))
     rows: list[tuple[str, list[tuple[float, float, str]]]] = []
     for title, chips in floors:
         x, line = 0.0, []
         first = True
-        for name, count in chips:
-            words = name if count == 1 else f"{name} ({count})"
+        for words in chips:
             w = 16 + 7.1 * len(words)
             if x + w > 610:
                 rows.append((title if first else "", line))
@@ -297,7 +293,7 @@ def house() -> str:
             x += w + 6
         rows.append((title if first else "", line))
     height = sum(30 + (8 if title else 0) for title, _ in rows) + 24
-    said = "; ".join(f"{title}: {', '.join(name for name, _ in chips)}" for title, chips in floors)
+    said = "; ".join(f"{title}: {', '.join(chips)}" for title, chips in floors)
     canvas = Canvas("house", 800, height, f"The import order, from the top: a module imports only what stands before it. {said}.")
     canvas.path(f"M12 {height - 14}L12 18")
     y = 8.0
