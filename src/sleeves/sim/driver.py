@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from math import inf
 
+import anyio
 import anyio.lowlevel
 
-from ..errors import VenueRejected
+from ..errors import VaultError, VenueRejected
 from ..facts import CashFlow, FlowKind
 from ..market import Instrument
 from ..money import Amount
@@ -30,8 +32,9 @@ __all__ = ["VirtualDriver"]
 class VirtualDriver:
     """A paper venue over one tape or several. `balances` are the coins of the simulated account by asset code.
 
-    `wallet` are coins outside of the account, which a deposit brings in and a withdrawal goes to. Raises what `Exchange`
-    raises.
+    `wallet` are coins outside of the account, which a deposit brings in and a withdrawal goes to. With a `pace` it waits so
+    many real seconds behind each price, for people who look on: what was sent meanwhile is answered at once where the answer
+    needs no price. It changes nothing of what is written. Raises what `Exchange` raises, and `VaultError` for a pace below zero.
     """
 
     lockstep = True
@@ -46,13 +49,20 @@ class VirtualDriver:
         *,
         name: str = "sim",
         wallet: Mapping[str, Amount] | None = None,
+        pace: float = 0.0,
     ) -> None:
+        if isinstance(pace, bool) or not isinstance(pace, (int, float)) or not 0 <= pace < inf:
+            raise VaultError(f"pace {pace!r} must be a number of seconds, 0 or more")
         tapes = (tape,) if isinstance(tape, Tape) else tuple(tape)
         self.exchange = Exchange(tapes, balances, rules, name=name, wallet=wallet)
         self._now = 0
         self._steps: Iterator[Step] | None = None
         self._past = Past()
         self._waiting: deque[Event] = deque()
+        self.pace = float(pace)
+        """Real seconds behind each price; may be changed while it plays."""
+        self._told: anyio.Event | None = None
+        """What wakes it up while it waits for its pace."""
 
     async def __aenter__(self) -> VirtualDriver:
         """Nothing has to be opened here: so that paper is written as live is, `async with venue:`."""
@@ -91,9 +101,25 @@ class VirtualDriver:
                 yield exchange.quote(step)
             while self._waiting:
                 yield self._waiting.popleft()
+            if self.pace and step.price:
+                until = anyio.current_time() + self.pace
+                while await self._rest(until):
+                    while self._waiting:
+                        yield self._waiting.popleft()
             await anyio.lowlevel.checkpoint()
         while self._waiting:
             yield self._waiting.popleft()
+
+    async def _rest(self, until: float) -> bool:
+        """Wait for an instant of the loop's clock, or until there is something to tell: whether there is."""
+        self._told = anyio.Event()
+        try:
+            if not self._waiting:
+                with anyio.move_on_after(until - anyio.current_time()):
+                    await self._told.wait()
+        finally:
+            self._told = None
+        return bool(self._waiting)
 
     def _look(self) -> None:
         """Take what the exchange has made: it is remembered here, and waits to be told."""
@@ -102,6 +128,8 @@ class VirtualDriver:
             event = outbox.popleft()
             self._past.note(event)
             self._waiting.append(event)
+        if self._waiting and self._told is not None:
+            self._told.set()
 
     async def submit(self, order: Order) -> None:
         self._past.sent(order)
