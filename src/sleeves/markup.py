@@ -13,8 +13,8 @@ from .money import Amount
 
 __all__ = ["block", "cell", "figures", "table"]
 
-_WORD = 'style="text-align:left"'
-_FIGURE = 'style="text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap"'
+_WORD = 'style="text-align:left;padding:.2em .7em"'
+_FIGURE = 'style="text-align:right;padding:.2em .7em;font-variant-numeric:tabular-nums;white-space:nowrap"'
 
 
 def cell(value: object) -> str:

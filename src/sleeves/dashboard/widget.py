@@ -76,6 +76,8 @@ MANY = 64
 """Changes that a page has missed, beyond which it is told all anew."""
 MOST_FRONTS = 100
 """Pages that are known to have views."""
+DEAF = 20.0
+"""After how many seconds without a word from any page it may be that none can be heard: pages say something every 15."""
 UNHEARD = 0.5
 """The least time between two tellings, in seconds, while no page has said that it is there: all is told each time."""
 
@@ -113,7 +115,7 @@ class DeskWidget(anywidget.AnyWidget):
     ) -> None:
         if not isinstance(desk, Desk):
             raise VaultError(f"a widget shows a Desk, not {desk!r}")
-        _check(show, height, most_per_second)
+        _check(title, by, show, height, most_per_second)
         feed = Feed(desk, pulse=pulse, title=title, venues=venues, commands=control is not None)
         self._teller = _Teller(desk, feed, control, by, self.send, most_per_second, clock)
         terms = {"key": secrets.token_hex(8), "show": list(show), "height": height}
@@ -129,6 +131,7 @@ class DeskWidget(anywidget.AnyWidget):
         teller = self.__dict__.get("_teller")  # ipywidgets also closes what was never made
         if teller is not None:
             teller.end("The widget was closed.")
+            self.layout.close()
         super().close()
 
     def _heard(self, _: object, frame: object, __: object) -> None:
@@ -163,6 +166,8 @@ class _Teller:
         """Seconds that the last look took."""
         self._fronts: dict[str, int] = {}
         """By page that has it, how many views it has there."""
+        self._heard = -inf
+        """When a page said something last."""
         self._asked: deque[Hello | Resync | str] = deque()
         """What pages said and was not answered yet: in a kernel with subshells it comes in another thread."""
         self._tasks: set[asyncio.Task[bool]] = set()
@@ -250,7 +255,8 @@ class _Teller:
             return False
         if self._fronts and not self._watched():
             return False  # looked at all the same, so that what the feed heard does not pile up
-        if missed is None or len(missed) > MANY or asked or not self._fronts or (within and now - self._whole >= WHOLE):
+        deaf = within or now - self._heard >= DEAF
+        if missed is None or len(missed) > MANY or asked or not self._fronts or (deaf and now - self._whole >= WHOLE):
             self._tell_all(feed)
         else:
             for delta in missed:
@@ -295,6 +301,7 @@ class _Teller:
         """A page says something: in the loop's thread, or in another one while that is busy with a cell."""
         if not isinstance(frame, dict) or not self._open:
             return
+        self._heard = self._clock()
         name, views, text = frame.get("front"), frame.get("views"), frame.get("text")
         if isinstance(name, str) and type(views) is int and (name in self._fronts or len(self._fronts) < MOST_FRONTS):
             self._fronts[name[:64]] = views
@@ -365,7 +372,9 @@ class _Bell:
             self.feed.close()
 
 
-def _check(show: Sequence[str], height: str, most_per_second: int) -> None:
+def _check(title: str, by: str, show: Sequence[str], height: str, most_per_second: int) -> None:
+    if not isinstance(title, str) or not isinstance(by, str) or not by.strip():
+        raise VaultError(f"the title of a widget is text, and its instructions are by somebody: not title {title!r} and by {by!r}")
     if isinstance(show, str) or not show or not all(part in PARTS for part in show):
         raise VaultError(f"a widget shows some of {', '.join(PARTS)}, not {show!r}")
     if not isinstance(height, str) or re.fullmatch(r"none|[0-9]{1,4}(px|vh|em|rem)", height) is None:

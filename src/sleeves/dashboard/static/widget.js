@@ -103,7 +103,7 @@ function render({ model, el }) {
   const front = frontOf(model);
   const parts = model.get("show").filter((name) => PARTS.test(name));
   const box = h("div", { class: "sleeves-widget" }, ...parts.map((name) => h(name)));
-  for (const [name, value] of [["display", "grid"], ["gap", "12px"], ["max-height", model.get("height")], ["overflow", "auto"]]) {
+  for (const [name, value] of [["position", "relative"], ["display", "grid"], ["gap", "12px"], ["max-height", model.get("height")], ["overflow", "auto"]]) {
     box.style.setProperty(name, value);
   }
   for (const part of box.children) part.store = front.store;
