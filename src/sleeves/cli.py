@@ -1,4 +1,4 @@
-"""The command line: a demo, journals verified and exported, trials by fault, a look at a venue.
+"""The command line: a demo, the same kind of thing on a page, journals verified and exported, trials by fault, a look at a venue.
 
 Exit codes: 0 done, 1 the books did not hold or a venue is not fit, 2 wrong use or a file that failed.
 """
@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .errors import JournalError, MissingExtra, SleevesError, VenueRejected
+from .errors import JournalError, MissingExtra, SleevesError, VaultError, VenueRejected
 from .journal import Journal, Memory
 
 if TYPE_CHECKING:
+    from .dashboard.serve import Served
     from .keys import KeyRing, KeySet, SecretSource
 
 __all__ = ["main"]
@@ -33,6 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="two sleeves over real candles: a table, and a report with pictures")
     demo.add_argument("--out", type=Path, default=Path("report.html"), help="where the report is written (default: report.html)")
+    page = commands.add_parser("dashboard", help="four engines on a simulated market, on a page in your browser")
+    page.add_argument("--port", type=int, default=8000, help="the port of this machine that it is served at; 0 for any (default: 8000)")
+    page.add_argument("--speed", type=float, default=2.0, metavar="N", help="hours of the market in a second (default: 2)")
+    page.add_argument("--seconds", type=float, metavar="N", help="end by itself after so many seconds")
+    page.add_argument("--no-commands", action="store_true", help="only show: take no instructions")
+    page.add_argument("--open", action="store_true", help="open the page in your browser")
     check = commands.add_parser("verify", help="read and fold a whole journal: its chain, every record, its snapshot")
     check.add_argument("file", type=Path, help="a journal of SQLite, or exported JSON lines")
     export = commands.add_parser("export", help="a journal as JSON lines, or its postings as CSV or parquet")
@@ -48,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.command == "doctor":
             return _doctor(args)
+        if args.command == "dashboard":
+            return _dashboard(args)
         if args.command == "verify":
             return _verify(args.file)
         if args.command == "export":
@@ -144,6 +153,71 @@ def _demo(out: Path) -> int:
     else:
         print(f"wrote {out}: open it in a browser")
     return 0 if report.proof.holds else 1
+
+
+# -- the page ------------------------------------------------------------------------------------------------------------
+
+
+def _dashboard(args: argparse.Namespace) -> int:
+    import anyio
+
+    if not 0.01 <= args.speed <= 1_000:
+        raise VaultError(f"--speed {args.speed:g} must be from 0.01 to 1000 hours of the market in a second")
+    if args.seconds is not None and not 0 < args.seconds < float("inf"):
+        raise VaultError(f"--seconds {args.seconds:g} must be above zero")
+    try:
+        anyio.run(_show, args)
+    except KeyboardInterrupt:
+        print()
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+    return 0
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _show(args: argparse.Namespace) -> None:
+    """The demo's market and its page, side by side, until it is over or interrupted."""
+    from contextlib import AsyncExitStack
+    from math import inf
+
+    import anyio
+
+    from .control import Control
+    from .dashboard import serve
+    from .dashboard.demo import TITLE, market
+    from .live import trade
+    from .pulse import Pulse
+
+    made = market(1 / (2 * args.speed))
+    pulse = Pulse(most_silence=None)
+
+    def ready(page: Served) -> None:
+        print(f"{TITLE}\nopen {page.login}\n(the address has the token in it: it is for you alone; Ctrl-C ends it)", flush=True)
+        if args.open:
+            _open(page.login)
+
+    with anyio.move_on_after(inf if args.seconds is None else args.seconds):
+        async with AsyncExitStack() as stack:
+            control = None if args.no_commands else await stack.enter_async_context(Control(made.desk, made.venue))
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            terms = {"control": control, "pulse": pulse, "title": TITLE, "depth": made.depth, "port": args.port, "on_ready": ready}
+            tasks.start_soon(partial(serve, made.desk, **terms))
+            await trade(made.desk, made.venue, pulse=pulse)
+            print("the market is played to its end: the page stays as it is", flush=True)
+            await anyio.sleep_forever()
+
+
+def _open(address: str) -> None:
+    """Have a browser show an address, without waiting for it."""
+    import threading
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 
 # -- the doctor ----------------------------------------------------------------------------------------------------------
