@@ -18,7 +18,7 @@ import json
 import os
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["link", "page", "save", "source"]
 
+Read = Callable[[str], str]
 _NAME = r"[A-Za-z_$][\w$]*"
 _IMPORT = re.compile(rf'import (?:(?P<all>{_NAME}) from |\{{ (?P<some>[^}}]*) \}} from )?"(?P<path>\./[\w./-]+\.js|\.\./[\w./-]+\.js)";$')
 _DECLARED = re.compile(rf"export (?:async )?(?:class|function\*?|const) (?P<name>{_NAME})")
@@ -53,17 +54,17 @@ def source(name: str) -> str:
 
 
 @cache
-def link(entry: str = "index.js") -> str:
+def link(entry: str = "index.js", read: Callable[[str], str] = source) -> str:
     """One ES module text that does what the module `entry` and all that it imports do; it exports what `entry` exports.
 
-    The same modules give the same text. Raises `VaultError` for a module that is not there, a ring of imports, and an import
-    or an export of a form that is not read here.
+    `read` gives the text of a module by its path, by default of the page's own. The same modules give the same text. Raises
+    `VaultError` for a module that is not there, a ring of imports, and an import or an export of a form that is not read here.
     """
     order: list[str] = []
-    _after_its_needs(entry, order, ())
-    parts = [_wrapped(name, order) for name in order]
+    _after_its_needs(entry, order, (), read)
+    parts = [_wrapped(name, order, read) for name in order]
     last = _inside(entry, order)
-    names = _exports(entry)
+    names = _exports(entry, read)
     shown = [f"export const {name} = {last}.{name};" for name in names if name != "default"]
     if "default" in names:
         shown.append(f"export default {last}.default;")
@@ -73,13 +74,13 @@ def link(entry: str = "index.js") -> str:
     return text
 
 
-def _after_its_needs(name: str, order: list[str], above: tuple[str, ...]) -> None:
+def _after_its_needs(name: str, order: list[str], above: tuple[str, ...], read: Read) -> None:
     if name in order:
         return
     if name in above:
         raise VaultError(f"the page's modules import each other in a ring: {' -> '.join((*above, name))}")
-    for found in _imports(name):
-        _after_its_needs(_path(name, found["path"]), order, (*above, name))
+    for found in _imports(name, read):
+        _after_its_needs(_path(name, found["path"]), order, (*above, name), read)
     order.append(name)
 
 
@@ -88,9 +89,9 @@ def _path(name: str, path: str) -> str:
     return os.path.normpath(os.path.join(os.path.dirname(name), path)).replace(os.sep, "/")
 
 
-def _split(name: str) -> tuple[list[str], list[str]]:
+def _split(name: str, read: Read) -> tuple[list[str], list[str]]:
     """The lines of a module: those of its imports, and all after them. Comments and blank lines may stand among imports."""
-    lines = source(name).split("\n")
+    lines = read(name).split("\n")
     imports = []
     for at, line in enumerate(lines):
         if line.startswith(("import ", "import{")):
@@ -100,9 +101,9 @@ def _split(name: str) -> tuple[list[str], list[str]]:
     return imports, []
 
 
-def _imports(name: str) -> list[re.Match[str]]:
+def _imports(name: str, read: Read) -> list[re.Match[str]]:
     found = []
-    for line in _split(name)[0]:
+    for line in _split(name, read)[0]:
         match = _IMPORT.match(line)
         if match is None:
             raise VaultError(f"{name} imports in a form that is not read here: {line}")
@@ -110,10 +111,10 @@ def _imports(name: str) -> list[re.Match[str]]:
     return found
 
 
-def _exports(name: str) -> list[str]:
+def _exports(name: str, read: Read) -> list[str]:
     """What a module exports, in its order; "default" is among them."""
     names = []
-    for line in _split(name)[1]:
+    for line in _split(name, read)[1]:
         if not line.startswith("export "):
             continue
         declared, listed = _DECLARED.match(line), _LISTED.match(line)
@@ -136,10 +137,10 @@ def _inside(name: str, order: list[str]) -> str:
     return f"$m{order.index(name)}"
 
 
-def _wrapped(name: str, order: list[str]) -> str:
+def _wrapped(name: str, order: list[str], read: Read) -> str:
     """A module as a function that is called at once and gives what the module exports."""
     heads = []
-    for found in _imports(name):
+    for found in _imports(name, read):
         module = _inside(_path(name, found["path"]), order)
         if found["all"] is not None:
             heads.append(f"const {found['all']} = {module}.default;")
@@ -147,7 +148,7 @@ def _wrapped(name: str, order: list[str]) -> str:
             wanted = [one.strip().replace(" as ", ": ") for one in found["some"].split(",") if one.strip()]
             heads.append(f"const {{ {', '.join(wanted)} }} = {module};")
     body = []
-    for line in _split(name)[1]:
+    for line in _split(name, read)[1]:
         if _DECLARED.match(line):
             line = line.removeprefix("export ")
         elif _LISTED.match(line):
@@ -155,7 +156,7 @@ def _wrapped(name: str, order: list[str]) -> str:
         elif line.startswith(_DEFAULT):
             line = f"const $default = {line.removeprefix(_DEFAULT)}"
         body.append(line)
-    given = ", ".join("default: $default" if one == "default" else one for one in _exports(name))
+    given = ", ".join("default: $default" if one == "default" else one for one in _exports(name, read))
     inner = "\n".join((*heads, *body)).strip("\n")
     return f"// {name}\nconst {_inside(name, order)} = (() => {{\n{inner}\nreturn {{ {given} }};\n}})();"
 
@@ -200,7 +201,15 @@ def _snapshot(of: Desk | Feed | Snapshot | Mapping[str, object], title: str) -> 
         from .feed import Feed
         from .messages import Snapshot, to_json
 
-        told = Feed(of, title=title).snapshot() if isinstance(of, Desk) else of.snapshot() if isinstance(of, Feed) else of
+        told: object = of
+        if isinstance(of, Feed):
+            told = of.snapshot()
+        elif isinstance(of, Desk):
+            feed = Feed(of, title=title)
+            try:
+                told = feed.snapshot()
+            finally:
+                feed.close()
         if not isinstance(told, Snapshot):
             raise VaultError(f"a page is made of a desk, a feed or a snapshot, not of {type(of).__name__}")
         plain = json.loads(to_json(told))
@@ -211,7 +220,10 @@ def _snapshot(of: Desk | Feed | Snapshot | Mapping[str, object], title: str) -> 
 
 def _within_script(data: Mapping[str, object]) -> str:
     """JSON that holds no character by which a page could take it for anything else."""
-    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    try:
+        text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise VaultError(f"this snapshot cannot be written as JSON: {error}") from error
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

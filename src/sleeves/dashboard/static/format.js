@@ -240,8 +240,11 @@ export function vaultName(owner) {
   return found === null ? String(owner ?? "") : `${found[1]} ${found[2]}`;
 }
 
-// Okabe and Ito's palette for all kinds of colour vision, those first that stand out on light and dark alike.
-export const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
+// Okabe and Ito's palette for all kinds of colour vision, those first that stand out on light and dark alike; then six more.
+export const COLOURS = [
+  "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
+  "#7F5FC0", "#8C6D31", "#6B8E23", "#C0399F", "#3B8686", "#E0607E",
+];
 export const NEUTRAL = "#808790";
 
 // One colour for each name, the same wherever the same names are drawn in the same order.

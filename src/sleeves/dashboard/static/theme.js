@@ -80,7 +80,7 @@ button.danger.main { background: var(--sl-critical); border-color: var(--sl-crit
 button.plain { border-color: transparent; background: transparent; }
 input, select { font: inherit; color: var(--sl-text); background: var(--sl-card); border: 1px solid var(--sl-edge); border-radius: 7px; padding: 0.28em 0.55em; min-height: 30px; min-width: 0; max-width: 100%; }
 :focus-visible { outline: 2px solid var(--sl-accent); outline-offset: 2px; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; position: relative; }
 table { border-collapse: collapse; width: 100%; }
 caption { text-align: start; font-weight: 650; padding-bottom: 6px; }
 th, td { padding: 5px 10px; text-align: start; vertical-align: baseline; border-top: 1px solid var(--sl-line); }
@@ -97,6 +97,7 @@ thead button:focus-visible { outline: 2px solid var(--sl-accent); outline-offset
 @container (max-width: 560px) {
   table.stacks, table.stacks tbody, table.stacks tfoot, table.stacks caption { display: block; }
   table.stacks thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  table.stacks thead:focus-within { position: static; display: block; width: auto; height: auto; clip-path: none; }
   table.stacks tr { display: flex; flex-wrap: wrap; gap: 1px 16px; padding: 8px 0; border-top: 1px solid var(--sl-line); }
   table.stacks th, table.stacks td { display: flex; flex: 1 1 calc(50% - 8px); max-width: 100%; align-items: baseline; justify-content: space-between; gap: 8px; padding: 1px 0; border: 0; overflow-wrap: anywhere; text-align: end; }
   table.stacks tbody th, table.stacks .wide { flex-basis: 100%; text-align: start; }
