@@ -169,6 +169,7 @@ ORDER = [
     "dashboard.preview",
     "dashboard.clerk",
     "dashboard.openapi",
+    "dashboard.door",
     "dashboard.socket",
     "dashboard.routes",
     "dashboard.app",
