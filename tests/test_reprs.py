@@ -179,3 +179,23 @@ def test_a_copy_of_a_desk_tells_nobody_who_listens_to_the_desk():
     assert again.books.listeners == []
     vault.set_tradeable("13000")
     assert heard, "the desk itself is heard as before"
+
+
+def test_why_an_equity_is_what_it_is_stands_line_by_line():
+    desk, vault, sleeve = traded()
+    desk.mark(desk.books.now)
+    page = shown(desk.explain(sleeve))
+    assert page.row("allocated")[0] == "5,000 USD"
+    assert page.row("equity at end")[0] == cell(sleeve.equity(desk.marks()))
+    assert "The lines add up to the unit." in page.words
+
+
+def test_the_laws_are_told_one_by_one():
+    desk, vault, sleeve = traded()
+    proof = desk.check()
+    page = shown(proof)
+    assert "The laws of the books hold" in page.words
+    assert len(page.rows) == 1 + len(proof.findings)
+    broken = shown(desk.check({"USD": USD("1")}))
+    assert "A law of the books is BROKEN" in broken.words
+    assert any(row[2].startswith("BROKEN: ") for row in broken.rows)

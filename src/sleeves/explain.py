@@ -9,6 +9,7 @@ from attrs import define, field, frozen
 from .fold import SleeveFold
 from .ledger import FLOW_ROLES, SLEEVE_ROLES, Entry, EntryKind, Role
 from .market import Instrument
+from .markup import block, table
 from .money import Amount, Asset
 from .records import Marked, Opened, Record
 
@@ -51,13 +52,22 @@ class Waterfall:
 
         rows = [row(f"{self.sleeve}: equity at start", self.start)]
         for line in self.lines:
-            first, count = line.records[0], len(line.records)
-            note = f"record {first}" if count == 1 else f"{count} records, {first} to {line.records[-1]}"
-            rows.append(row("  " + line.cause, line.amount, note))
+            rows.append(row("  " + line.cause, line.amount, _numbered(line.records)))
         rows.append(row(f"{self.sleeve}: equity at end", self.end, "adds up to the unit" if self.exact else ""))
         return "\n".join(rows)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        lines = [[line.cause, line.amount, _numbered(line.records)] for line in self.lines]
+        rows = [["equity at start", self.start, ""], *lines, ["equity at end", self.end, ""]]
+        exact = "The lines add up to the unit." if self.exact else "A position had no price then, so an equity is unknown."
+        return block(f"Why {self.sleeve}'s equity is what it is", table(["", "amount", "records"], rows), notes=[exact])
+
+
+def _numbered(records: tuple[int, ...]) -> str:
+    first, count = records[0], len(records)
+    return f"record {first}" if count == 1 else f"{count} records, {first} to {records[-1]}"
 
 
 def explain(records: Iterable[Record], sleeve: str, asset: Asset, since: int | None = None, until: int | None = None) -> Waterfall:

@@ -12,6 +12,7 @@ from attrs import frozen
 from .errors import LedgerError
 from .facts import AccountFact, Liquidated, Settled, Shifted, Transferred
 from .ledger import FLOW_ROLES, GUARDED_ROLES, Entry, EntryKind, Ledger, Role
+from .markup import block, table
 from .money import Amount, Rounding
 from .orders import Fill, Position, Side
 from .status import Status
@@ -57,6 +58,11 @@ class Proof:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = [[str(one.law), one.name, "holds" if one.holds else "BROKEN: " + "; ".join(one.breaches)] for one in self.findings]
+        title = "The laws of the books hold" if self.holds else "A law of the books is BROKEN"
+        return block(title, table(["law", "", ""], rows, words=3))
 
 
 def prove(
