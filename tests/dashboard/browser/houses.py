@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -30,8 +30,8 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from sleeves import BTC, FLASH, QUIET, USD, CoreVault, Desk, Instrument, Place, Side
 from sleeves.control import Control
-from sleeves.dashboard.app import app
-from sleeves.dashboard.serve import Served, serve
+from sleeves.dashboard import app, serve
+from sleeves.dashboard.serve import Served
 from sleeves.live import trade
 from sleeves.market import HOUR, FundingRate, Kind, Perpetual, Quote
 from sleeves.orders import Event, Intent
@@ -175,7 +175,10 @@ class House:
     async def _live(self, ready: threading.Event, *, task_status: Any) -> None:
         with anyio.CancelScope() as self._scope:
             task_status.started()
-            async with anyio.create_task_group() as tasks, Control(self.desk, *self.venues) as self.control:
+            async with AsyncExitStack() as stack:
+                tasks = await stack.enter_async_context(anyio.create_task_group())
+                if self.venues:
+                    self.control = await stack.enter_async_context(Control(self.desk, *self.venues))
                 if self.runs:
                     tasks.start_soon(self._run)
 
@@ -195,6 +198,11 @@ class House:
             await trade(self.desk, *self.venues, pulse=self.pulse)
         finally:
             self.over.set()
+
+    @property
+    def vault(self) -> CoreVault:
+        """The first of its core vaults."""
+        return self.desk.treasury.vaults[0]
 
     def ask(self, function: Callable[..., T], *args: Any) -> T:
         return self._portal.call(function, *args)

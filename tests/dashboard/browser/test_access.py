@@ -80,7 +80,7 @@ def focused(page):
 
 
 def test_a_deposit_by_keys_alone(watched, house):
-    flash = next(iter(house.desk.books.vaults.values())).sleeves["flash"]
+    flash = house.vault.sleeves["flash"]
     before = house.ask(lambda: flash.allocation)
     page = sign_in(watched(), house)
     page.locator("engine-vault-card[sleeve=flash]").wait_for()

@@ -30,7 +30,7 @@ def texts(page):
 
 
 def test_cards_follow_the_simulator_and_end_as_the_books(watched):
-    with House(a_desk(), a_market(rows=300, pace=0.012)) as house:
+    with House(a_desk(), a_market(rows=120, pace=0.01)) as house:
         page = sign_in(watched(), house)
         card = page.locator("engine-vault-card[sleeve=quiet]")
         card.wait_for()
@@ -38,10 +38,10 @@ def test_cards_follow_the_simulator_and_end_as_the_books(watched):
         while not house.over.is_set():
             seen.add(tuple(amounts(card).values()))
             page.wait_for_timeout(40)
-        assert len(seen) > 5, "the card moved while the market did"
+        assert len(seen) > 3, "the card moved while the market did"
         agree(page, house)
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        vault = next(iter(house.desk.books.vaults.values()))
+        vault = house.vault
         for name, sleeve in vault.sleeves.items():
             told = amounts(page.locator(f"engine-vault-card[sleeve={name}]"))
             for term, amount in (
@@ -57,13 +57,12 @@ def test_cards_follow_the_simulator_and_end_as_the_books(watched):
         assert told["Total coins"] == vault.total.decimal
         assert told["Tradeable coins"] == vault.tradeable.decimal
         assert told["Allocated to sleeves"] == vault.allocated.decimal
-        assert vault.returned.decimal == told["Returned by sleeves"] if hasattr(vault, "returned") else True
         fees = [name for name, row in house.fresh()["tables"]["sleeves"].items() if Decimal(row["fees"])]
         assert fees, "they traded"
 
 
 def test_every_part_is_on_the_page(watched):
-    with House(a_desk(), a_market(pace=0.01)) as house:
+    with House(a_desk(), a_market(pace=0.002)) as house:
         house.until(lambda desk: len(desk.books.journal) > 300)
         page = sign_in(watched(), house)
         for tag in PARTS:
@@ -98,7 +97,7 @@ def test_a_desk_with_nothing_in_it_says_what_would_stand_there(watched):
 def test_a_sleeve_that_is_opened_while_one_looks_gets_its_card_and_its_chart(watched):
     with House(a_desk(), a_market(pace=0.02)) as house:
         page = sign_in(watched(), house)
-        vault = next(iter(house.desk.books.vaults.values()))
+        vault = house.vault
         house.ask(lambda: vault.sleeve("late", QUIET, allocate="100"))
         page.locator("engine-vault-card[sleeve=late]").wait_for()
         house.venues[0].still = True
