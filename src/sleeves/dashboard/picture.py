@@ -159,7 +159,7 @@ class _Reader:
             if seen.refused is not None:
                 refused, refused_at = str(seen.refused), seen.refused.at
         track = self.past.sleeves.get(sleeve.name)
-        measured = track is not None and track.periods > 0
+        measured = self.past.marked and track is not None and track.periods > 0
         return SleeveRow(
             vault=sleeve.vault.owner,
             asset=sleeve.asset.code,
