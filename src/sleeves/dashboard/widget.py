@@ -130,6 +130,7 @@ class DeskWidget(anywidget.AnyWidget):
         """Take the widget off all pages, and have it listen no more. It stays closed."""
         teller = self.__dict__.get("_teller")  # ipywidgets also closes what was never made
         if teller is not None:
+            teller.look()  # what it says last is how the desk stands
             teller.end("The widget was closed.")
             self.layout.close()
         super().close()
