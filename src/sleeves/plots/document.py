@@ -255,7 +255,7 @@ def _records(report: Report) -> _Section:
         return _Section("records", "Records named above", "<p>No record moved money.</p>", "Records")
     head = ["record", "when, UTC", "sleeve", "kind", "by", "what it did", "reference, why"]
     anchors = {n: f"r{number}" for n, (number, _) in enumerate(rows)}
-    table = _table("Records named above", head, [row for _, row in rows], words=(1, 2, 3, 4, 5, 6), anchors=anchors)
+    table = _table("Records of the journal", head, [row for _, row in rows], words=(1, 2, 3, 4, 5, 6), anchors=anchors)
     text = "The first, the last and the largest of each cause. Numbers count the journal's records from 1; the journal has them all."
     return _Section("records", "Records named above", f'<p class="text">{text}</p>{table}', "Records")
 
@@ -579,7 +579,7 @@ def _table(
         lines.append(f"<tr{mark}>{cells}</tr>")
     classes = f"wide {kind}".strip()
     return (
-        f'<div class="{classes}" role="region" aria-label="{escape(label)}" tabindex="0"><table><thead><tr>{top}</tr></thead>'
+        f'<div class="{classes}" role="group" aria-label="{escape(label)}" tabindex="0"><table><thead><tr>{top}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 

@@ -64,16 +64,18 @@ thead th, thead td { border-bottom: 1px solid var(--soft); vertical-align: botto
 thead th { font-weight: 600; }
 thead td { color: var(--soft); text-align: left; padding-left: 0; }
 tbody th { color: var(--soft); text-align: left; padding-left: 0; min-width: 9rem; }
-tbody td { vertical-align: top; }
+tbody td, tbody th { vertical-align: top; }
 thead td, tbody th { position: sticky; left: 0; background: var(--card); z-index: 1; }
 tbody tr:last-child > * { border-bottom: 0; }
 tr.sum > * { border-top: 1px solid var(--soft); font-weight: 600; color: var(--ink); }
 tr:target > * { background: color-mix(in srgb, var(--link) 14%, var(--card)); }
-#why td.word { font-size: 0.8125rem; color: var(--soft); max-width: 26rem; }
+#why td.word { font-size: 0.8125rem; color: var(--soft); min-width: 11rem; max-width: 26rem; }
 #records table, #refusals table { font-size: 0.8125rem; }
 #records tbody th { min-width: 4rem; }
 #records td.word, #refusals td.word { min-width: 0; }
-#records td:nth-child(2), #refusals td:nth-child(5) { white-space: nowrap; }
+#records td:nth-child(2), #refusals td:nth-child(5), #drawdown td.word { white-space: nowrap; }
+#records td:nth-child(6), #refusals td:nth-child(6), #refusals td:nth-child(7) { min-width: 15rem; }
+#records td:nth-child(7) { min-width: 13rem; }
 .calendar th, .calendar td { padding: 0.1875rem 0 0.1875rem 0.25rem; }
 .calendar table { table-layout: fixed; min-width: 62rem; }
 .calendar tbody th { min-width: 0; }
@@ -133,7 +135,9 @@ footer { color: var(--soft); font-size: 0.8125rem; margin-top: 1rem; }
   .calendar table { font-size: 0.625rem; }
   .calendar small { font-size: 0.5625rem; }
   th, td { padding-left: 0.5rem; }
-  td.word, tbody th { min-width: 0; }
+  td.word, tbody th, #records td, #refusals td, #why td { min-width: 0 !important; }
+  .calendar table { min-width: 0; }
+  thead td, tbody th { position: static; }
   a { color: inherit; text-decoration: none; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
@@ -143,8 +147,9 @@ SCRIPT = """
 (function () {
   "use strict";
   const figures = JSON.parse(document.getElementById("data").textContent);
+  const heights = {};
   const touch = matchMedia("(pointer: coarse)").matches;
-  const paper = 680;
+  const paper = { width: 652, height: 0.64 };
   function look(layout) {
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name).trim();
@@ -166,23 +171,29 @@ SCRIPT = """
   const drawn = [];
   for (const place of document.querySelectorAll("[data-figure]")) {
     const figure = figures[place.dataset.figure];
+    heights[place.dataset.figure] = figure.layout.height;
     if (touch) figure.layout.dragmode = false;
     if (innerWidth < 600 && figure.data.length > 6) figure.layout.hovermode = "closest";
     const config = { responsive: true, displayModeBar: false, displaylogo: false };
     Plotly.newPlot(place, figure.data, figure.layout, config).then((graph) => Plotly.relayout(graph, look(graph.layout)));
     drawn.push(place);
   }
-  function again(more) {
-    for (const graph of drawn) Plotly.relayout(graph, Object.assign(look(graph.layout), more));
+  function again(printed) {
+    for (const graph of drawn) {
+      const name = graph.dataset.figure;
+      const height = Math.round(heights[name] * (printed && name !== "waterfall" ? paper.height : 1));
+      graph.style.height = height + "px";
+      Plotly.relayout(graph, Object.assign(look(graph.layout), { height, width: printed ? paper.width : null, autosize: !printed }));
+    }
   }
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => again({}));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => again(false));
   addEventListener("beforeprint", () => {
     document.documentElement.classList.add("print");
-    again({ width: paper, autosize: false });
+    again(true);
   });
   addEventListener("afterprint", () => {
     document.documentElement.classList.remove("print");
-    again({ width: null, autosize: true });
+    again(false);
   });
 })();
 """
