@@ -15,11 +15,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["ARGUMENTS", "Watch", "Wire", "axe_faults", "chromium", "elsewhere", "found_chromium", "keep_picture"]
+__all__ = ["ARGUMENTS", "Watch", "Wire", "axe_faults", "chromium", "elsewhere", "found_chromium", "keep_picture", "parts_of_the_page"]
 
 ARGUMENTS = (
     "--headless=new",
@@ -249,6 +250,17 @@ def elsewhere(pages: Mapping[str, str | bytes]) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+def parts_of_the_page() -> dict[str, str | bytes]:
+    """The page's own modules, for a server of somebody else's that has a copy of them: by path, under /static/."""
+    static = files("sleeves.dashboard").joinpath("static")
+    found: dict[str, str | bytes] = {}
+    for folder in ("", "vendor/"):
+        for one in static.joinpath(folder).iterdir():
+            if one.name.endswith((".js", ".css")):
+                found[f"/static/{folder}{one.name}"] = one.read_text(encoding="utf-8")
+    return found
 
 
 def axe_faults(page: Any, *, least: tuple[str, ...] = ("serious", "critical")) -> list[str]:

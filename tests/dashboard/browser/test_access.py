@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import pytest
-from browsing import Wire, axe_faults, elsewhere
+from browsing import Wire, axe_faults, elsewhere, parts_of_the_page
 from houses import House, a_desk, a_market, played
 from looking import STORE, agree, sign_in, wait_live
 
 from sleeves import USD, CoreVault, Desk
-from sleeves.dashboard.bundle import save, source
+from sleeves.dashboard.bundle import save
 from sleeves.dashboard.feed import Feed
 from sleeves.dashboard.messages import to_json
 
@@ -191,10 +189,7 @@ def test_each_part_alone_has_no_serious_fault(watched):
         "<alert-list></alert-list>",
         "<book-view></book-view>",
     ]
-    static = files("sleeves.dashboard").joinpath("static")
-    pages = {f"/static/{one.name}": source(one.name) for one in static.iterdir() if one.name.endswith((".js", ".css"))}
-    vendor = static.joinpath("vendor")
-    pages |= {f"/static/vendor/{one.name}": source(f"vendor/{one.name}") for one in vendor.iterdir() if one.name.endswith((".js", ".css"))}
+    pages = parts_of_the_page()
     head = '<!doctype html><html lang="en"><title>parts</title><main><h1>Parts</h1><h2>Each</h2>'
     load = '<script type="module" src="/static/index.js"></script>'
     data = '<script id="picture" type="application/json">' + snapshot.replace("<", "\\u003c") + "</script>"
