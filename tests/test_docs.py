@@ -365,8 +365,23 @@ def test_links_inside_lead_somewhere(path):
         if anchor.startswith("sleeves."):
             assert documented(anchor), f"{target} names nothing"
             assert any(anchor.startswith(f"{name}.") for name in modules_of(page)), f"{target} is not on that page"
+        elif page.suffix == ".png":
+            assert anchor in ("", "only-light", "only-dark"), f"{target} is shown on no page"
         elif anchor:
             assert anchor in anchors(page), f"{target} names no heading there"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=IDS)
+def test_pictures_have_words_and_come_for_both_themes(path):
+    """For those who cannot see them, and for those who read in the dark."""
+    shown = re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", prose(path.read_text(encoding="utf-8")))
+    targets = {target for _, target in shown}
+    for words, target in shown:
+        assert len(words) >= 30, f"{target} needs words that say what is seen"
+        for one, other in (("light", "dark"), ("dark", "light")):
+            if target.endswith(f"#only-{one}"):
+                like = target.replace(f"-{one}.png#only-{one}", f"-{other}.png#only-{other}")
+                assert like in targets, f"{target} has no like in the other theme"
 
 
 def modules_of(page: Path) -> list[str]:
