@@ -12,6 +12,6 @@ from __future__ import annotations
 from .app import app
 from .bundle import save
 from .feed import Feed
-from .serve import serve
+from .serve import Served, serve
 
-__all__ = ["Feed", "app", "save", "serve"]
+__all__ = ["Feed", "Served", "app", "save", "serve"]
