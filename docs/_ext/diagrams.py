@@ -17,7 +17,14 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from sleeves import FLASH, QUIET, USD, USDC, CoreVault, Desk, Instrument, Place, ProfitPolicy, Side
+from sleeves.control import Control
+from sleeves.dashboard.clerk import Clerk
+from sleeves.dashboard.feed import Feed
+from sleeves.dashboard.messages import Delta, Do, Preview, Previewed, Snapshot, type_of
+from sleeves.engines import Idle
 from sleeves.facts import Shifted
 from sleeves.gates import CORE
 from sleeves.ledger import COIN_ROLES, GUARDED_ROLES, MARK_ROLES, SLEEVE_ROLES, Entry, Role
@@ -25,6 +32,7 @@ from sleeves.market import SECOND, Quote
 from sleeves.money import BTC
 from sleeves.orders import ORDER_TRANSITIONS, Accepted, Fill, Liquidity, OrderStatus, SubmitOrder
 from sleeves.records import OrderUpdate, Placed
+from sleeves.sim import Tape, VirtualDriver
 from sleeves.status import HOLDS, TRANSITIONS, Move, Status
 
 __all__ = ["DIAGRAMS", "FOLDER", "main"]
@@ -396,6 +404,86 @@ def flow() -> str:
     return canvas.svg()
 
 
+# -- what goes over the page's wire ------------------------------------------------------------------------------------------
+
+
+def wire() -> str:
+    """A page's talk with a desk, message by message, as feed and clerk really answer it: run here."""
+    steps: list[tuple[str, str, str]] = []  # from, to, words
+
+    async def talk() -> None:
+        btc = Instrument("BTC/USD", base=BTC, quote=USD, tick="0.01", lot="0.00001", min_notional="5")
+        vault = CoreVault(USD, total="2000", tradeable="2000")
+        desk = Desk(vault)
+        desk.assign(Idle(btc), to=vault.sleeve("flash", FLASH, allocate="1000"))
+        prices = ["10000", "10000"]
+        tape = Tape.from_columns(btc, ts=[60, 120], open=prices, high=prices, low=prices, close=prices)
+        control, feed = Control(desk, VirtualDriver(tape, {"USD": USD("2000")})), Feed(desk, session="a", commands=True)
+        visit = Clerk(desk, control).visit("s", by="ann")
+        seq = 0
+
+        def told(message: object) -> None:
+            nonlocal seq
+            kind = type_of(type(message))
+            words = f"{kind} {message.seq}" if isinstance(message, (Snapshot, Delta)) else kind
+            if isinstance(message, Previewed):
+                words += ": numbers, ticket"
+            steps.append(("server", "page", words))
+            seq = message.seq if isinstance(message, (Snapshot, Delta)) else seq
+
+        def look() -> None:
+            delta = feed.refresh()
+            assert delta is not None
+            told(delta)
+
+        def price(text: str, at: int) -> None:
+            steps.append(("desk", "server", "a price"))
+            desk.step(Quote(btc, at, btc.price(text), btc.price(text)))
+
+        steps.append(("page", "server", "hello"))
+        told(feed.snapshot())
+        price("10000", SECOND)
+        look()
+        terms = {"what": "allocate", "id": "page-1", "sleeve": "flash", "amount": "100"}
+        steps.append(("page", "server", "preview: allocate"))
+        given: list[Any] = []
+        await visit.hear(Preview(terms), given.append)
+        told(given[-1])
+        steps.append(("page", "page", "a human says yes"))
+        steps.append(("page", "server", "do, with the ticket"))
+        steps.append(("server", "desk", "Allocate by ann"))
+        await visit.hear(Do(terms, given[-1].ticket), given.append)
+        told(given[-1])
+        look()
+        steps.append(("page", "page", "the connection is lost"))
+        price("10100", 2 * SECOND)
+        feed.refresh()
+        steps.append(("page", "server", f"hello: session, {seq}"))
+        missed = feed.since("a", seq)
+        assert missed
+        for delta in missed:
+            told(delta)
+
+    anyio.run(talk)
+    lanes = {"page": 170, "server": 470, "desk": 700}
+    height = 60 + 26 * len(steps)
+    said = "; ".join(f"{a} to {b}: {words}" if a != b else words for a, b, words in steps)
+    canvas = Canvas("wire", 800, height, f"A page and a desk, message by message: {said}.")
+    for name, x in lanes.items():
+        canvas.path(f"M{x} 44L{x} {height - 8}", arrow=False, kind="l dash")
+        canvas.node((x, 24), {"server": "feed and clerk"}.get(name, name), size=(130, 32))
+    for n, (a, b, words) in enumerate(steps):
+        y = 72 + 26 * n
+        x, u = lanes[a], lanes[b]
+        if a == b:
+            canvas.box(x - 8, y - 10, 16, 20, "b go", 4)
+            canvas.text(x - 16, y + 4, words, "e", "end")
+            continue
+        canvas.path(f"M{x} {y}L{u} {y}")
+        canvas.text((x + u) / 2, y - 4, words, "e")
+    return canvas.svg()
+
+
 # -- policies and backing --------------------------------------------------------------------------------------------------
 
 RESULTS = (300, -200, 150, 400, -350, 250, 500, -100, 200)
@@ -498,6 +586,7 @@ DIAGRAMS: Mapping[str, Callable[[], str]] = {
     "policies": policies,
     "roles": roles,
     "states": states,
+    "wire": wire,
 }
 
 
