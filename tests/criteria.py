@@ -27,12 +27,7 @@ class Later(NamedTuple):
     issue: str
 
 
-LATER: Mapping[str, Later] = {
-    "2.9": Later("there is no page to tell; that listeners of the books hear at once is tried with 3.6", "10"),
-    "4.12": Later("positions told over a socket within a second: there is no page; P5 says what there is to tell", "10"),
-    "P8": Later("state told over a socket within half a second: there is no page", "10"),
-    "P17": Later("positions told over a socket within a second: there is no page", "10"),
-}
+LATER: Mapping[str, Later] = {}
 
 PARTS = {
     "1": "The paper venue",

@@ -118,6 +118,9 @@ class Feed:
         self._written: tuple[int, bool, bytes] | None = None
         """The last snapshot on the wire, and of what number."""
         self._bell: anyio.Event | None = None
+        """What a record rings while somebody is told."""
+        self._came: anyio.Event | None = None
+        """What rings when somebody comes."""
         self._laws, self._laws_at = "", float("-inf")
         self._cost = 0.0
         """Seconds that the last refresh took."""
@@ -307,6 +310,8 @@ class Feed:
         else:
             one._queue.extend(map(to_json, missed))
         self._subscribers.append(one)
+        if self._came is not None:
+            self._came.set()
         try:
             yield one
         finally:
@@ -351,17 +356,11 @@ class Feed:
                 finally:
                     tasks.cancel_scope.cancel()
         finally:
-            self._runs, self._bell = False, None
+            self._runs, self._bell, self._came = False, None, None
 
     async def _run(self) -> None:
         while not self.closed:
-            watched = bool(self._subscribers)
-            self._bell = anyio.Event()
-            if self._heard and watched:
-                self._bell.set()
-            with anyio.move_on_after(self.every if watched else max(self.every, UNSEEN)):
-                await self._bell.wait()
-                await anyio.sleep(TOGETHER if watched else UNSEEN)
+            await self._wait()
             await anyio.sleep(SHARE * self._cost)
             try:
                 self.refresh()
@@ -370,6 +369,21 @@ class Feed:
                     return
                 log.exception("the desk could not be looked at; it is tried again")
                 await anyio.sleep(self.every)
+
+    async def _wait(self) -> None:
+        """Until a record came, or it is time to look at prices; while nobody is told anything, until somebody comes, or for longer."""
+        bell = anyio.Event()
+        if self._subscribers:
+            self._bell = bell
+            if self._heard:
+                bell.set()
+            with anyio.move_on_after(self.every):
+                await bell.wait()
+                await anyio.sleep(TOGETHER)
+        else:
+            self._came = bell
+            with anyio.move_on_after(max(self.every, UNSEEN)):
+                await bell.wait()
 
     def close(self) -> None:
         """Tell nobody anything any more. Again: nothing."""
@@ -380,8 +394,9 @@ class Feed:
         for one in self._subscribers:
             one._close()
         self._callbacks.clear()
-        if self._bell is not None:
-            self._bell.set()
+        for bell in (self._bell, self._came):
+            if bell is not None:
+                bell.set()
 
 
 class Subscription:
