@@ -1,7 +1,7 @@
 // <funding-table>: what perpetuals cost or pay now: each rate with its own interval, the same per hour and per year, who pays
 // whom, how old it is; and what each sleeve was paid so far. Only what a venue told; nothing is estimated.
 
-import { View, define, h, keyed, setAmount, setAttr, setText } from "./element.js";
+import { View, define, h, keyed, setAmount, setAttr, setText, setTone } from "./element.js";
 import { UNKNOWN, age, compare, figure, isDecimal, negated, percent, rate, signOf, span, when } from "./format.js";
 import { Table } from "./table.js";
 import { sheet } from "./theme.js";
@@ -12,7 +12,9 @@ const LOOK = sheet(`
 :host { container-type: inline-size; }
 h2 { margin-bottom: 8px; }
 h3 { margin: 14px 0 6px; }
-.rank { display: inline-block; min-width: 1.5em; margin-inline-end: 0.5em; padding: 0 0.35em; border-radius: 4px; background: var(--sl-accent); color: var(--sl-accent-text); font-size: 0.78em; font-weight: 700; text-align: center; font-variant-numeric: tabular-nums; }
+.rank { display: inline-block; min-width: 1.5em; margin-inline-end: 0.2em; padding: 0 0.35em; border-radius: 4px; background: var(--sl-accent); color: var(--sl-accent-text); font-size: 0.78em; font-weight: 700; text-align: center; font-variant-numeric: tabular-nums; }
+.scroll { position: relative; }
+tbody th, tbody td { white-space: nowrap; }
 .every { color: var(--sl-muted); }
 .paid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 220px), 1fr)); gap: 2px 28px; }
 .paid li { display: flex; justify-content: space-between; gap: 12px; }
@@ -57,7 +59,7 @@ export class FundingTable extends View {
       sort: { by: "apr", down: true },
       empty: "No funding rate is known. It stands here when a venue tells one, or when funding was paid.",
       columns: [
-        { name: "market", head: "Market", row: true, by: (row) => row.market, make: (value) => value.append(h("span", { class: "rank" }), h("span")), cell: (value, row) => this.#market(value, row) },
+        { name: "market", head: "Market", row: true, by: (row) => row.market, make: (value) => value.append(h("span", { class: "rank" }), " ", h("span")), cell: (value, row) => this.#market(value, row) },
         { name: "rate", head: "Rate", num: true, by: (row) => row.rate, make: (value) => value.append(h("span"), h("span", { class: "every" })), cell: (value, row) => this.#rate(value, row) },
         { name: "hour", head: "Per hour", num: true, by: hourly, cell: (value, row) => setText(value, fine(hourly(row))) },
         { name: "apr", head: "APR", num: true, by: (row) => size(row.apr), cell: (value, row) => setAttr(setText(value, percent(row.apr, { sign: true })), "title", `${figure(row.apr)}% over 365 days, not compounded`) },
@@ -113,8 +115,8 @@ export class FundingTable extends View {
   }
 
   #interest(value, row) {
-    setAmount(value, row.open_interest, { unit: this.markets.get(row.market)?.base ?? "", shape: rate });
-    if (row.open_interest === null) setAttr(value, "title", "the venue did not tell it");
+    if (row.open_interest !== null) setAmount(value, row.open_interest, { unit: this.markets.get(row.market)?.base ?? "", shape: rate });
+    else setTone(setAttr(setText(value, UNKNOWN), "title", "the venue did not tell it"), "muted");
   }
 
   #age(value, row) {

@@ -15,13 +15,25 @@ th, td { padding-inline: 8px; }
 .side, .main { white-space: nowrap; }
 td.act { text-align: end; }
 td.act button { min-height: 26px; padding: 0.05em 0.7em; }
-@container (max-width: 560px) {
-  td .value { text-align: end; }
-  td.act { justify-content: flex-end; }
-  tfoot td:empty, tfoot td.none { display: none !important; }
-  tfoot th { grid-column: 1 / -1; }
+.scroll { position: relative; }
+@container (max-width: 960px) {
+  table.stacks, table.stacks tbody, table.stacks tfoot, table.stacks caption { display: block; }
+  table.stacks thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  table.stacks tr { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 1px 22px; padding: 8px 0; border-top: 1px solid var(--sl-line); align-items: baseline; }
+  table.stacks th, table.stacks td { display: flex; justify-content: space-between; gap: 8px; padding: 1px 0; border: 0; min-width: 0; text-align: end; }
+  table.stacks .stack-label { display: inline; color: var(--sl-muted); font-size: 0.86em; font-weight: 400; white-space: nowrap; }
+  table.stacks tbody th { grid-column: 1 / 4; justify-content: flex-start; text-align: start; }
+  table.stacks tfoot th { grid-column: 1 / -1; text-align: start; }
+  table.stacks td.act { grid-row: 1; grid-column: 4; justify-content: flex-end; }
+  table.stacks td.none { display: none; }
+  table.stacks thead:focus-within { position: static; width: auto; height: auto; clip-path: none; display: block; }
 }
-@container (max-width: 420px) { .far { grid-column: 1 / -1; } }
+@container (max-width: 560px) {
+  table.stacks tr { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1px 14px; }
+  table.stacks tbody th { grid-column: 1; }
+  table.stacks td.act { grid-column: 2; }
+}
+@container (max-width: 420px) { table.stacks td.far, table.stacks tfoot td { grid-column: 1 / -1; } }
 `);
 
 // How far the price is from where the account is liquidated, in percent of the price, with its direction in words.
@@ -60,8 +72,8 @@ export class PositionTable extends View {
         { name: "value", head: "Value", num: true, by: (row) => row.value, cell: (value, row) => setAmount(value, row.value, { unit: this.unit(row) }) },
         { name: "unrealized", head: "Unrealized", num: true, by: (row) => row.unrealized, cell: (value, row) => setAmount(value, row.unrealized, { signed: true, unit: this.unit(row) }) },
         { name: "liquidation", head: "Liquidation", num: true, by: (row) => away(row), make: two, cell: (value, row) => this.#liquidation(value, row) },
-        { name: "margin", head: "Margin", num: true, by: (row) => row.margin, cell: (value, row) => (row.kind === "coins" ? plainly(value, "none", "coins need no margin") : setAmount(value, row.margin, { unit: this.unit(row) })) },
-        { name: "funding", head: "Funding", num: true, by: (row) => row.funding, cell: (value, row) => (row.kind === "coins" ? plainly(value, "none", "coins bear no funding") : setAmount(value, row.funding, { signed: true, unit: this.unit(row) })) },
+        { name: "margin", head: "Margin", num: true, by: (row) => row.margin, cell: (value, row) => this.#contract(value, row, "margin", "coins need no margin") },
+        { name: "funding", head: "Funding", num: true, by: (row) => row.funding, cell: (value, row) => this.#contract(value, row, "funding", "coins bear no funding", true) },
         { name: "close", head: "", label: "Close", wide: true, make: (value) => this.#button(value), cell: (value, row) => this.#offer(value, row) },
       ],
     });
@@ -98,15 +110,24 @@ export class PositionTable extends View {
     setAttr(sub(value), "title", row.mark_ms === null ? null : `${when(row.mark_ms)} UTC`);
   }
 
+  // A figure that only contracts have. On a phone what coins have not is left out.
+  #contract(value, row, name, why, signed = false) {
+    value.parentElement.classList.toggle("none", row.kind === "coins");
+    if (row.kind === "coins") plainly(value, "none", why);
+    else setAmount(value, row[name], { signed, unit: this.unit(row) });
+  }
+
   #liquidation(value, row) {
     value.parentElement.classList.add("far");
+    value.parentElement.classList.toggle("none", row.kind === "coins");
     if (row.kind === "coins") {
       plainly(main(value), "none", "coins that are paid for are not liquidated");
       setText(sub(value), "");
       return;
     }
-    setAmount(main(value), row.liquidation, { shape: rate });
-    setAttr(main(value), "title", row.liquidation === null ? "none is known: the account has a price missing, or no price of this market alone liquidates it" : `${figure(row.liquidation)} ${row.quote}, while all else stays`);
+    const known = row.liquidation !== null;
+    setTone(setText(main(value), rate(row.liquidation)), known ? "" : "muted");
+    setAttr(main(value), "title", known ? `${figure(row.liquidation)} ${row.quote}, while all else stays` : "none is known: a price is missing, or no price of this market alone liquidates the account");
     setText(sub(value), distance(row.mark, row.liquidation) ?? "");
   }
 

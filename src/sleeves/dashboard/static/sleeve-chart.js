@@ -96,7 +96,7 @@ const LOOK = sheet(`
 .says .at { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .legend { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); gap: 0 14px; margin: 6px -7px 4px; max-height: 11.5em; overflow: auto; }
 .legend.many { grid-template-columns: repeat(auto-fill, minmax(min(100%, 250px), 1fr)); }
-.legend button { all: unset; box-sizing: border-box; cursor: pointer; display: grid; grid-template-columns: minmax(0, 1fr) auto; column-gap: 10px; align-items: center; line-height: 1.35; padding: 2px 8px; border-radius: 6px; width: 100%; min-height: 24px; }
+.legend button { all: unset; box-sizing: border-box; cursor: pointer; display: grid; grid-template-columns: minmax(0, 1fr) auto; column-gap: 10px; align-items: center; line-height: 1.35; padding: 2px 8px; border-radius: 6px; width: 100%; max-width: 440px; min-height: 24px; }
 .legend button:hover { background: var(--sl-raised); }
 .legend button:focus-visible { outline: 2px solid var(--sl-accent); outline-offset: -2px; }
 .legend .who { display: inline-flex; align-items: center; gap: 7px; min-width: 0; }
@@ -118,7 +118,7 @@ const LOOK = sheet(`
 .figures table { margin-top: 6px; }
 .probe { position: absolute; width: 0; height: 0; overflow: hidden; color: var(--sl-text); }
 .probe.probe.probe { transition: color 1ms linear !important; }
-@container (max-width: 400px) { .tabs button { padding-inline: 6px; font-size: 0.93em; } }
+@container (max-width: 400px) { .tabs button { padding-inline: 5px; font-size: 0.9em; } }
 `);
 
 const VENDOR = sheet(UPLOT_CSS);
@@ -150,6 +150,7 @@ export class SleeveChart extends View {
     this.assets = h("select", { onchange: () => this.#choose(this.assets.value) });
     this.assetLabel = h("label", { hidden: true }, "Asset", this.assets);
     this.ranges = h("select", { onchange: () => this.#range(this.ranges.value) });
+    this.rangeLabel = h("label", null, "Range", this.ranges);
     this.reset = h("button", { type: "button", hidden: true, onclick: () => this.#whole() }, "Reset zoom");
     this.tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Graph", onkeydown: (event) => this.#tabKey(event) });
     this.legend = h("ul", { class: "legend", "aria-label": "Lines" });
@@ -200,7 +201,7 @@ export class SleeveChart extends View {
       h(
         "section",
         { class: "panel" },
-        h("div", { class: "head" }, this.title_, h("div", { class: "tools" }, this.reset, this.assetLabel, h("label", null, "Range", this.ranges))),
+        h("div", { class: "head" }, this.title_, h("div", { class: "tools" }, this.reset, this.assetLabel, this.rangeLabel)),
         this.tabs,
         this.panel,
         probe,
@@ -259,8 +260,9 @@ export class SleeveChart extends View {
     setText(this.says, empty ? "" : `${graph.says}, ${this.#asset}`);
     setText(this.none, wanted.length > 0 || graph.name !== "returned" ? "Nothing was marked yet. The lines begin with the first mark." : graph.none);
     this.none.hidden = !empty;
-    for (const node of [this.plot, this.legend, this.details]) node.hidden = empty;
+    for (const node of [this.plot, this.legend, this.details, this.rangeLabel]) node.hidden = empty;
     if (empty) {
+      this.reset.hidden = true;
       this.#drop();
       setText(this.at, "");
       return;
@@ -530,7 +532,7 @@ export class SleeveChart extends View {
     this.#window = window;
     this.#spans();
     if (this.#chart !== null) this.#update();
-    this.#dotted();
+    this.#read();
   }
 
   #whole() {
