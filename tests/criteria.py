@@ -232,11 +232,11 @@ HEAD = """\
 <!-- written by `python tests/criteria.py` from the names of the tests: do not edit -->
 
 The specification of delta-neutral trading that this library grew out of has 96 acceptance criteria and 50 properties. Each
-that can be tried without a web page has one test, whose name carries its number; it runs on the real desk, venues, shell and
-logs, those that need a chain on a local one, from both sides of each threshold. Where two criteria contradict each other, or
+has one test, whose name carries its number; it runs on the real desk, venues, shell, logs and page, those that need a chain on
+a local one, from both sides of each threshold. Where two criteria contradict each other, or
 one is wrong, the test's docstring says which reading is taken, and why.
 
-{tried} are tried, {later} are for later issues. This page is written by `python tests/criteria.py`; a test fails while it is
+{tried} are tried, {later} are left for later. This page is written by `python tests/criteria.py`; a test fails while it is
 not what that writes. One criterion is run with `python -m pytest -k criterion_3_8`, which finds what other files of tests
 have to say about it too.
 """

@@ -123,7 +123,7 @@ def test_criterion_2_9_changes_of_the_account_are_told_to_the_page_within_500_ms
     anyio.run(main)
 
 
-def test_p8_a_change_of_state_is_told_within_500_ms():
+def test_p08_a_change_of_state_is_told_within_500_ms():
     """Whatever kind it is, each of many, one after the other."""
 
     async def main():
