@@ -31,6 +31,7 @@ dl div { display: flex; justify-content: space-between; gap: 8px; white-space: n
 dt { color: var(--sl-muted); }
 .last { display: grid; gap: 10px; align-content: end; }
 .why { display: grid; gap: 3px; border-inline-start: 3px solid var(--sl-line); padding-inline-start: 9px; overflow-wrap: anywhere; }
+.why p { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
 .why:empty { display: none; }
 .buttons { display: flex; gap: 5px; flex-wrap: wrap; }
 .buttons button { padding-inline: 0.6em; font-size: 0.93em; }
@@ -161,7 +162,7 @@ export class EngineVaultCard extends View {
       lines,
       (line) => line.key,
       () => h("p", { class: "muted" }),
-      (node, line) => setText(node, line.text),
+      (node, line) => setAttr(setText(node, line.text), "title", line.text.length > 90 ? line.text : null),
     );
   }
 

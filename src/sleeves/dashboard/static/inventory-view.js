@@ -2,7 +2,7 @@
 // with the age of the price that it is valued at. Without `vault`, all vaults; `sleeve` shows what one sleeve holds.
 
 import { View, define, h, keyed, s, setAmount, setAttr, setStyle, setText } from "./element.js";
-import { NEUTRAL, age, ago, coloursOf, compare, drawn, figure, money, rate, share, signOf, sum, vaultName } from "./format.js";
+import { NEUTRAL, age, ago, coloursOf, compare, drawn, figure, money, rate, share, signOf, sum, vaultName, when } from "./format.js";
 import { Table } from "./table.js";
 import { sheet } from "./theme.js";
 
@@ -25,10 +25,7 @@ svg path, svg circle { stroke: var(--sl-card); stroke-width: 0.02; }
 .legend i { width: 10px; height: 10px; border-radius: 2px; align-self: center; }
 .legend .name { overflow-wrap: anywhere; }
 @container (max-width: 430px) { .shares { grid-template-columns: 1fr; justify-items: center; } .legend { width: 100%; } }
-.old { color: var(--sl-poor); }
 `);
-
-const OLD_MS = 5 * 60_000;
 
 export class InventoryView extends View {
   static tables = ["vaults", "sleeves", "holdings", "desk"];
@@ -68,15 +65,14 @@ export class InventoryView extends View {
       (node, [owner, row]) => node.shares.update(owner, row, sharesOf(store, owner, row, colours)),
     );
     const holdings = store.entries("holdings").filter(([, row]) => (vault === null || row.vault === vault) && (sleeve === null || row.sleeve === sleeve));
-    this.table.update(holdings, ([key]) => key);
+    this.table.update(holdings, ([key]) => key, `${this.now}`);
   }
 
   #age(td, row) {
     const old = age(row.mark_ms, this.now);
     setText(td, row.value === null && row.mark_ms === null ? "no price" : row.mark_ms === null ? "needs none" : ago(old));
     td.classList.toggle("muted", row.mark_ms === null);
-    td.classList.toggle("old", old !== null && old > OLD_MS);
-    setAttr(td, "title", old !== null && old > OLD_MS ? "This price is old." : null);
+    setAttr(td, "title", row.mark_ms === null ? null : `${when(row.mark_ms)} UTC`);
   }
 }
 

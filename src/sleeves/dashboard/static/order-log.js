@@ -118,7 +118,7 @@ export class OrderLog extends View {
       shown.sort(([a, x], [b, y]) => OPEN.has(y.status) - OPEN.has(x.status) || y.at_ms - x.at_ms || b.localeCompare(a, "en", { numeric: true }));
       this.today = day(store.now_ms);
       this.orders.sayEmpty(orders.length === 0 ? "No order yet. Each stands here with what became of it, from the moment it is sent." : "No order is of this kind.");
-      this.orders.update(shown, ([id]) => id);
+      this.orders.update(shown, ([id]) => id, `${this.today} ${store.commands} ${store.commanding}`);
     } else this.#drawLog(store, log, sleeve, kind);
   }
 

@@ -16,6 +16,7 @@ export class Table {
   #down;
   #rows = [];
   #key = null;
+  #stamp = null;
   #body;
   #foot;
   #heads = new Map();
@@ -62,10 +63,12 @@ export class Table {
     this.#draw();
   }
 
-  // Show these rows; `key` names each.
-  update(rows, key) {
+  // Show these rows; `key` names each. With a `stamp`, a row that is the very one that was drawn, under the same stamp, is left
+  // as it is: it holds all that the cells depend on beside their row. A row may also be a pair of its key and itself.
+  update(rows, key, stamp = null) {
     this.#rows = rows;
     this.#key = key;
+    this.#stamp = stamp;
     this.#draw();
   }
 
@@ -95,11 +98,19 @@ export class Table {
       this.#sorted(),
       this.#key,
       () => this.#made(),
-      (tr, row) => this.#columns.forEach((column, at) => column.cell(tr.cells[at].lastChild, row, tr)),
+      (tr, row) => this.#patch(tr, row),
     );
     const none = this.#rows.length === 0;
     this.scroller.hidden = none;
     this.#empty.hidden = !none;
+  }
+
+  #patch(tr, row) {
+    const seen = Array.isArray(row) ? row[1] : row;
+    if (this.#stamp !== null && tr.seen === seen && tr.stamp === this.#stamp) return;
+    tr.seen = seen;
+    tr.stamp = this.#stamp;
+    this.#columns.forEach((column, at) => column.cell(tr.cells[at].lastChild, row, tr));
   }
 
   #made() {
