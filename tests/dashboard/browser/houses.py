@@ -232,8 +232,9 @@ class Host(House):
         self.pages, self.other = pages, other
 
     async def _serve(self, control: Control | None, on_ready: Callable[[Served], None]) -> None:
-        own = {name: value for name, value in self.settings.items() if name != "port"}
+        own = {"title": self.settings["title"], "authorize": lambda _connection: "ann"}  # whom the host has let in is let in here
         routes: list[BaseRoute] = [Route(path, partial(_shown, text)) for path, text in self.pages.items()]
+        routes.append(Route("/favicon.ico", partial(_shown, "")))
         routes += [Mount("/bots", app(self.desk, control=control, pulse=self.pulse, **own))]
         routes += [Mount("/other", app(self.other, **own))] if self.other is not None else []
         with socket.create_server(("127.0.0.1", 0)) as door:
