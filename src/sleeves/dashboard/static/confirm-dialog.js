@@ -30,7 +30,10 @@ dialog .option input { min-height: 0; margin: 4px 0 0; accent-color: var(--sl-ac
 dialog .option .about { grid-column: 2; }
 dialog input[aria-invalid="true"] { border-color: var(--sl-critical); }
 dialog .fault { color: var(--sl-critical); min-height: 1.3em; }
+dialog .numbers { display: grid; gap: 12px; }
 dialog .numbers:empty { display: none; }
+dialog thead td { border-top: 0; }
+dialog .live { display: grid; gap: 12px; }
 dialog .figures { display: grid; gap: 3px; grid-template-columns: minmax(0, 1fr); }
 dialog .figures > div { display: flex; justify-content: space-between; gap: 16px; }
 dialog .figures dt { color: var(--sl-muted); }

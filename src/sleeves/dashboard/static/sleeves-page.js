@@ -43,7 +43,7 @@ section { min-width: 0; }
 .list .acts { display: flex; gap: 6px; }
 /* What is below is laid out and painted when it is looked at. */
 inventory-view, order-log, book-view { content-visibility: auto; contain-intrinsic-size: auto 460px; overflow-clip-margin: 6px; }
-.stale .data { opacity: 0.72; filter: saturate(0.35); }
+.stale .data { filter: saturate(0.12); }
 footer { display: flex; flex-wrap: wrap; gap: 4px 14px; align-items: center; justify-content: space-between; }
 .foot { color: var(--sl-muted); }
 .page { position: relative; }
