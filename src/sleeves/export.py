@@ -120,17 +120,25 @@ def _frame(kinds: Mapping[str, str], rows: Sequence[Mapping[str, Any]], backend:
         __import__(backend)
     except ImportError as error:
         raise MissingExtra(backend, "frames", f"making a frame of {backend}") from error
-    dtypes = {"text": nw.String, "whole": nw.Int64, "float": nw.Float64, "bool": nw.Boolean, "time": nw.Int64, "money": nw.String}
+    dtypes: dict[str, Any] = {
+        "text": nw.String,
+        "whole": nw.Int64,
+        "float": nw.Float64,
+        "bool": nw.Boolean,
+        "time": nw.Int64,
+        "money": nw.String,
+    }
     columns = {}
+    of: Any = backend
     for name, kind in kinds.items():
         values, dtype = [row[name] for row in rows], dtypes[kind]
         if kind == "money" and money == "float":
             values, dtype = [None if value is None else float(value) for value in values], nw.Float64
         elif kind == "money" and money == "decimal" and any(value is not None for value in values):
             decimals = [None if value is None else Decimal(value) for value in values]
-            columns[name] = nw.new_series(name, decimals, backend=backend)
+            columns[name] = nw.new_series(name, decimals, backend=of)
             continue
-        columns[name] = nw.new_series(name, values, dtype, backend=backend)
+        columns[name] = nw.new_series(name, values, dtype, backend=of)
     found = nw.from_dict(columns)
     times = [nw.col(name).cast(nw.Datetime("ns")).dt.replace_time_zone("UTC") for name, kind in kinds.items() if kind == "time"]
     return found.with_columns(*times) if times else found

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ..money import Asset
-from ..tearsheet import thin
+from ..tearsheet import POINTS, thin
 
 if TYPE_CHECKING:
     from ..report import Report
@@ -29,6 +29,7 @@ __all__ = [
     "over_time",
     "places",
     "plain",
+    "points",
     "time_text",
     "vault_name",
 ]
@@ -95,6 +96,11 @@ def over_time(figure: go.Figure) -> None:
     figure.update_xaxes(spikecolor=NEUTRAL, spikethickness=1, spikedash="solid", tickangle=0, ticklabelstandoff=6)
 
 
+def points(lines: int) -> int:
+    """The most points of each of so many lines in one picture: `POINTS`, and fewer where they are many, so that it stays light."""
+    return min(POINTS, max(1_000, 4 * POINTS // max(1, lines)))
+
+
 def draw(
     figure: go.Figure,
     series: Sequence[Mapping[str, Any]],
@@ -106,12 +112,16 @@ def draw(
     asset: Asset,
     row: int,
     listed: bool,
+    most: int = POINTS,
 ) -> None:
-    """Add one line to a panel. `said` stands before the value when one points at it; `listed` lines are in the legend."""
+    """Add one line, of at most `most` points, to a panel.
+
+    `said` stands before the value when one points at it; `listed` lines are in the legend.
+    """
     if not series:
         return
     values = [sample[line.column] for sample in series]
-    kept = thin(values)
+    kept = thin(values, most)
     figure.add_scatter(
         x=[time_text(series[i]["at"]) for i in kept],
         y=[values[i] for i in kept],

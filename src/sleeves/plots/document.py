@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["page"]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MANY = 6
+"""From more sleeves on, their own tables are folded away, each behind its name."""
+_LONG = 60
+"""From more records on, their table is folded away."""
 _MOST_LISTED = 200
 """The most alerts and lost orders that are listed; the rest is counted."""
 
@@ -212,8 +216,15 @@ def _why(report: Report, drawn: dict[str, go.Figure]) -> _Section:
         "same to the last unit, with the records of the journal that did it."
     )
     content = _figure("waterfall", waterfall(report), caption, "Who earned what, by cause", drawn) if report.waterfalls else ""
-    tables = "".join(_causes(report, name) for name in report.waterfalls)
+    many = len(report.waterfalls) > _MANY
+    tables = "".join(_folded(_summed(report, name), _causes(report, name), many) for name in report.waterfalls)
     return _Section("why", "Who earned what, and why", content + f'<div class="tables">{tables}</div>', "Why")
+
+
+def _summed(report: Report, sleeve: str) -> str:
+    """A sleeve and what it has, in a line."""
+    end = report.waterfalls[sleeve].end
+    return f"{sleeve}: " + ("equity unknown" if end is None else f"equity {_exact(end.text)} {end.asset.code}")
 
 
 def _causes(report: Report, sleeve: str) -> str:
@@ -257,7 +268,12 @@ def _records(report: Report) -> _Section:
     anchors = {n: f"r{number}" for n, (number, _) in enumerate(rows)}
     table = _table("Records of the journal", head, [row for _, row in rows], words=(1, 2, 3, 4, 5, 6), anchors=anchors)
     text = "The first, the last and the largest of each cause. Numbers count the journal's records from 1; the journal has them all."
-    return _Section("records", "Records named above", f'<p class="text">{text}</p>{table}', "Records")
+    return _Section(
+        "records",
+        "Records named above",
+        f'<p class="text">{text}</p>{_folded(f"{len(rows):,} records", table, len(rows) > _LONG)}',
+        "Records",
+    )
 
 
 # -- graphs ------------------------------------------------------------------------------------------------------------
@@ -339,9 +355,11 @@ def _monthly(report: Report, drawn: dict[str, go.Figure], shown: Mapping[str, in
     for name, sleeve in report.story.sleeves.items():
         mine = [row for row in [*months, *years] if row["sleeve"] == name]
         if mine:
-            tables.append(_calendar(name, mine, shown[sleeve.fold.asset.code]))
-    for asset in dict.fromkeys(row["asset"] for row in report.together()):
-        rows = [row for row in report.together() if row["asset"] == asset]
+            table = _calendar(name, mine, shown[sleeve.fold.asset.code])
+            tables.append(_folded(name, table, len(report.story.sleeves) > _MANY))
+    all_of = report.together()
+    for asset in dict.fromkeys(row["asset"] for row in all_of):
+        rows = [row for row in all_of if row["asset"] == asset]
         tables.append(_calendar("all", rows, shown[asset]))
     return _Section("monthly", "Month by month", f'{content}<p class="text">{caption}</p>{"".join(tables)}', "Months")
 
@@ -584,13 +602,17 @@ def _table(
     )
 
 
+def _folded(summary: str, content: str, fold: bool) -> str:
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>" if fold else content
+
+
 def _list(lines: Iterable[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
 
 
 def _json(drawn: Mapping[str, go.Figure]) -> str:
     """Figures as JSON that may stand inside a script element: no name in it can end that element."""
-    text = json.dumps({name: json.loads(figure.to_json()) for name, figure in drawn.items()}, separators=(",", ":"))
+    text = "{" + ",".join(f"{json.dumps(name)}:{figure.to_json()}" for name, figure in drawn.items()) + "}"
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
@@ -11,7 +11,7 @@ from ..errors import VaultError
 from ..money import Asset
 from ..policy import QUIET
 from ..tearsheet import thin
-from .canvas import COLOURS, NEUTRAL, Line, canvas, colours, draw, label, or_empty, time_text, vault_name
+from .canvas import COLOURS, NEUTRAL, Line, canvas, colours, draw, label, or_empty, points, time_text, vault_name
 
 if TYPE_CHECKING:
     from ..megavault import PoolSample
@@ -36,10 +36,11 @@ def figures(report: Report) -> dict[str, go.Figure]:
     vault. An unknown value is a gap in its line. Each trace says in `meta` which column of the series it draws.
     """
     by_sleeve = colours(report)
+    series = {sleeve: report.series(sleeve) for sleeve in report.story.sleeves}
     found = {}
     for name, (title, lines) in _SLEEVE_GRAPHS.items():
         shown = [sleeve for sleeve in report.story.sleeves if name != "returned" or _sweeps(report, sleeve)]
-        found[name] = _sleeve_graph(report, title, lines, shown, by_sleeve)
+        found[name] = _sleeve_graph(report, title, lines, {sleeve: series[sleeve] for sleeve in shown}, by_sleeve)
     found["tradeable"] = _vault_graph(report)
     return found
 
@@ -68,19 +69,20 @@ def pool(samples: Sequence[PoolSample], title: str = "Whose it is, and what a sh
     return figure
 
 
-def _sleeve_graph(report: Report, title: str, lines: Sequence[Line], sleeves: Sequence[str], colours: Mapping[str, str]) -> go.Figure:
+def _sleeve_graph(
+    report: Report, title: str, lines: Sequence[Line], series: Mapping[str, Sequence[Mapping[str, Any]]], colours: Mapping[str, str]
+) -> go.Figure:
     story = report.story.sleeves
-    assets = list(dict.fromkeys(story[sleeve].fold.asset for sleeve in sleeves))
-    figure = canvas(title, assets)
-    for sleeve in sleeves:
-        series = report.series(sleeve)
+    assets = list(dict.fromkeys(story[sleeve].fold.asset for sleeve in series))
+    figure, most = canvas(title, assets), points(len(lines) * len(series))
+    for sleeve, rows in series.items():
         asset = story[sleeve].fold.asset
         for number, line in enumerate(lines):
             row, said = assets.index(asset) + 1, line.column
-            draw(figure, series, line, name=sleeve, colour=colours[sleeve], said=said, asset=asset, row=row, listed=not number)
+            draw(figure, rows, line, name=sleeve, colour=colours[sleeve], said=said, asset=asset, row=row, listed=not number, most=most)
     if all(line.rises for line in lines):
         figure.update_yaxes(rangemode="tozero")
-    return or_empty(figure, "nothing was marked yet" if sleeves or not story else "no sleeve here sweeps its profit back")
+    return or_empty(figure, "nothing was marked yet" if series or not story else "no sleeve here sweeps its profit back")
 
 
 def _vault_graph(report: Report) -> go.Figure:

@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 
 from ..errors import VaultError
 from ..tearsheet import Deal, candles, thin
-from .canvas import NEUTRAL, canvas, colours, label, or_empty, over_time, places, plain, time_text
+from .canvas import NEUTRAL, canvas, colours, label, or_empty, over_time, places, plain, points, time_text
 from .graphs import figures
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def drawdown(report: Report) -> go.Figure:
     for sleeve in report.story.sleeves:
         series = report.underwater(sleeve)
         values = [one["underwater"] for one in series]
-        kept = thin(values)
+        kept = thin(values, points(len(report.story.sleeves)))
         if kept:
             figure.add_scatter(
                 x=[time_text(series[i]["at"]) for i in kept],
@@ -251,7 +251,7 @@ def drawdown(report: Report) -> go.Figure:
                 name=label(sleeve),
                 meta="underwater",
                 mode="lines",
-                fill="tozeroy",
+                fill="tozeroy" if len(by_sleeve) <= 4 else "none",
                 fillcolor=_faint(by_sleeve[sleeve]),
                 line={"color": by_sleeve[sleeve], "width": 1.5},
                 hovertemplate="%{y:.1%}",

@@ -91,6 +91,9 @@ tr:target > * { background: color-mix(in srgb, var(--link) 14%, var(--card)); }
 .up3 { background: rgba(var(--up), 0.26); } .up4 { background: rgba(var(--up), 0.38); }
 .down1 { background: rgba(var(--down), 0.08); } .down2 { background: rgba(var(--down), 0.16); }
 .down3 { background: rgba(var(--down), 0.26); } .down4 { background: rgba(var(--down), 0.38); }
+details { flex: 1 1 100%; max-width: 100%; border-bottom: 1px solid var(--line); }
+summary { cursor: pointer; padding: 0.375rem 0; font-size: 0.9375rem; }
+.tables:has(details) { gap: 0; }
 figure { margin: 0; }
 figcaption, .text { font-size: 0.9375rem; }
 figcaption, .text { margin-bottom: 0.5rem; max-width: 52rem; text-wrap: pretty; }
@@ -169,7 +172,8 @@ SCRIPT = """
     return change;
   }
   const drawn = [];
-  for (const place of document.querySelectorAll("[data-figure]")) {
+  const waiting = Array.from(document.querySelectorAll("[data-figure]"));
+  function draw(place) {
     const figure = figures[place.dataset.figure];
     heights[place.dataset.figure] = figure.layout.height;
     if (touch) figure.layout.dragmode = false;
@@ -177,6 +181,11 @@ SCRIPT = """
     const config = { responsive: true, displayModeBar: false, displaylogo: false };
     Plotly.newPlot(place, figure.data, figure.layout, config).then((graph) => Plotly.relayout(graph, look(graph.layout)));
     drawn.push(place);
+  }
+  function next() {
+    if (!waiting.length) return;
+    draw(waiting.shift());
+    setTimeout(next, 0);
   }
   function again(printed) {
     for (const graph of drawn) {
@@ -186,13 +195,28 @@ SCRIPT = """
       Plotly.relayout(graph, Object.assign(look(graph.layout), { height, width: printed ? paper.width : null, autosize: !printed }));
     }
   }
+  function reveal() {
+    const place = document.getElementById(location.hash.slice(1));
+    const folded = place && place.closest("details");
+    if (!folded || folded.open) return;
+    folded.open = true;
+    place.scrollIntoView();
+  }
+  next();
+  reveal();
+  addEventListener("hashchange", reveal);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => again(false));
+  let folded = [];
   addEventListener("beforeprint", () => {
     document.documentElement.classList.add("print");
+    folded = Array.from(document.querySelectorAll("details:not([open])"));
+    for (const one of folded) one.open = true;
+    while (waiting.length) draw(waiting.shift());
     again(true);
   });
   addEventListener("afterprint", () => {
     document.documentElement.classList.remove("print");
+    for (const one of folded) one.open = false;
     again(false);
   });
 })();
