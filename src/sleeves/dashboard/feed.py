@@ -36,7 +36,7 @@ from ..errors import VaultError
 from ..pulse import Pulse
 from ..records import Record
 from .history import History, halved, millis, thinned
-from .messages import KEPT, POINTS, AlertItem, Chart, Delta, LogItem, Point, SleeveRow, Snapshot, VaultRow, fields_of, to_json
+from .messages import KEPT, POINTS, STREAMS, AlertItem, Chart, Delta, LogItem, Point, SleeveRow, Snapshot, VaultRow, fields_of, to_json
 from .picture import LookAtDepth, Tables, laws_of, tables
 
 __all__ = ["Feed", "Subscription"]
@@ -54,6 +54,8 @@ DRAWN = 1.0
 """Seconds between two points of a chart in which nothing but a price has moved."""
 LAWS = 5.0
 """Seconds between two looks at the laws of the books."""
+HEARD = 1_000
+"""Records that wait at most until they are taken in, whether anybody looks or not."""
 SLICE = 500
 """Records of the journal that are read at once while a desk goes on."""
 QUEUE = 64
@@ -112,6 +114,8 @@ class Feed:
         """By series, when its last point was added, by the clock."""
         self._heard: list[Record] = []
         """Records that are not taken in yet."""
+        self._added: dict[str, deque[AlertItem | LogItem]] = {name: deque(maxlen=KEPT) for name in STREAMS}
+        """What records that are taken in have added to the streams, and nobody was told yet."""
         self._end: Callable[[], None] | None = None
         self._callbacks: list[Callable[[], None]] = []
         self._subscribers: list[Subscription] = []
@@ -165,6 +169,8 @@ class Feed:
     def _hear(self, record: Record) -> None:
         """A record was kept: it is taken in at the next refresh."""
         self._heard.append(record)
+        if len(self._heard) >= HEARD and self._past is not None:
+            self._take_in(self._past)
         if self._bell is not None:
             self._bell.set()
         self._inside = True
@@ -218,17 +224,23 @@ class Feed:
         self._tell(delta)
         return delta
 
-    def _take(self, past: History) -> dict[str, tuple[AlertItem | LogItem, ...]]:
-        """Take in the records that came since; what they add to the streams."""
+    def _take_in(self, past: History) -> None:
+        """Take in the records that came since."""
         records, self._heard = self._heard, []
-        alerts: list[AlertItem | LogItem] = []
-        words: list[AlertItem | LogItem] = []
         for record in records:
             alert, said = past.apply(record)
-            alerts += [] if alert is None else [alert]
-            words += [] if said is None else [said]
-        streams = {"alerts": tuple(alerts[-KEPT:]), "log": tuple(words[-KEPT:])}
-        return {name: items for name, items in streams.items() if items}
+            if alert is not None:
+                self._added["alerts"].append(alert)
+            if said is not None:
+                self._added["log"].append(said)
+
+    def _take(self, past: History) -> dict[str, tuple[AlertItem | LogItem, ...]]:
+        """What the streams got since it was last told."""
+        self._take_in(past)
+        added = {name: tuple(items) for name, items in self._added.items() if items}
+        for items in self._added.values():
+            items.clear()
+        return added
 
     def _draw(self, fresh: Tables) -> dict[str, tuple[Point, ...]]:
         """A further point of each series that moved: at once where something was booked, else in a rhythm."""

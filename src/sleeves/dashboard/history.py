@@ -17,7 +17,7 @@ from ..facts import Bankrupted, FundingPaid, Liquidated, Settled, Shifted, Trans
 from ..fold import SleeveFold
 from ..gates import describe
 from ..ledger import INTERNAL, Entry, EntryKind, Role
-from ..market import DAY, FundingRate, Instrument
+from ..market import DAY, MINUTE, FundingRate, Instrument
 from ..money import Amount, Asset
 from ..orders import Fill, Order, OrderStatus
 from ..records import (
@@ -157,7 +157,7 @@ class History:
     paid: dict[str, FundingRate] = field(factory=dict)
     """By symbol, the latest rate at which funding was paid."""
     marks: deque[tuple[int, Mapping[str, tuple[int, int]]]] = field(factory=deque)
-    """The prices of the marks of the last 24 hours, and of the last one before."""
+    """The prices of the marks of the last 24 hours, a minute apart at least, and of the last one before."""
     marked: bool = False
 
     def read(self, records: Iterable[Record]) -> History:
@@ -276,7 +276,8 @@ class History:
     def _marked(self, record: Marked) -> None:
         self.prices.update({symbol: price for symbol, (price, _) in record.prices.items()})
         self.marked = True
-        self.marks.append((record.at, record.prices))
+        if not self.marks or record.at - self.marks[-1][0] >= MINUTE:
+            self.marks.append((record.at, record.prices))
         while len(self.marks) > 1 and self.marks[1][0] <= record.at - DAY:
             self.marks.popleft()
         for track in self.sleeves.values():
