@@ -134,6 +134,8 @@ class Door:
         if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
             await send({"type": "websocket.close", "code": 1008})
             return
+        if scope["type"] == "websocket":
+            response.headers["Connection"] = "close"  # it is no connection that another request could come by
         await response(scope, receive, self._wrapped(scope, send))
 
     def _wrapped(self, scope: Scope, send: Send) -> Send:

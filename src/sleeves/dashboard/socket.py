@@ -156,7 +156,8 @@ class Line:
 
     async def _send_answers(self) -> None:
         while self._answers:
-            await self._send(self._answers.popleft())
+            await self._send(self._answers[0])
+            self._answers.popleft()  # only now: who is canceled meanwhile leaves it to `_hang_up`
 
     async def _send(self, written: bytes) -> None:
         async with self._turn:
