@@ -3,12 +3,15 @@
 // What it is told: { text } likewise, and { front, views }, how many views of the widget this page has.
 
 import { Store } from "./store.js";
-import { h, setAttr } from "./element.js";
+import { h, keyed, setAttr } from "./element.js";
 import "./index.js";
 
 const PING = 15_000;
 const SILENT = 45_000;
 const PARTS = /^[a-z]+(?:-[a-z]+)+$/;
+
+// Cards are of one sleeve, or one vault: a widget shows one for each.
+const EACH = new Map([["engine-vault-card", ["sleeves", "sleeve"]], ["core-vault-card", ["vaults", "vault"]]]);
 
 // By the key of a widget: its store is one, however many views it has here, and whoever loads this module.
 const fronts = new Map();
@@ -99,26 +102,57 @@ function initialize({ model }) {
   };
 }
 
+// A part, or a grid of cards that are as many as there are sleeves or vaults; and what ends it.
+function placed(name, store, themed) {
+  const each = EACH.get(name);
+  const make = (attributes) => {
+    const part = h(name, attributes);
+    part.store = store;
+    themed(part);
+    return part;
+  };
+  if (each === undefined) return [make(null), () => {}];
+  const [table, attribute] = each;
+  const grid = h("div");
+  styled(grid, { display: "grid", gap: "12px", "grid-template-columns": "repeat(auto-fit, minmax(min(100%, 320px), 1fr))" });
+  const fill = () => keyed(grid, [...store.table(table).keys()], (key) => key, (key) => make({ [attribute]: key }));
+  const changed = (event) => {
+    if (event.detail.has(table)) fill();
+  };
+  store.addEventListener("change", changed);
+  fill();
+  return [grid, () => store.removeEventListener("change", changed)];
+}
+
+function styled(node, properties) {
+  for (const [name, value] of Object.entries(properties)) node.style.setProperty(name, value);
+}
+
 function render({ model, el }) {
   const front = frontOf(model);
-  const parts = model.get("show").filter((name) => PARTS.test(name));
-  const box = h("div", { class: "sleeves-widget" }, ...parts.map((name) => h(name)));
-  for (const [name, value] of [["position", "relative"], ["display", "grid"], ["gap", "12px"], ["max-height", model.get("height")], ["overflow", "auto"]]) {
-    box.style.setProperty(name, value);
+  const box = h("div", { class: "sleeves-widget" });
+  let scheme = isDark(el) ? "dark" : "light";
+  const themed = (part) => setAttr(part, "theme", scheme);
+  const ends = [];
+  for (const name of model.get("show").filter((one) => PARTS.test(one))) {
+    const [node, end] = placed(name, front.store, themed);
+    box.append(node);
+    ends.push(end);
   }
-  for (const part of box.children) part.store = front.store;
-  const theme = () => {
-    const name = isDark(el) ? "dark" : "light";
-    box.style.setProperty("color-scheme", name);
-    for (const part of box.children) setAttr(part, "theme", name);
-  };
+  styled(box, { position: "relative", display: "grid", gap: "12px", "max-height": model.get("height"), overflow: "auto", "color-scheme": scheme });
   el.append(box);
+  const theme = () => {
+    scheme = isDark(el) ? "dark" : "light";
+    styled(box, { "color-scheme": scheme });
+    box.querySelectorAll("[theme]").forEach(themed);
+  };
   theme();
   const watch = new MutationObserver(() => requestAnimationFrame(theme));
   for (const node of [document.documentElement, document.body]) watch.observe(node, { attributes: true });
   front.seen(1);
   return () => {
     watch.disconnect();
+    ends.forEach((end) => end());
     box.remove();
     front.seen(-1);
   };

@@ -1,0 +1,35 @@
+"""A Chromium before notebooks that really run. Skipped by name where JupyterLab, marimo, Playwright or a Chromium is not there.
+
+`.ci/notebooks` makes an environment of its own for them; the README's test command has none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from dashboard.browser import browsing
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    pytest.importorskip("playwright", reason="no Playwright here")
+    if browsing.found_chromium() is None:
+        pytest.skip(browsing.HOW)
+    with browsing.chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def context(browser: Any) -> Iterator[Any]:
+    """A fresh context; a failure of a script, ours or anybody's, fails the test."""
+    with ExitStack() as stack:
+        one = browser.new_context(viewport={"width": 1400, "height": 1400}, locale="en-GB", timezone_id="UTC")
+        stack.callback(one.close)
+        faults: list[str] = []
+        one.on("weberror", lambda error: faults.append(str(error.error)))
+        yield one
+        assert not faults, f"scripts failed: {faults}"

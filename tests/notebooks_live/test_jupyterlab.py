@@ -1,0 +1,78 @@
+"""The widget in a real JupyterLab: live during a cell that waits and one that does not, with buttons, in several views, light and dark."""
+
+from __future__ import annotations
+
+import pytest
+from looks import DESK, KEEP, REPLAY, TRADE, equal, seen, state, until
+
+from dashboard.browser import browsing
+
+pytest.importorskip("jupyterlab", reason="no JupyterLab here: .ci/notebooks installs one")
+pytestmark = pytest.mark.slow
+
+from rooms import jupyterlab, notebook  # noqa: E402 only where there is one
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    widget = 'widget = desk.widget(title="In JupyterLab")\nwidget'
+    notebook(folder / "runs.ipynb", DESK, widget, REPLAY, TRADE, KEEP)
+    buttons = 'widget = desk.widget(control=Control(desk, venue), by="ann", show=["engine-vault-card", "order-log"])\nwidget'
+    run = "venue.pace = 0.02\nawait trade(desk, venue)"
+    notebook(folder / "buttons.ipynb", DESK, buttons, run)
+    with jupyterlab(folder) as one:
+        one.folder = folder
+        yield one
+
+
+def test_it_follows_a_replay_and_a_run_and_ends_as_the_books_do(lab, context):
+    page = lab.open(context, "runs.ipynb")
+    lab.command(page, "notebook:run-all-cells", wait=False)
+    told, busy = [], []
+
+    def through():
+        now = state(page)
+        if now and (not told or now["records"] != told[-1]):
+            told.append(now["records"])
+            busy.append(page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"))
+        return (lab.folder / "kept.json").is_file()
+
+    until(through, "the notebook is through", 120)
+    replayed, traded = (int(text) for text in page.locator(".jp-OutputArea-executeResult .jp-RenderedText").all_inner_texts()[-3:-1])
+    assert len([records for records in told if 0 < records < replayed]) >= 5, f"told while the replay ran: {told}"
+    assert len([records for records in told if replayed < records < traded]) >= 5, f"told while the run ran: {told}"
+    assert busy.count("busy") >= 10
+    until(lambda: equal(page, lab.folder / "kept.json"), "the page has what the books have")
+    assert state(page)["state"] == "live"
+
+    # a second view of the same output, and both themes
+    page.locator("sleeves-page").first.scroll_into_view_if_needed()
+    browsing.keep_picture(page, "jupyterlab")
+    assert state(page)["theme"] == "light"
+    page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
+    until(lambda: state(page)["theme"] == "dark", "dark as the notebook is")
+    browsing.keep_picture(page, "jupyterlab-dark")
+    page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Light' })")
+    until(lambda: state(page)["theme"] == "light", "light again")
+    page.evaluate("() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 1; }")
+    lab.command(page, "notebook:create-output-view")
+    until(lambda: len(seen(page)) == 2 and all(one["state"] == "live" for one in seen(page)), "two views")
+
+
+def test_a_button_moves_the_desk_while_its_run_goes_on_in_a_cell(lab, context):
+    page = lab.open(context, "buttons.ipynb")
+    lab.command(page, "notebook:run-all-cells", wait=False)
+    until(lambda: page.locator("engine-vault-card").count() == 2, "a card of each sleeve")
+    card = page.locator("engine-vault-card[sleeve=flash]")
+    store = "document.querySelector('engine-vault-card').store"
+    records = f"() => {store}.desk.records"
+    begun = page.evaluate(records)
+    until(lambda: page.evaluate(records) > begun + 20, "the run is under way")
+    card.get_by_role("button", name="Pause").click()
+    page.get_by_role("dialog").get_by_role("button", name="pause flash").click()
+    until(lambda: page.evaluate(f"() => {store}.row('sleeves', 'flash').status") == "paused", "the sleeve is paused")
+    kernel = page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status")
+    assert kernel == "busy", "its run goes on in the cell"
+    assert page.evaluate(f"() => {store}.row('sleeves', 'quiet').status") == "active"
+    browsing.keep_picture(page, "jupyterlab-cards")
