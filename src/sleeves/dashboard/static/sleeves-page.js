@@ -4,7 +4,7 @@
 import { View, badge, define, h, keyed, setAmount, setAttr, setBadge, setStatus, setText, setTone } from "./element.js";
 import { SAID, confirm } from "./confirm-dialog.js";
 import { flattenField } from "./engine-vault-card.js";
-import { clock, healthOf, percent, span, sum, vaultName, when } from "./format.js";
+import { clock, healthOf, money, percent, span, sum, vaultName, when } from "./format.js";
 import { sheet } from "./theme.js";
 
 const SHEET = sheet(`
@@ -128,7 +128,11 @@ export class SleevesPage extends View {
       h("footer", null, this.foot, this.out),
     );
     this.shadowRoot.append(this.frame);
-    this.clock = setInterval(() => this.invalidate(), 1000);
+  }
+
+  connectedCallback() {
+    super.connectedCallback();
+    this.clock = setInterval(() => this.invalidate(), 1000); // how long ago something was told, and what lapses when
   }
 
   disconnectedCallback() {
@@ -170,15 +174,17 @@ export class SleevesPage extends View {
     const stale = store.state === "lost" || store.state === "refused" || (store.state === "connecting" && store.desk !== null);
     this.frame.classList.toggle("stale", stale);
     const wait = store.state === "connecting" && store.desk === null;
-    this.banner.hidden = !stale && !wait;
-    setTone(this.banner, wait ? "muted" : "critical");
-    const heads = { lost: "Disconnected.", refused: "Not connected.", connecting: "Connecting to the desk\u2026" };
+    const ended = store.state === "still" && store.reason !== "";
+    this.banner.hidden = !stale && !wait && !ended;
+    setTone(this.banner, stale ? "critical" : "muted");
+    const heads = { still: "It has ended.", lost: "Disconnected.", refused: "Not connected.", connecting: "Connecting to the desk\u2026" };
     const last = store.told_ms === null ? "Nothing has been told yet." : `What stands here was last told at ${clock(store.told_ms)} UTC, ${span(Date.now() - store.told_ms)} ago.`;
     setText(this.bannerHead, heads[store.state] ?? "");
     if (stale) {
       const tries = store.state === "refused" ? store.reason : "It is tried again by itself.";
       setText(this.bannerText, `${store.desk === null ? "" : `${last} `}${tries}`);
-    } else setText(this.bannerText, "The figures stand here as soon as the desk has told them.");
+    } else if (ended) setText(this.bannerText, store.reason);
+    else setText(this.bannerText, "The figures stand here as soon as the desk has told them.");
   }
 
   #drawDesk(store, desk) {
@@ -233,9 +239,9 @@ export class SleevesPage extends View {
       const of = (field) => (mine.length === 0 ? "0" : sum(...mine.map((row) => row[field])));
       const known = mine.filter((row) => row.net !== null).length;
       const net = of("net");
-      items.push({ key: `net ${asset}`, term: `Net profit of all sleeves, ${asset}`, amount: net, signed: true, note: net === null ? `${known} of ${mine.length} sleeves have a known figure` : `realized ${this.#short(of("realized"))}, unrealized ${this.#short(of("unrealized"))}` });
-      items.push({ key: `total ${asset}`, term: `Total coins, ${asset}`, amount: sum(...here.map((row) => row.total)), note: `${this.#short(sum(...here.map((row) => row.tradeable)))} tradeable` });
-      items.push({ key: `risk ${asset}`, term: `Deployed, ${asset}`, amount: of("deployed"), note: `of ${this.#short(of("balance"))} in sleeves` });
+      items.push({ key: `net ${asset}`, term: `Net profit of all sleeves, ${asset}`, amount: net, signed: true, note: net === null ? `${known} of ${mine.length} sleeves have a known figure` : `realized ${money(of("realized"))}, unrealized ${money(of("unrealized"))}` });
+      items.push({ key: `total ${asset}`, term: `Total coins, ${asset}`, amount: sum(...here.map((row) => row.total)), note: `${money(sum(...here.map((row) => row.tradeable)))} tradeable` });
+      items.push({ key: `risk ${asset}`, term: `Deployed, ${asset}`, amount: of("deployed"), note: `of ${money(of("balance"))} in sleeves` });
     }
     const accounts = store.entries("accounts").filter(([, row]) => row.health !== null);
     const unknown = store.table("accounts").size - accounts.length;
@@ -262,11 +268,6 @@ export class SleevesPage extends View {
         setText(note, item.note);
       },
     );
-  }
-
-  #short(text) {
-    const node = document.createElement("span");
-    return setAmount(node, text).textContent;
   }
 
   #drawCards(store) {
