@@ -356,11 +356,12 @@ def _monthly(report: Report, drawn: dict[str, go.Figure], shown: Mapping[str, in
         mine = [row for row in [*months, *years] if row["sleeve"] == name]
         if mine:
             table = _calendar(name, mine, shown[sleeve.fold.asset.code])
-            tables.append(_folded(name, table, len(report.story.sleeves) > _MANY))
+            made = _money(_sum(row["net"] for row in mine if row["month"]), shown[sleeve.fold.asset.code], sign=True)
+            tables.append(_folded(f"{name}: {made} {sleeve.fold.asset.code}", table, len(report.story.sleeves) > _MANY))
     all_of = report.together()
     for asset in dict.fromkeys(row["asset"] for row in all_of):
         rows = [row for row in all_of if row["asset"] == asset]
-        tables.append(_calendar("all", rows, shown[asset]))
+        tables.insert(0, _calendar("all", rows, shown[asset]))
     return _Section("monthly", "Month by month", f'{content}<p class="text">{caption}</p>{"".join(tables)}', "Months")
 
 
