@@ -44,7 +44,7 @@ class Served:
 
     @asynccontextmanager
     async def line(self, **terms):
-        terms = {"subprotocols": SPOKEN} | terms
+        terms = {"subprotocols": SPOKEN} | terms | {"headers": dict(terms.get("headers", {}))}  # httpx-ws writes into them
         async with aconnect_ws(self.page.url + "socket", self.client, keepalive_ping_interval_seconds=None, **terms) as line:
             yield Line(line)
 
