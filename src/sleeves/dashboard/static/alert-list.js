@@ -34,11 +34,19 @@ export class AlertList extends View {
     this.count = h("p", { class: "count" });
     this.all = h("button", { type: "button", onclick: () => this.#look() }, "Mark all as seen");
     this.list = h("ul", { tabindex: "0", role: "list", "aria-label": "Alerts, the newest first" });
-    this.none = h("p", { class: "empty" }, "No alerts. What needs a person's eye stands here: a limit reached, a lost feed, a figure that does not agree.");
+    this.none = h(
+      "p",
+      { class: "empty" },
+      "No alerts. What needs a person's eye stands here: a limit reached, a lost feed, a figure that does not agree.",
+    );
     this.polite = h("p", { class: "vh", role: "status" });
     this.urgent = h("p", { class: "vh", role: "alert" });
     const bar = h("div", { class: "bar" }, h("h2", { id: "heading" }, "Alerts"), this.count, this.all);
-    this.shadowRoot.append(h("section", { class: "panel", "aria-labelledby": "heading" }, bar, this.list, this.none), this.polite, this.urgent);
+    this.shadowRoot.append(
+      h("section", { class: "panel", "aria-labelledby": "heading" }, bar, this.list, this.none),
+      this.polite,
+      this.urgent,
+    );
   }
 
   disconnectedCallback() {
@@ -59,7 +67,10 @@ export class AlertList extends View {
     }
     const unseen = items.filter((item) => item.n > this.#seen);
     const critical = unseen.filter((item) => item.level === "critical").length;
-    setText(this.count, unseen.length === 0 ? "Nothing new." : `${unseen.length} not looked at${critical ? `, ${critical} critical` : ""}.`);
+    setText(
+      this.count,
+      unseen.length === 0 ? "Nothing new." : `${unseen.length} not looked at${critical ? `, ${critical} critical` : ""}.`,
+    );
     this.count.classList.toggle("critical", critical > 0);
     this.all.hidden = unseen.length === 0;
     this.none.hidden = items.length > 0;
@@ -72,7 +83,14 @@ export class AlertList extends View {
       (item) => {
         const level = badge();
         setBadge(level, levelOf(item.level));
-        return h("li", null, level, h("span", { class: "subject", title: item.subject }, vaultName(item.subject)), h("time", { class: "small" }), h("p", { class: "text" }, item.text));
+        return h(
+          "li",
+          null,
+          level,
+          h("span", { class: "subject", title: item.subject }, vaultName(item.subject)),
+          h("time", { class: "small" }),
+          h("p", { class: "text" }, item.text),
+        );
       },
       (node, item) => {
         node.classList.toggle("seen", item.n <= this.#seen);
@@ -106,7 +124,10 @@ export class AlertList extends View {
     this.#spoken = news.at(-1).n;
     const worst = news.findLast((item) => item.level === "critical") ?? news.at(-1);
     const more = news.length > 1 ? ` And ${news.length - 1} more.` : "";
-    setText(worst.level === "critical" ? this.urgent : this.polite, `${levelOf(worst.level).word}, ${vaultName(worst.subject)}: ${worst.text}${more}`);
+    setText(
+      worst.level === "critical" ? this.urgent : this.polite,
+      `${levelOf(worst.level).word}, ${vaultName(worst.subject)}: ${worst.text}${more}`,
+    );
     setAttr(this.list, "aria-label", "Alerts, the newest first");
   }
 }

@@ -230,7 +230,10 @@ class Confirm {
 
   #hear(word) {
     if (word.type === "lost") {
-      this.#say("unknown", "The connection fell before the desk answered. Whether it was done is not known; the desk is asked when it is back.");
+      this.#say(
+        "unknown",
+        "The connection fell before the desk answered. Whether it was done is not known; the desk is asked when it is back.",
+      );
     } else if (word.type === "stranger") {
       this.#say("unknown", "The desk knew nothing of it when it was asked, so it had not arrived. Look at the log before you do it again.");
     } else this.#say(errandState(word), word.message, word.evidence);
@@ -264,7 +267,10 @@ class Confirm {
     this.said.hidden = true;
     this.numbers.replaceChildren(...(told.type === "preview" ? numbersOf(told) : []));
     if (told.type === "preview" && told.ok) return;
-    setBadge(this.saidBadge, this.#sendable ? { ...SAID.unknown, word: "Would wait" } : this.#atOnce ? { ...SAID.unknown, word: "No numbers" } : SAID.refused);
+    setBadge(
+      this.saidBadge,
+      this.#sendable ? { ...SAID.unknown, word: "Would wait" } : this.#atOnce ? { ...SAID.unknown, word: "No numbers" } : SAID.refused,
+    );
     const lost = "The connection fell before the numbers came. Nothing was sent.";
     setText(this.saidText, told.type === "lost" ? lost : told.message);
     figures(this.saidMore, {});
@@ -324,7 +330,11 @@ function numbersOf({ numbers, before, after, warnings }) {
         "table",
         null,
         h("caption", { class: "vh" }, "Before and after"),
-        h("thead", null, h("tr", null, h("td"), h("th", { scope: "col", class: "num" }, "Now"), h("th", { scope: "col", class: "num" }, "After"))),
+        h(
+          "thead",
+          null,
+          h("tr", null, h("td"), h("th", { scope: "col", class: "num" }, "Now"), h("th", { scope: "col", class: "num" }, "After")),
+        ),
         h("tbody", null, rows),
       ),
     );
@@ -375,7 +385,13 @@ class Field {
         h("input", { type: "radio", name: id, value, id: `${id}-${value}`, checked: value === field.value, onchange: edited }),
       );
       const options = field.options.map(({ value, label, about }, at) =>
-        h("label", { class: "option", for: `${id}-${value}` }, this.inputs[at], h("span", null, label), h("span", { class: "about muted small" }, about)),
+        h(
+          "label",
+          { class: "option", for: `${id}-${value}` },
+          this.inputs[at],
+          h("span", null, label),
+          h("span", { class: "about muted small" }, about),
+        ),
       );
       this.node = h("fieldset", { class: "field choice" }, h("legend", { class: "vh" }, field.label), options);
       return;

@@ -128,7 +128,8 @@ export class CoreVaultCard extends View {
       this.legend,
       shown,
       (part) => part.kind,
-      ({ kind, word }) => h("li", null, h("i", { class: kind, "aria-hidden": "true" }), h("span", { class: "term" }, word), h("span", { class: "num" })),
+      ({ kind, word }) =>
+        h("li", null, h("i", { class: kind, "aria-hidden": "true" }), h("span", { class: "term" }, word), h("span", { class: "num" })),
       (node, { amount }) => setAmount(node.lastChild, amount),
     );
   }

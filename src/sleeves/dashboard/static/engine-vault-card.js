@@ -72,7 +72,11 @@ export class EngineVaultCard extends View {
     this.bar = h("div", { class: "bar", "aria-hidden": "true" });
     this.legend = h("ul", { class: "legend small" });
     this.figures = new Map(FIGURES.map(([name]) => [name, h("span")]));
-    this.list = h("dl", null, FIGURES.map(([name, term]) => pair(term, this.figures.get(name))));
+    this.list = h(
+      "dl",
+      null,
+      FIGURES.map(([name, term]) => pair(term, this.figures.get(name))),
+    );
     this.why = h("div", { class: "why small" });
     this.buttons = h("div", { class: "buttons" });
     this.body = h(
@@ -120,7 +124,10 @@ export class EngineVaultCard extends View {
     setText(this.unit, row.asset);
     setText(this.back, row.return_pct === null ? "" : `${percent(row.return_pct, { sign: true })} return`);
     setTone(this.back, toneOf(row.return_pct));
-    setText(this.fall, row.drawdown_pct === null || signOf(row.drawdown_pct) === 0 ? "" : `\u00B7 ${percent(row.drawdown_pct)} deepest fall`);
+    setText(
+      this.fall,
+      row.drawdown_pct === null || signOf(row.drawdown_pct) === 0 ? "" : `\u00B7 ${percent(row.drawdown_pct)} deepest fall`,
+    );
     for (const [field, , signed] of FIGURES) setAmount(this.figures.get(field), row[field], { signed });
     // Two columns as long as the longest figures fit beside each other.
     const longest = (side) => Math.max(...FIGURES.map(([field], at) => (at % 2 === side ? this.figures.get(field).textContent.length : 0)));
@@ -146,7 +153,8 @@ export class EngineVaultCard extends View {
       parts.length === 0 ? [{ kind: "none", word: "nothing in it yet", amount: null }] : parts,
       each,
       ({ kind }) => h("li", null, h("i", { class: kind, "aria-hidden": "true", hidden: kind === "none" }), h("span")),
-      (node, { word, amount }) => setText(node.lastChild, amount === null ? word : `${word} ${money(amount)} (${Math.round((100 * drawn(amount)) / total)}%)`),
+      (node, { word, amount }) =>
+        setText(node.lastChild, amount === null ? word : `${word} ${money(amount)} (${Math.round((100 * drawn(amount)) / total)}%)`),
     );
   }
 
@@ -219,7 +227,11 @@ export class EngineVaultCard extends View {
 
   #pause() {
     const sleeve = this.getAttribute("sleeve");
-    this.#do("pause", { title: `Pause ${sleeve}`, about: "No new risk, and its opening orders off. Positions wait for their exits.", verb: `pause ${sleeve}` });
+    this.#do("pause", {
+      title: `Pause ${sleeve}`,
+      about: "No new risk, and its opening orders off. Positions wait for their exits.",
+      verb: `pause ${sleeve}`,
+    });
   }
 
   #resume() {

@@ -37,7 +37,10 @@ export function sum(...texts) {
   const values = texts.map(parse);
   if (values.some((value) => value === null)) return null;
   const places = Math.max(0, ...values.map((value) => value.places));
-  return written(values.reduce((total, value) => total + atScale(value, places), 0n), places);
+  return written(
+    values.reduce((total, value) => total + atScale(value, places), 0n),
+    places,
+  );
 }
 
 export function negated(text) {
@@ -242,8 +245,18 @@ export function vaultName(owner) {
 
 // Okabe and Ito's palette for all kinds of colour vision, those first that stand out on light and dark alike; then six more.
 export const COLOURS = [
-  "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
-  "#7F5FC0", "#8C6D31", "#6B8E23", "#C0399F", "#3B8686", "#E0607E",
+  "#0072B2",
+  "#D55E00",
+  "#009E73",
+  "#CC79A7",
+  "#E69F00",
+  "#56B4E9",
+  "#7F5FC0",
+  "#8C6D31",
+  "#6B8E23",
+  "#C0399F",
+  "#3B8686",
+  "#E0607E",
 ];
 export const NEUTRAL = "#808790";
 

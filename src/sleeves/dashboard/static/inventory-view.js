@@ -39,16 +39,44 @@ export class InventoryView extends View {
       sort: { by: "value", down: true },
       columns: [
         { name: "asset", head: "Asset", row: true, by: ([, row]) => row.asset, cell: (td, [, row]) => setText(td, row.asset) },
-        { name: "owner", head: "Held by", by: ([, row]) => row.sleeve || row.vault, cell: (td, [, row]) => setText(td, row.sleeve || `${vaultName(row.vault)} vault`) },
-        { name: "engine", head: "Engine", lesser: true, by: ([, row]) => row.engine, cell: (td, [, row]) => setText(td, row.engine || "\u2014") },
+        {
+          name: "owner",
+          head: "Held by",
+          by: ([, row]) => row.sleeve || row.vault,
+          cell: (td, [, row]) => setText(td, row.sleeve || `${vaultName(row.vault)} vault`),
+        },
+        {
+          name: "engine",
+          head: "Engine",
+          lesser: true,
+          by: ([, row]) => row.engine,
+          cell: (td, [, row]) => setText(td, row.engine || "\u2014"),
+        },
         { name: "place", head: "Place", by: ([, row]) => row.place, cell: (td, [, row]) => setText(td, row.place) },
-        { name: "amount", head: "Amount", num: true, by: ([, row]) => row.amount, cell: (td, [, row]) => setAmount(td, row.amount, { shape: row.asset === row.valued_in ? money : rate }) },
-        { name: "value", head: "Value", num: true, by: ([, row]) => row.value, cell: (td, [, row]) => setAmount(td, row.value, { unit: row.value === null ? "" : row.valued_in }) },
+        {
+          name: "amount",
+          head: "Amount",
+          num: true,
+          by: ([, row]) => row.amount,
+          cell: (td, [, row]) => setAmount(td, row.amount, { shape: row.asset === row.valued_in ? money : rate }),
+        },
+        {
+          name: "value",
+          head: "Value",
+          num: true,
+          by: ([, row]) => row.value,
+          cell: (td, [, row]) => setAmount(td, row.value, { unit: row.value === null ? "" : row.valued_in }),
+        },
         { name: "age", head: "Price seen", num: true, by: ([, row]) => row.mark_ms ?? 0, cell: (td, [, row]) => this.#age(td, row) },
       ],
     });
     const heading = h("h2", { id: "heading" }, "Inventory");
-    this.body = h("section", { class: "panel", "aria-labelledby": "heading" }, heading, h("div", { class: "cols" }, this.vaults, this.table.node));
+    this.body = h(
+      "section",
+      { class: "panel", "aria-labelledby": "heading" },
+      heading,
+      h("div", { class: "cols" }, this.vaults, this.table.node),
+    );
     this.shadowRoot.append(this.body);
   }
 
@@ -64,7 +92,9 @@ export class InventoryView extends View {
       () => new Shares().node,
       (node, [owner, row]) => node.shares.update(owner, row, sharesOf(store, owner, row, colours)),
     );
-    const holdings = store.entries("holdings").filter(([, row]) => (vault === null || row.vault === vault) && (sleeve === null || row.sleeve === sleeve));
+    const holdings = store
+      .entries("holdings")
+      .filter(([, row]) => (vault === null || row.vault === vault) && (sleeve === null || row.sleeve === sleeve));
     this.table.update(holdings, ([key]) => key, `${this.now}`);
   }
 
@@ -79,7 +109,13 @@ export class InventoryView extends View {
 // The parts of a vault's money: each sleeve's balance, with open positions at cost, what is idle, and the rest of it.
 function sharesOf(store, owner, vault, colours) {
   const sleeves = store.entries("sleeves").filter(([, row]) => row.vault === owner);
-  const parts = sleeves.map(([name, row]) => ({ key: `sleeve ${name}`, name, note: row.engine, amount: row.balance, colour: colours.get(name) ?? NEUTRAL }));
+  const parts = sleeves.map(([name, row]) => ({
+    key: `sleeve ${name}`,
+    name,
+    note: row.engine,
+    amount: row.balance,
+    colour: colours.get(name) ?? NEUTRAL,
+  }));
   parts.sort((a, b) => compare(b.amount, a.amount));
   const rest = [
     ["idle", "Idle in the vault", vault.idle, "#9aa4af"],
@@ -104,7 +140,12 @@ class Shares {
       "section",
       { class: "vault" },
       this.heading,
-      h("div", { class: "split" }, h("div", { class: "bar", "aria-hidden": "true" }, this.deployed, this.idle), h("p", { class: "words" }, this.deployedText, this.idleText)),
+      h(
+        "div",
+        { class: "split" },
+        h("div", { class: "bar", "aria-hidden": "true" }, this.deployed, this.idle),
+        h("p", { class: "words" }, this.deployedText, this.idleText),
+      ),
       h("div", { class: "shares" }, this.pie, this.list),
     );
     this.node.shares = this;
@@ -147,7 +188,15 @@ class Shares {
       this.list,
       slices,
       ({ key }) => key,
-      () => h("li", null, h("i", { "aria-hidden": "true" }), h("span", { class: "name" }), h("span", { class: "num" }), h("span", { class: "num muted" })),
+      () =>
+        h(
+          "li",
+          null,
+          h("i", { "aria-hidden": "true" }),
+          h("span", { class: "name" }),
+          h("span", { class: "num" }),
+          h("span", { class: "num muted" }),
+        ),
       (node, slice) => {
         const [key, name, amount, portion] = node.children;
         setStyle(key, "background-color", slice.colour);

@@ -38,7 +38,15 @@ const STATUS = {
   rejected: { tone: "critical", sign: "\u2715", word: "rejected" },
 };
 const OPEN = new Set(["submitted", "unknown", "open"]);
-const MARK = { order: "\u2192", fill: "\u25CF", refusal: "\u2715", status: "\u25C6", funds: "\u21C4", instruction: "\u270E", recovery: "\u21BA" };
+const MARK = {
+  order: "\u2192",
+  fill: "\u25CF",
+  refusal: "\u2715",
+  status: "\u25C6",
+  funds: "\u21C4",
+  instruction: "\u270E",
+  recovery: "\u21BA",
+};
 
 export class OrderLog extends View {
   static tables = ["orders", "sleeves", "log", "state"];
@@ -57,7 +65,18 @@ export class OrderLog extends View {
         ["log", "What happened"],
       ].map(([name, word]) => [
         name,
-        h("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "view", onclick: () => this.#turn(name), onkeydown: (event) => this.#keys(event) }, word),
+        h(
+          "button",
+          {
+            type: "button",
+            role: "tab",
+            id: `tab-${name}`,
+            "aria-controls": "view",
+            onclick: () => this.#turn(name),
+            onkeydown: (event) => this.#keys(event),
+          },
+          word,
+        ),
       ]),
     );
     this.orders = new Table({
@@ -86,7 +105,13 @@ export class OrderLog extends View {
       { name: "filled", head: "Filled", num: true, cell: (td, [, row]) => setAmount(td, row.filled, { shape: rate }) },
       { name: "average", head: "Average", num: true, cell: (td, [, row]) => setAmount(td, row.average, { shape: rate }) },
       { name: "status", head: "Status", make: (td) => td.append(badge()), cell: (td, [, row]) => this.#status(td.firstChild, row) },
-      { name: "reason", head: "Why", wide: true, make: (td) => td.classList.add("reason", "small"), cell: (td, [, row]) => setText(td, row.reason || `by ${row.by}`) },
+      {
+        name: "reason",
+        head: "Why",
+        wide: true,
+        make: (td) => td.classList.add("reason", "small"),
+        cell: (td, [, row]) => setText(td, row.reason || `by ${row.by}`),
+      },
       {
         name: "cancel",
         head: "",
@@ -114,18 +139,33 @@ export class OrderLog extends View {
     this.orders.node.hidden = this.#tab !== "orders";
     this.log.hidden = this.none.hidden = this.#tab === "orders";
     if (this.#tab === "orders") {
-      const shown = orders.filter(([, row]) => (sleeve === "" || row.sleeve === sleeve) && (kind === "" || OPEN.has(row.status) === (kind === "open")));
-      shown.sort(([a, x], [b, y]) => OPEN.has(y.status) - OPEN.has(x.status) || y.at_ms - x.at_ms || b.localeCompare(a, "en", { numeric: true }));
+      const shown = orders.filter(
+        ([, row]) => (sleeve === "" || row.sleeve === sleeve) && (kind === "" || OPEN.has(row.status) === (kind === "open")),
+      );
+      shown.sort(
+        ([a, x], [b, y]) => OPEN.has(y.status) - OPEN.has(x.status) || y.at_ms - x.at_ms || b.localeCompare(a, "en", { numeric: true }),
+      );
       this.today = day(store.now_ms);
-      this.orders.sayEmpty(orders.length === 0 ? "No order yet. Each stands here with what became of it, from the moment it is sent." : "No order is of this kind.");
+      this.orders.sayEmpty(
+        orders.length === 0
+          ? "No order yet. Each stands here with what became of it, from the moment it is sent."
+          : "No order is of this kind.",
+      );
       this.orders.update(shown, ([id]) => id, `${this.today} ${store.commands} ${store.commanding}`);
     } else this.#drawLog(store, log, sleeve, kind);
   }
 
   #drawLog(store, log, sleeve, kind) {
-    const shown = log.filter((item) => (sleeve === "" || item.subject === sleeve || item.subject.startsWith(`${sleeve}-`)) && (kind === "" || item.kind === kind));
+    const shown = log.filter(
+      (item) => (sleeve === "" || item.subject === sleeve || item.subject.startsWith(`${sleeve}-`)) && (kind === "" || item.kind === kind),
+    );
     this.none.hidden = shown.length > 0;
-    setText(this.none, log.length === 0 ? "Nothing has happened yet. Orders, fills, refusals and instructions stand here, the newest first." : "Nothing of this kind has happened.");
+    setText(
+      this.none,
+      log.length === 0
+        ? "Nothing has happened yet. Orders, fills, refusals and instructions stand here, the newest first."
+        : "Nothing of this kind has happened.",
+    );
     this.today = day(store.now_ms);
     keyed(
       this.log,
@@ -138,7 +178,11 @@ export class OrderLog extends View {
           h("time", { datetime: new Date(item.at_ms).toISOString(), class: "small" }),
           h("span", { class: "small" }, h("span", { "aria-hidden": "true" }, `${MARK[item.kind] ?? "\u00B7"} `), item.kind),
           h("span", { class: "subject small" }, item.subject),
-          h("span", { class: `text ${item.level === "info" ? "" : levelOf(item.level).tone}` }, item.level === "info" ? item.text : `${levelOf(item.level).sign} ${item.text}`),
+          h(
+            "span",
+            { class: `text ${item.level === "info" ? "" : levelOf(item.level).tone}` },
+            item.level === "info" ? item.text : `${levelOf(item.level).sign} ${item.text}`,
+          ),
         ),
       (node, item) => setText(node.firstChild, this.#when(item.at_ms)),
     );
@@ -165,11 +209,16 @@ export class OrderLog extends View {
     button.disabled = !store.commanding;
     setAttr(button, "aria-label", `Cancel ${id}`);
     button.onclick = () =>
-      confirm(this, store, { what: "cancel", order: id }, {
-        title: `Cancel order ${id}`,
-        about: `Takes it off the venue's book: ${row.side} ${figure(row.qty)} ${row.base} of ${row.market}. What is filled stays filled.`,
-        verb: `cancel ${id}`,
-      });
+      confirm(
+        this,
+        store,
+        { what: "cancel", order: id },
+        {
+          title: `Cancel order ${id}`,
+          about: `Takes it off the venue's book: ${row.side} ${figure(row.qty)} ${row.base} of ${row.market}. What is filled stays filled.`,
+          verb: `cancel ${id}`,
+        },
+      );
   }
 
   #options(select, values, all) {
@@ -177,7 +226,10 @@ export class OrderLog extends View {
     if (select.seen === seen) return;
     select.seen = seen;
     const had = select.value;
-    select.replaceChildren(h("option", { value: "" }, all), ...values.map((value) => h("option", { value }, select === this.kind ? words(value) : value)));
+    select.replaceChildren(
+      h("option", { value: "" }, all),
+      ...values.map((value) => h("option", { value }, select === this.kind ? words(value) : value)),
+    );
     select.value = values.includes(had) ? had : "";
   }
 

@@ -77,7 +77,12 @@ export class SleevesPage extends View {
       h("button", { type: "button", class: "danger", onclick: () => this.#kill() }, "Kill all\u2026"),
     ];
     this.theme = h("select", { "aria-label": "Colours", onchange: () => this.#theme(this.theme.value) });
-    for (const [value, word] of [["", "Colours: system"], ["light", "Colours: light"], ["dark", "Colours: dark"]]) this.theme.append(h("option", { value }, word));
+    for (const [value, word] of [
+      ["", "Colours: system"],
+      ["light", "Colours: light"],
+      ["dark", "Colours: dark"],
+    ])
+      this.theme.append(h("option", { value }, word));
     this.bannerHead = h("p");
     this.bannerText = h("p");
     this.banner = h("div", { class: "banner critical", role: "status" }, this.bannerHead, this.bannerText);
@@ -85,11 +90,24 @@ export class SleevesPage extends View {
     this.sums = h("dl", { class: "sum" });
     this.vaults = h("div", { class: "cards" });
     this.sleeves = h("div", { class: "cards" });
-    this.noSleeves = h("p", { class: "panel empty" }, "No sleeve yet. Each strategy stands here with its own money: what it was given, what it earned, what it has at risk.");
+    this.noSleeves = h(
+      "p",
+      { class: "panel empty" },
+      "No sleeve yet. Each strategy stands here with its own money: what it was given, what it earned, what it has at risk.",
+    );
     this.waiting = h("ul", { class: "list panel", role: "list" });
     this.errands = h("ul", { class: "list panel", role: "list" });
     // Parts that show all there is of their kind; each has its own heading.
-    const tags = ["sleeve-chart", "health-gauge", "alert-list", "position-table", "funding-table", "inventory-view", "order-log", "book-view"];
+    const tags = [
+      "sleeve-chart",
+      "health-gauge",
+      "alert-list",
+      "position-table",
+      "funding-table",
+      "inventory-view",
+      "order-log",
+      "book-view",
+    ];
     const [chart, gauge, alerts, positions, funding, inventory, log, books] = tags.map((tag) => document.createElement(tag));
     this.optional = { accounts: gauge, books, funding };
     this.foot = h("p", { class: "foot small" });
@@ -148,7 +166,8 @@ export class SleevesPage extends View {
   render(store) {
     const { desk } = store;
     setText(this.title_, store.title || "sleeves");
-    if (this.ownerDocument.title !== (store.title || "sleeves") && this.hasAttribute("titled")) this.ownerDocument.title = store.title || "sleeves";
+    if (this.ownerDocument.title !== (store.title || "sleeves") && this.hasAttribute("titled"))
+      this.ownerDocument.title = store.title || "sleeves";
     this.#drawState(store);
     const told = desk !== null;
     this.data.hidden = !told;
@@ -166,7 +185,10 @@ export class SleevesPage extends View {
     this.#drawWaiting(store);
     this.#drawErrands(store);
     this.out.hidden = !this.hasAttribute("titled") || store.state === "still";
-    setText(this.foot, `sleeves ${store.version} \u00B7 ${desk.records} records in the journal \u00B7 times are UTC${store.commands ? "" : " \u00B7 read only"}`);
+    setText(
+      this.foot,
+      `sleeves ${store.version} \u00B7 ${desk.records} records in the journal \u00B7 times are UTC${store.commands ? "" : " \u00B7 read only"}`,
+    );
   }
 
   #drawState(store) {
@@ -178,7 +200,10 @@ export class SleevesPage extends View {
     this.banner.hidden = !stale && !wait && !ended;
     setTone(this.banner, stale ? "critical" : "muted");
     const heads = { still: "It has ended.", lost: "Disconnected.", refused: "Not connected.", connecting: "Connecting to the desk\u2026" };
-    const last = store.told_ms === null ? "Nothing has been told yet." : `What stands here was last told at ${clock(store.told_ms)} UTC, ${span(Date.now() - store.told_ms)} ago.`;
+    const last =
+      store.told_ms === null
+        ? "Nothing has been told yet."
+        : `What stands here was last told at ${clock(store.told_ms)} UTC, ${span(Date.now() - store.told_ms)} ago.`;
     setText(this.bannerHead, heads[store.state] ?? "");
     if (stale) {
       const tries = store.state === "refused" ? store.reason : "It is tried again by itself.";
@@ -239,9 +264,28 @@ export class SleevesPage extends View {
       const of = (field) => (mine.length === 0 ? "0" : sum(...mine.map((row) => row[field])));
       const known = mine.filter((row) => row.net !== null).length;
       const net = of("net");
-      items.push({ key: `net ${asset}`, term: `Net profit of all sleeves, ${asset}`, amount: net, signed: true, note: net === null ? `${known} of ${mine.length} sleeves have a known figure` : `realized ${money(of("realized"))}, unrealized ${money(of("unrealized"))}` });
-      items.push({ key: `total ${asset}`, term: `Total coins, ${asset}`, amount: sum(...here.map((row) => row.total)), note: `${money(sum(...here.map((row) => row.tradeable)))} tradeable` });
-      items.push({ key: `risk ${asset}`, term: `Deployed, ${asset}`, amount: of("deployed"), note: `of ${money(of("balance"))} in sleeves` });
+      items.push({
+        key: `net ${asset}`,
+        term: `Net profit of all sleeves, ${asset}`,
+        amount: net,
+        signed: true,
+        note:
+          net === null
+            ? `${known} of ${mine.length} sleeves have a known figure`
+            : `realized ${money(of("realized"))}, unrealized ${money(of("unrealized"))}`,
+      });
+      items.push({
+        key: `total ${asset}`,
+        term: `Total coins, ${asset}`,
+        amount: sum(...here.map((row) => row.total)),
+        note: `${money(sum(...here.map((row) => row.tradeable)))} tradeable`,
+      });
+      items.push({
+        key: `risk ${asset}`,
+        term: `Deployed, ${asset}`,
+        amount: of("deployed"),
+        note: `of ${money(of("balance"))} in sleeves`,
+      });
     }
     const accounts = store.entries("accounts").filter(([, row]) => row.health !== null);
     const unknown = store.table("accounts").size - accounts.length;
@@ -249,12 +293,23 @@ export class SleevesPage extends View {
       const worst = accounts.toSorted(([, a], [, b]) => Number(a.health) - Number(b.health))[0];
       const health = healthOf(worst?.[1].health);
       const word = worst === undefined ? "unknown" : `${health.sign} ${percent(worst[1].health, { places: 1 })} ${health.word}`;
-      items.push({ key: "health", term: "Lowest health", word, tone: health.tone, note: worst === undefined ? "no account has a known figure" : `${vaultName(worst[0])}${unknown > 0 ? `, ${unknown} unknown` : ""}` });
+      items.push({
+        key: "health",
+        term: "Lowest health",
+        word,
+        tone: health.tone,
+        note: worst === undefined ? "no account has a known figure" : `${vaultName(worst[0])}${unknown > 0 ? `, ${unknown} unknown` : ""}`,
+      });
     }
     const positions = store.rows("positions").length;
     const open = store.rows("orders").filter((row) => ["submitted", "unknown", "open"].includes(row.status)).length;
     const count = store.stream("alerts").filter((item) => item.level === "critical").length;
-    items.push({ key: "open", term: "Open", word: `${positions} position${positions === 1 ? "" : "s"}`, note: `${open} order${open === 1 ? "" : "s"} open, ${count} critical alert${count === 1 ? "" : "s"}` });
+    items.push({
+      key: "open",
+      term: "Open",
+      word: `${positions} position${positions === 1 ? "" : "s"}`,
+      note: `${open} order${open === 1 ? "" : "s"} open, ${count} critical alert${count === 1 ? "" : "s"}`,
+    });
     keyed(
       this.sums,
       items,
@@ -300,14 +355,22 @@ export class SleevesPage extends View {
           null,
           h("strong"),
           h("span", { class: "what" }),
-          h("span", { class: "acts" }, h("button", { type: "button", onclick: () => this.#answer(id, "confirm") }, "Confirm"), h("button", { type: "button", onclick: () => this.#answer(id, "decline") }, "Decline")),
+          h(
+            "span",
+            { class: "acts" },
+            h("button", { type: "button", onclick: () => this.#answer(id, "confirm") }, "Confirm"),
+            h("button", { type: "button", onclick: () => this.#answer(id, "decline") }, "Decline"),
+          ),
           h("p", { class: "text small" }),
         ),
       (node, [, row]) => {
         const [sleeve, what, acts, text] = node.children;
         setText(sleeve, row.sleeve);
         setText(what, `${row.wish}, worth ${row.notional}`);
-        setText(text, `By ${row.by}. It lapses ${row.expires_ms > (store.now_ms ?? 0) ? `in ${span(row.expires_ms - store.now_ms)}` : "now"}.`);
+        setText(
+          text,
+          `By ${row.by}. It lapses ${row.expires_ms > (store.now_ms ?? 0) ? `in ${span(row.expires_ms - store.now_ms)}` : "now"}.`,
+        );
         acts.hidden = !store.commands;
         for (const button of acts.children) button.disabled = !store.commanding;
       },
@@ -334,22 +397,46 @@ export class SleevesPage extends View {
   // -- what may be done --------------------------------------------------------------------------------------------------------
 
   #pause() {
-    confirm(this, this.store, { what: "pause", target: "desk:main" }, { title: "Pause all", about: "No sleeve takes new risk, and opening orders go off. Positions wait for their exits.", verb: "pause all" });
+    confirm(
+      this,
+      this.store,
+      { what: "pause", target: "desk:main" },
+      {
+        title: "Pause all",
+        about: "No sleeve takes new risk, and opening orders go off. Positions wait for their exits.",
+        verb: "pause all",
+      },
+    );
   }
 
   #resume() {
-    confirm(this, this.store, { what: "resume", target: "desk:main" }, { title: "Resume all", about: "The desk takes new risk again, as far as its vaults and sleeves may.", verb: "resume all" });
+    confirm(
+      this,
+      this.store,
+      { what: "resume", target: "desk:main" },
+      { title: "Resume all", about: "The desk takes new risk again, as far as its vaults and sleeves may.", verb: "resume all" },
+    );
   }
 
   #kill() {
-    confirm(this, this.store, { what: "kill", target: "desk:main" }, { title: "Kill all", verb: "kill all", danger: true, fields: [flattenField()] });
+    confirm(
+      this,
+      this.store,
+      { what: "kill", target: "desk:main" },
+      { title: "Kill all", verb: "kill all", danger: true, fields: [flattenField()] },
+    );
   }
 
   #answer(id, what) {
     const row = this.store.row("confirmations", id);
     const wish = row === null ? id : `${row.wish} of ${row.sleeve}, worth ${row.notional}`;
     const about = what === "confirm" ? "It goes through all gates again, at the price that is there then." : "It is not sent.";
-    confirm(this, this.store, { what, confirmation: id }, { title: `${what === "confirm" ? "Confirm" : "Decline"}: ${wish}`, about, verb: what });
+    confirm(
+      this,
+      this.store,
+      { what, confirmation: id },
+      { title: `${what === "confirm" ? "Confirm" : "Decline"}: ${wish}`, about, verb: what },
+    );
   }
 
   #theme(value) {

@@ -139,7 +139,9 @@ export class Store extends EventTarget {
     for (const name of ["session", "seq", "at_ms", "title", "version", "commands"]) this[name] = message[name];
     this.tables = new Map(Object.entries(message.tables ?? {}).map(([name, rows]) => [name, new Map(Object.entries(rows))]));
     this.streams = new Map(Object.entries(message.streams ?? {}).map(([name, items]) => [name, items.slice(-STREAM)]));
-    this.charts = new Map(Object.entries(message.charts ?? {}).map(([name, { fields, points }]) => [name, { fields, points: [...points] }]));
+    this.charts = new Map(
+      Object.entries(message.charts ?? {}).map(([name, { fields, points }]) => [name, { fields, points: [...points] }]),
+    );
     for (const name of [...this.tables.keys(), ...this.streams.keys()]) changed.add(name);
     this.told_ms = Date.now();
     this.#tell(changed);

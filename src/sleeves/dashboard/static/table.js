@@ -137,6 +137,9 @@ export class Table {
       if (typeof x === "number" && typeof y === "number") return x - y;
       return String(x ?? "").localeCompare(String(y ?? ""), "en", { numeric: true });
     };
-    return this.#rows.map((row, at) => [row, at]).sort(([a, i], [b, j]) => turn * order(a, b) || i - j).map(([row]) => row);
+    return this.#rows
+      .map((row, at) => [row, at])
+      .sort(([a, i], [b, j]) => turn * order(a, b) || i - j)
+      .map(([row]) => row);
   }
 }
