@@ -201,6 +201,9 @@ def test_one_scale_of_health_with_its_word_at_both_sides_of_each_threshold(show)
         assert (meter.get_attribute("aria-valuemin"), meter.get_attribute("aria-valuemax")) == ("0", "100")
         assert meter.get_attribute("aria-valuetext").endswith(word)
         assert page.locator("health-gauge .badge .word").inner_text() == word
+        assert page.locator("health-gauge strong").inner_text() == health.removesuffix("9"), (
+            "cut off, so that it never seems to be on the next step"
+        )
         turned = page.locator("health-gauge .needle").evaluate("node => node.style.getPropertyValue('--turn')")
         assert float(turned.removesuffix("deg")) == pytest.approx(float(health) * 1.8, abs=0.01)
 
@@ -237,20 +240,23 @@ def test_funding_has_its_interval_its_year_and_the_three_largest(show):
         ("D", "0", 28_800, "0"),
         ("E", "0.0500000", 3_600, "438"),
     ]
+    pays = {1: "longs pay shorts", 0: "nobody pays", -1: "shorts pay longs"}
     added = {
-        name: row | {"market": name, "rate": rate, "every_s": every, "apr": apr, "direction": "longs pay shorts"}
+        name: row
+        | {"market": name, "rate": rate, "every_s": every, "apr": apr, "direction": pays[(Decimal(rate) > 0) - (Decimal(rate) < 0)]}
         for name, rate, every, apr in rates
     }
     change(page, set={"funding": added}, drop={"funding": list(told()["tables"]["funding"])})
     lines = page.locator("funding-table tbody tr")
     said = [lines.nth(n).locator("th, td").all_inner_texts() for n in range(lines.count())]
-    assert [line[0].split()[-1] for line in said] == ["E", "B", "A", "C", "D"]
+    assert [line[0].removeprefix("#").lstrip("123 ").split()[0] for line in said] == ["E", "B", "A", "C", "D"]
     assert [line[0].split()[0] for line in said[:3]] == ["#1", "#2", "#3"]
     assert "#" not in said[3][0] + said[4][0]
     assert said[2][1:4] == ["+0.0100% / 8 h", "+0.00125%", "+10.95%"]
     assert said[3][1:4] == ["+0.00125% / 1 h", "+0.00125%", "+10.95%"]
     assert said[1][1].startswith("\u22120.0300%")
-    assert [line[5] for line in said] == ["\u2014"] * 5, "no venue told its open interest"
+    assert [line[0].split("\n")[-1] for line in said] == ["longs pay shorts", "shorts pay longs", *["longs pay shorts"] * 2, "nobody pays"]
+    assert [line[4] for line in said] == ["\u2014"] * 5, "no venue told its open interest"
 
 
 def test_what_was_received_is_what_the_sleeves_received(show):

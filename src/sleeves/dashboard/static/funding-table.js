@@ -14,12 +14,13 @@ h2 { margin-bottom: 8px; }
 h3 { margin: 14px 0 6px; }
 .rank { display: inline-block; min-width: 1.5em; margin-inline-end: 0.2em; padding: 0 0.35em; border-radius: 4px; background: var(--sl-accent); color: var(--sl-accent-text); font-size: 0.78em; font-weight: 700; text-align: center; font-variant-numeric: tabular-nums; }
 .scroll { position: relative; }
-tbody th, tbody td { white-space: nowrap; }
+th, td { padding-inline: 7px; }
+tbody th { white-space: nowrap; }
+tbody th .who { display: block; color: var(--sl-muted); font-size: 0.86em; font-weight: 400; }
 .every { color: var(--sl-muted); }
 .paid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 220px), 1fr)); gap: 2px 28px; }
 .paid li { display: flex; justify-content: space-between; gap: 12px; }
 .paid .who { overflow-wrap: anywhere; }
-@container (max-width: 420px) { table.stacks tr.market { grid-template-columns: minmax(0, 1fr); } }
 `);
 
 // "8 h", "1 h", "30 min": an interval in whole seconds.
@@ -59,11 +60,10 @@ export class FundingTable extends View {
       sort: { by: "apr", down: true },
       empty: "No funding rate is known. It stands here when a venue tells one, or when funding was paid.",
       columns: [
-        { name: "market", head: "Market", row: true, by: (row) => row.market, make: (value) => value.append(h("span", { class: "rank" }), " ", h("span")), cell: (value, row) => this.#market(value, row) },
+        { name: "market", head: "Market", row: true, by: (row) => row.market, make: (value) => value.append(h("span", { class: "rank" }), " ", h("span"), h("span", { class: "who" })), cell: (value, row) => this.#market(value, row) },
         { name: "rate", head: "Rate", num: true, by: (row) => row.rate, make: (value) => value.append(h("span"), h("span", { class: "every" })), cell: (value, row) => this.#rate(value, row) },
         { name: "hour", head: "Per hour", num: true, by: hourly, cell: (value, row) => setText(value, fine(hourly(row))) },
         { name: "apr", head: "APR", num: true, by: (row) => size(row.apr), cell: (value, row) => setAttr(setText(value, percent(row.apr, { sign: true })), "title", `${figure(row.apr)}% over 365 days, not compounded`) },
-        { name: "direction", head: "Direction", by: (row) => row.direction, cell: (value, row) => setText(value, row.direction) },
         { name: "interest", head: "Open interest", num: true, by: (row) => row.open_interest, cell: (value, row) => this.#interest(value, row) },
         { name: "age", head: "Told", num: true, by: (row) => -row.at_ms, cell: (value, row) => this.#age(value, row) },
       ],
@@ -99,9 +99,9 @@ export class FundingTable extends View {
 
   #market(value, row) {
     const rank = this.ranks.get(row.market);
-    const [mark, name] = value.children;
-    value.closest("tr")?.classList.add("market");
+    const [mark, name, who] = value.children;
     setText(name, row.market);
+    setText(who, row.direction);
     mark.hidden = rank === undefined;
     setText(mark, rank === undefined ? "" : `#${rank}`);
     setAttr(mark, "title", rank === undefined ? null : `number ${rank} by size of APR`);

@@ -32,10 +32,10 @@ path { fill: none; }
 svg text { fill: var(--sl-muted); font: 11px var(--sl-font); font-variant-numeric: tabular-nums; text-anchor: middle; }
 .reading { text-align: center; margin-top: 2px; line-height: 1.25; }
 .reading strong { font-size: 1.7em; font-weight: 650; font-variant-numeric: tabular-nums lining-nums; letter-spacing: -0.01em; margin-inline-end: 6px; }
-dl { display: grid; gap: 3px; align-content: center; margin-top: 8px; max-width: 340px; }
+dl { display: grid; gap: 3px; align-content: center; margin-top: 8px; }
 dl div { display: flex; justify-content: space-between; gap: 14px; }
 dt { color: var(--sl-muted); }
-@container (min-width: 430px) { .dial { grid-template-columns: minmax(150px, 210px) minmax(0, 1fr); } dl { margin-top: 0; } }
+@container (min-width: 430px) { .dial { grid-template-columns: minmax(150px, 210px) minmax(0, 1fr); } dl { margin-top: 0; max-width: 340px; } }
 @media (forced-colors: active) { .value { stroke: Highlight; } .zone { stroke: CanvasText; } }
 `);
 
@@ -47,6 +47,11 @@ function at(value, radius) {
 
 function arc(from, to, radius) {
   return `M ${at(from, radius)} A ${radius} ${radius} 0 0 1 ${at(to, radius)}`;
+}
+
+// Health with at most one decimal place, cut off and not rounded: 79.96 is not the 80 of the scale.
+export function cut(text) {
+  return figure(text.replace(/(\.\d)\d*$/, "$1").replace(/\.0$/, ""));
 }
 
 const FIGURES = [
@@ -129,7 +134,7 @@ export class HealthGauge extends View {
     const within = value === null ? 0 : Math.max(0, Math.min(100, value));
     setText(parts.get("name"), name);
 
-    setText(parts.get("number"), value === null ? "" : figure(row.health, { places: 0 }));
+    setText(parts.get("number"), value === null ? "" : cut(row.health));
     setAttr(parts.get("number"), "title", value === null ? null : figure(row.health));
     parts.get("number").hidden = value === null;
     setBadge(parts.get("word"), { ...found, says: value === null ? "A contract or collateral has no fresh price, so the health is not known." : "" });

@@ -94,8 +94,8 @@ const LOOK = sheet(`
 .tools select, .tools button { min-height: 26px; padding-block: 0.1em; font-size: 0.92em; }
 .says { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 2px 16px; margin: 8px 0 2px; color: var(--sl-muted); font-size: 0.86em; }
 .says .at { font-variant-numeric: tabular-nums; white-space: nowrap; }
-.legend { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); gap: 0 14px; margin: 6px -7px 4px; max-height: 11.5em; overflow: auto; }
-.legend.many { grid-template-columns: repeat(auto-fill, minmax(min(100%, 250px), 1fr)); }
+.legend { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); gap: 0 14px; margin: 6px -7px 4px; max-height: 13em; overflow: auto; }
+.legend.many { grid-template-columns: repeat(auto-fill, minmax(min(100%, 300px), 1fr)); }
 .legend button { all: unset; box-sizing: border-box; cursor: pointer; display: grid; grid-template-columns: minmax(0, 1fr) auto; column-gap: 10px; align-items: center; line-height: 1.35; padding: 2px 8px; border-radius: 6px; width: 100%; max-width: 440px; min-height: 24px; }
 .legend button:hover { background: var(--sl-raised); }
 .legend button:focus-visible { outline: 2px solid var(--sl-accent); outline-offset: -2px; }
@@ -163,6 +163,7 @@ export class SleeveChart extends View {
       "aria-label": "Time under the crosshair",
       "aria-describedby": "says",
       onkeydown: (event) => this.#key(event),
+      onpointerenter: () => this.#chart?.syncRect(), // it may have moved since, by what grew above it
       onpointerdown: (event) => this.#press(event),
       onpointermove: (event) => this.#press(event),
       onblur: () => this.#point(null),
