@@ -46,6 +46,7 @@ traded"""
 KEEP = """\
 import pathlib
 from sleeves.dashboard.messages import to_json
+time.sleep(1.5)  # a chart draws what only prices moved once a second
 widget.update()
 kept = pathlib.Path("kept.json").write_bytes(to_json(widget._teller._bell().feed.snapshot()))
 kept"""

@@ -27,7 +27,13 @@ def test_it_follows_a_replay_and_a_run_and_ends_as_the_books_do(mode, context, t
         page.goto(address)
         if mode == "edit":
             page.get_by_test_id("run-button").first.wait_for()
-            page.keyboard.press("Control+Shift+r")  # run all that is stale
+
+            def asked():  # its editor takes a while to listen
+                page.keyboard.press("Control+Shift+r")  # run all that is stale
+                page.wait_for_timeout(2_000)
+                return state(page)
+
+            until(asked, "the editor runs its cells")
         told = []
 
         def through():
