@@ -7,7 +7,7 @@ import { sheet } from "./theme.js";
 
 const SHEET = sheet(`
 :host { container-type: normal; }
-.panel { display: grid; gap: 12px; height: 100%; align-content: start; grid-template-rows: auto auto auto 1fr auto; }
+.panel { display: grid; gap: 12px; height: 100%; align-content: start; grid-template-rows: repeat(5, auto) 1fr; }
 header { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 2px 10px; align-items: start; }
 h3 { display: flex; align-items: center; gap: 8px; font-size: 1.12em; overflow-wrap: anywhere; min-width: 0; }
 .key { flex: none; width: 11px; height: 11px; border-radius: 3px; }
@@ -29,11 +29,10 @@ dl.long { grid-template-columns: minmax(0, 1fr); }
 dl div { display: flex; justify-content: space-between; gap: 8px; white-space: nowrap; }
 @container (max-width: 290px) { dl { grid-template-columns: minmax(0, 1fr); } }
 dt { color: var(--sl-muted); }
-.last { display: grid; gap: 10px; align-content: end; }
 .why { display: grid; gap: 3px; border-inline-start: 3px solid var(--sl-line); padding-inline-start: 9px; overflow-wrap: anywhere; }
 .why p { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
 .why:empty { display: none; }
-.buttons { display: flex; gap: 5px; flex-wrap: wrap; }
+.buttons { display: flex; gap: 5px; flex-wrap: wrap; align-self: end; }
 .buttons button { padding-inline: 0.6em; font-size: 0.93em; }
 .buttons > .danger { margin-inline-start: auto; }
 `);
@@ -91,7 +90,8 @@ export class EngineVaultCard extends View {
       ),
       h("div", null, this.bar, this.legend),
       this.list,
-      h("div", { class: "last" }, this.why, this.buttons),
+      this.why,
+      this.buttons,
     );
     this.none = h("p", { class: "panel empty" });
     this.shadowRoot.append(this.body, this.none);

@@ -207,6 +207,14 @@ export function healthOf(text) {
   return HEALTH.find((step) => compare(String(text), step.from) >= 0) ?? CRITICAL;
 }
 
+// Health as it is read, "98.1": rounded down, so that it is never shown as better than it is.
+export function healthText(text) {
+  const value = parse(text);
+  if (value === null) return UNKNOWN;
+  const cut = value.places > 1 ? value.units / 10n ** BigInt(value.places - 1) : value.units;
+  return figure(written(cut, Math.min(value.places, 1))).replace(/\.0$/, "");
+}
+
 const STATUS = {
   stand_by: { word: "stand by", tone: "muted", sign: "\u25CB", says: "Opened, with no engine at work yet." },
   active: { word: "active", tone: "good", sign: "\u25CF", says: "Trading." },

@@ -1,10 +1,10 @@
 // <sleeves-page>: the whole of a desk on one page, of the same parts that stand alone: how all is, who earned what, what is at risk,
 // what happened. It lies within a <sleeves-desk>, or is given a store.
 
-import { View, badge, define, h, keyed, setAmount, setAttr, setBadge, setStatus, setText, setTone } from "./element.js";
+import { View, badge, define, h, keyed, setAmount, setAttr, setBadge, setStatus, setStyle, setText, setTone } from "./element.js";
 import { SAID, confirm } from "./confirm-dialog.js";
 import { flattenField } from "./engine-vault-card.js";
-import { clock, healthOf, money, percent, span, sum, vaultName, when } from "./format.js";
+import { clock, healthOf, healthText, money, span, sum, vaultName, when } from "./format.js";
 import { sheet } from "./theme.js";
 
 const SHEET = sheet(`
@@ -24,7 +24,12 @@ h1 { font-size: 1.3em; font-weight: 680; letter-spacing: -0.01em; overflow-wrap:
 .sum dd + dd { font-size: 0.86em; font-weight: 400; letter-spacing: 0; color: var(--sl-muted); }
 section > h2 { margin-bottom: 8px; }
 section { min-width: 0; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 14px; }
+.cards { display: grid; grid-template-columns: repeat(var(--columns, 1), minmax(0, 1fr)); gap: 14px; }
+@container (min-width: 600px) { .cards { --columns: var(--of-2, 1); } }
+@container (min-width: 900px) { .cards { --columns: var(--of-3, 1); } }
+@container (min-width: 1160px) { .cards { --columns: var(--of-4, 1); } }
+@container (min-width: 1540px) { .cards { --columns: var(--of-5, 1); } }
+.even .cards { --columns: 1; }
 .cards > engine-vault-card { max-width: 560px; }
 
 
@@ -292,7 +297,7 @@ export class SleevesPage extends View {
     if (store.table("accounts").size > 0) {
       const worst = accounts.toSorted(([, a], [, b]) => Number(a.health) - Number(b.health))[0];
       const health = healthOf(worst?.[1].health);
-      const word = worst === undefined ? "unknown" : `${health.sign} ${percent(worst[1].health, { places: 1 })} ${health.word}`;
+      const word = worst === undefined ? "unknown" : `${health.sign} ${healthText(worst[1].health)} ${health.word}`;
       items.push({
         key: "health",
         term: "Lowest health",
@@ -332,7 +337,12 @@ export class SleevesPage extends View {
     for (const [table, part] of Object.entries(this.optional)) part.hidden = store.table(table).size === 0;
   }
 
+  // One card for each name, in rows that are about as long as each other: as many columns of 2 to 5 as leave the least empty.
   #parts(parent, tag, attribute, names) {
+    for (const most of [2, 3, 4, 5]) {
+      const rows = Math.max(1, Math.ceil(names.length / most));
+      setStyle(parent, `--of-${most}`, String(Math.max(1, Math.ceil(names.length / rows))));
+    }
     keyed(
       parent,
       names,
