@@ -198,6 +198,15 @@ NOTE = """() => {
 }"""
 
 
+WORK = {"script": "ScriptDuration", "style": "RecalcStyleDuration", "layout": "LayoutDuration", "all": "TaskDuration"}
+
+
+def at_work(tools: Any) -> dict[str, float]:
+    """Seconds that the page's main thread was at work so far, by what on; waiting for a core is not in them."""
+    metrics = {one["name"]: one["value"] for one in tools.send("Performance.getMetrics")["metrics"]}
+    return {what: metrics[name] for what, name in WORK.items()}
+
+
 def the_page(login: str) -> None:
     from playwright.sync_api import sync_playwright
 
@@ -209,11 +218,15 @@ def the_page(login: str) -> None:
         page.goto(login)
         page.wait_for_function(f"() => ({STORE})?.connected")
         page.evaluate(NOTE.replace("STORE", STORE))
+        tools = page.context.new_cdp_session(page)
+        tools.send("Performance.enable", {"timeDomain": "threadTicks"})
+        begun = at_work(tools)
         print("ready", flush=True)
         os.set_blocking(sys.stdin.fileno(), False)
         while not sys.stdin.readline():
-            page.wait_for_timeout(400)
+            page.wait_for_timeout(1_000)
             page.evaluate("check()")
+        worked = {what: spent - begun[what] for what, spent in at_work(tools).items()}
         page.wait_for_timeout(500)
         page.evaluate("check()")
         apart = page.evaluate(
@@ -221,7 +234,7 @@ def the_page(login: str) -> None:
             "all.push(performance.timeOrigin + performance.now() - Date.now()); if (all.length > 50) break; } "
             "return all.sort((a, b) => a - b)[25]; }"
         )
-        print(json.dumps({"seen": page.evaluate("seen"), "apart_ms": apart, "browser": browser.version}), flush=True)
+        print(json.dumps({"seen": page.evaluate("seen"), "apart_ms": apart, "browser": browser.version, "worked": worked}), flush=True)
         browser.close()
 
 
@@ -257,7 +270,7 @@ async def a_run(fills: int, every: float, sockets: int, folder: Path, browser: b
 
     def hear(record: Record) -> None:
         if type(record) is Fill:
-            written.setdefault(record.order, time.time_ns())
+            written.setdefault(record.order_id, time.time_ns())
 
     desk.books.listen(hear)
     told: dict[str, Any] = {}
@@ -296,7 +309,10 @@ async def a_run(fills: int, every: float, sockets: int, folder: Path, browser: b
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median and tails of milliseconds."""
     ordered = sorted(values)
+    if not ordered:
+        return {"n": 0}
     cut = {"median": 0.5, "p95": 0.95, "p99": 0.99}
     found = {f"{name}_ms": round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 1) for name, share in cut.items()}
     return found | {"most_ms": round(ordered[-1], 1), "n": len(ordered)}
@@ -317,6 +333,8 @@ def judged(run: dict[str, Any]) -> dict[str, Any]:
         figures["never_seen"] = sum(name not in seen for name in written)
         figures["not_on_the_page"] = sum(not seen[name]["shown"] for name in written if name in seen)
         figures["browser"] = run["page"]["browser"]
+        told_of = len(written) + WARM
+        figures["page_at_work_ms_per_fill"] = {what: round(1e3 * spent / told_of, 2) for what, spent in run["page"]["worked"].items()}
     return figures
 
 
