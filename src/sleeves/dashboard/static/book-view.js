@@ -67,15 +67,31 @@ export class BookView extends View {
   build() {
     this.heading = h("h2", { id: "heading" }, "Order books");
     this.all = h("div", { class: "all" });
-    this.none = h("p", { class: "empty", hidden: true }, "No sleeve quotes a market. A maker's resting orders stand here, against the best prices and, where the venue tells it, the depth.");
+    this.none = h(
+      "p",
+      { class: "empty", hidden: true },
+      "No sleeve quotes a market. A maker's resting orders stand here, against the best prices and, where the venue tells it, the depth.",
+    );
     this.shadowRoot.append(h("section", { class: "panel", "aria-labelledby": "heading" }, this.heading, this.all, this.none));
   }
 
   render(store) {
     const wanted = { sleeve: this.getAttribute("sleeve"), market: this.getAttribute("market") };
     const vault = this.getAttribute("vault");
-    const books = store.entries("books").filter(([, row]) => Object.entries(wanted).every(([name, value]) => value === null || row[name] === value) && (vault === null || store.row("sleeves", row.sleeve)?.vault === vault));
-    keyed(this.all, books, ([key]) => key, () => this.#made(), (node, [key, row]) => this.#patch(node, key, row, store));
+    const books = store
+      .entries("books")
+      .filter(
+        ([, row]) =>
+          Object.entries(wanted).every(([name, value]) => value === null || row[name] === value) &&
+          (vault === null || store.row("sleeves", row.sleeve)?.vault === vault),
+      );
+    keyed(
+      this.all,
+      books,
+      ([key]) => key,
+      () => this.#made(),
+      (node, [key, row]) => this.#patch(node, key, row, store),
+    );
     this.none.hidden = books.length > 0;
   }
 
@@ -101,7 +117,17 @@ export class BookView extends View {
         "table",
         null,
         parts.caption,
-        h("thead", null, h("tr", null, h("th", { scope: "col", class: "own" }, "Own"), h("th", { scope: "col", class: "price" }, "Price"), h("th", { scope: "col", class: "market" }, "Market"))),
+        h(
+          "thead",
+          null,
+          h(
+            "tr",
+            null,
+            h("th", { scope: "col", class: "own" }, "Own"),
+            h("th", { scope: "col", class: "price" }, "Price"),
+            h("th", { scope: "col", class: "market" }, "Market"),
+          ),
+        ),
         parts.body,
       ),
       parts.thin,
@@ -130,17 +156,25 @@ export class BookView extends View {
     const asks = levels.filter(({ side }) => side === "ask");
     const bids = levels.filter(({ side }) => side === "bid");
     const rows = [...asks, { key: "spread", side: "spread" }, ...bids];
-    keyed(parts.body, rows, (row) => row.key, (row) => (row.side === "spread" ? middle() : line(row)), (tr, row) => {
-      if (row.side === "spread") setText(tr.firstChild, gap === UNKNOWN ? "no price on both sides" : `spread ${gap}`);
-      else patch(tr, row, most, base);
-    });
+    keyed(
+      parts.body,
+      rows,
+      (row) => row.key,
+      (row) => (row.side === "spread" ? middle() : line(row)),
+      (tr, row) => {
+        if (row.side === "spread") setText(tr.firstChild, gap === UNKNOWN ? "no price on both sides" : `spread ${gap}`);
+        else patch(tr, row, most, base);
+      },
+    );
   }
 
   // What the sleeve holds in this market: its position, or its coins, or nothing.
   #held(store, key, book, base) {
     const position = store.row("positions", key);
     if (position !== null) return `${position.side} ${rate(position.size)} ${position.base}`;
-    const coins = store.rows("holdings").filter((row) => row.sleeve === book.sleeve && row.asset === base && row.amount !== null && base !== "");
+    const coins = store
+      .rows("holdings")
+      .filter((row) => row.sleeve === book.sleeve && row.asset === base && row.amount !== null && base !== "");
     const all = coins.length === 0 ? null : sum(...coins.map((row) => row.amount));
     return all === null ? "nothing" : `${rate(all)} ${base}`;
   }
@@ -165,7 +199,10 @@ function told(book, held, gap, base) {
   const half = (side, word) => {
     const own = of(side);
     if (own.length === 0) return `no own ${word}`;
-    const best = own.reduce((found, order) => (compare(order.price, found) === (side === "buy" ? 1 : -1) ? order.price : found), own[0].price);
+    const best = own.reduce(
+      (found, order) => (compare(order.price, found) === (side === "buy" ? 1 : -1) ? order.price : found),
+      own[0].price,
+    );
     return `${own.length} own ${word}${own.length === 1 ? "" : "s"} of ${figure(sum(...own.map((order) => order.left)))} ${base} in all, the best at ${figure(best)}`;
   };
   const prices = `Best bid ${book.bid === null ? "unknown" : figure(book.bid)}, best ask ${book.ask === null ? "unknown" : figure(book.ask)}, spread ${gap === UNKNOWN ? "unknown" : gap}`;
@@ -191,7 +228,10 @@ function patch(tr, { side, price, own, market, best, orders }, most, base) {
   tr.classList.toggle("best", best);
   setText(head, figure(price));
   setAttr(head, "title", best ? `the best ${side}` : null);
-  for (const [cell, size] of [[mine, own], [theirs, market]]) {
+  for (const [cell, size] of [
+    [mine, own],
+    [theirs, market],
+  ]) {
     setStyle(cell.firstChild, "--part", most > 0 ? ((drawn(size) ?? 0) / most).toFixed(4) : "0");
     setText(cell.lastChild, size === null ? "" : rate(size));
     setAttr(cell.lastChild, "title", size === null ? null : `${figure(size)} ${base}`);

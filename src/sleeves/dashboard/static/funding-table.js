@@ -60,30 +60,66 @@ export class FundingTable extends View {
       sort: { by: "apr", down: true },
       empty: "No funding rate is known. It stands here when a venue tells one, or when funding was paid.",
       columns: [
-        { name: "market", head: "Market", row: true, by: (row) => row.market, make: (value) => value.append(h("span", { class: "rank" }), " ", h("span"), h("span", { class: "who" })), cell: (value, row) => this.#market(value, row) },
-        { name: "rate", head: "Rate", num: true, by: (row) => row.rate, make: (value) => value.append(h("span"), h("span", { class: "every" })), cell: (value, row) => this.#rate(value, row) },
+        {
+          name: "market",
+          head: "Market",
+          row: true,
+          by: (row) => row.market,
+          make: (value) => value.append(h("span", { class: "rank" }), " ", h("span"), h("span", { class: "who" })),
+          cell: (value, row) => this.#market(value, row),
+        },
+        {
+          name: "rate",
+          head: "Rate",
+          num: true,
+          by: (row) => row.rate,
+          make: (value) => value.append(h("span"), h("span", { class: "every" })),
+          cell: (value, row) => this.#rate(value, row),
+        },
         { name: "hour", head: "Per hour", num: true, by: hourly, cell: (value, row) => setText(value, fine(hourly(row))) },
-        { name: "apr", head: "APR", num: true, by: (row) => size(row.apr), cell: (value, row) => setAttr(setText(value, percent(row.apr, { sign: true })), "title", `${figure(row.apr)}% over 365 days, not compounded`) },
-        { name: "interest", head: "Open interest", num: true, by: (row) => row.open_interest, cell: (value, row) => this.#interest(value, row) },
+        {
+          name: "apr",
+          head: "APR",
+          num: true,
+          by: (row) => size(row.apr),
+          cell: (value, row) =>
+            setAttr(setText(value, percent(row.apr, { sign: true })), "title", `${figure(row.apr)}% over 365 days, not compounded`),
+        },
+        {
+          name: "interest",
+          head: "Open interest",
+          num: true,
+          by: (row) => row.open_interest,
+          cell: (value, row) => this.#interest(value, row),
+        },
         { name: "age", head: "Told", num: true, by: (row) => -row.at_ms, cell: (value, row) => this.#age(value, row) },
       ],
     });
     this.paidHead = h("h3", { id: "paid" }, "Received so far, net of paid");
     this.paid = h("ul", { class: "paid", "aria-labelledby": "paid" });
-    this.shadowRoot.append(h("section", { class: "panel", "aria-labelledby": "heading" }, this.heading, this.table.node, this.paidHead, this.paid));
+    this.shadowRoot.append(
+      h("section", { class: "panel", "aria-labelledby": "heading" }, this.heading, this.table.node, this.paidHead, this.paid),
+    );
   }
 
   render(store) {
     const market = this.getAttribute("market");
     const rows = store.rows("funding").filter((row) => market === null || row.market === market);
-    const largest = rows.filter((row) => signOf(row.apr) !== 0).sort((a, b) => compare(size(b.apr), size(a.apr))).slice(0, MARKED);
+    const largest = rows
+      .filter((row) => signOf(row.apr) !== 0)
+      .sort((a, b) => compare(size(b.apr), size(a.apr)))
+      .slice(0, MARKED);
     this.ranks = new Map(rows.length > MARKED ? largest.map((row, index) => [row.market, index + 1]) : []);
     this.now = store.now_ms;
     this.markets = store.table("markets");
     this.table.update(rows, (row) => row.market);
 
     const [sleeve, vault] = [this.getAttribute("sleeve"), this.getAttribute("vault")];
-    const paid = store.entries("sleeves").filter(([name, row]) => (sleeve === null || name === sleeve) && (vault === null || row.vault === vault) && signOf(row.funding) !== 0);
+    const paid = store
+      .entries("sleeves")
+      .filter(
+        ([name, row]) => (sleeve === null || name === sleeve) && (vault === null || row.vault === vault) && signOf(row.funding) !== 0,
+      );
     this.paidHead.hidden = this.paid.hidden = paid.length === 0;
     keyed(
       this.paid,
@@ -111,7 +147,11 @@ export class FundingTable extends View {
     const [number, every] = value.children;
     setText(number, fine(row.rate));
     setText(every, ` / ${interval(row.every_s)}`);
-    setAttr(value, "title", `${figure(row.rate)}% of notional every ${interval(row.every_s)}, at the ${row.basis} price ${figure(row.price)}`);
+    setAttr(
+      value,
+      "title",
+      `${figure(row.rate)}% of notional every ${interval(row.every_s)}, at the ${row.basis} price ${figure(row.price)}`,
+    );
   }
 
   #interest(value, row) {

@@ -2,7 +2,7 @@
 // (account="core:main:USD", a sub-account's with ":1" behind it), of a vault's, or of all. What is not known is said to be so.
 
 import { View, define, h, keyed, s, setAmount, setAttr, setBadge, setStyle, setText, setTone } from "./element.js";
-import { drawn, figure, healthOf, rate, vaultName } from "./format.js";
+import { drawn, figure, healthOf, healthText, rate, vaultName } from "./format.js";
 import { sheet } from "./theme.js";
 
 const STEPS = [20, 50, 80];
@@ -49,11 +49,6 @@ function arc(from, to, radius) {
   return `M ${at(from, radius)} A ${radius} ${radius} 0 0 1 ${at(to, radius)}`;
 }
 
-// Health with at most one decimal place, cut off and not rounded: 79.96 is not the 80 of the scale.
-export function cut(text) {
-  return figure(text.replace(/(\.\d)\d*$/, "$1").replace(/\.0$/, ""));
-}
-
 const FIGURES = [
   ["total_collateral", "Total collateral"],
   ["free_collateral", "Free collateral"],
@@ -75,8 +70,16 @@ export class HealthGauge extends View {
   render(store) {
     const account = this.getAttribute("account");
     const vault = this.getAttribute("vault");
-    const rows = store.entries("accounts").filter(([key, row]) => (account === null || key === account) && (vault === null || row.vault === vault));
-    keyed(this.all, rows, ([key]) => key, () => this.#made(), (node, [, row]) => this.#patch(node, row));
+    const rows = store
+      .entries("accounts")
+      .filter(([key, row]) => (account === null || key === account) && (vault === null || row.vault === vault));
+    keyed(
+      this.all,
+      rows,
+      ([key]) => key,
+      () => this.#made(),
+      (node, [, row]) => this.#patch(node, row),
+    );
     this.none.hidden = rows.length > 0;
     setText(
       this.none,
@@ -90,13 +93,22 @@ export class HealthGauge extends View {
     const parts = new Map([
       ["name", h("h3")],
       ["value", s("path", { class: "value", d: arc(0, 100, 80), pathLength: "100" })],
-      ["needle", s("path", { class: "needle", d: `M ${CENTRE.x - 66} ${CENTRE.y} L ${CENTRE.x} ${CENTRE.y - 4} L ${CENTRE.x + 4} ${CENTRE.y} L ${CENTRE.x} ${CENTRE.y + 4} Z` })],
+      [
+        "needle",
+        s("path", {
+          class: "needle",
+          d: `M ${CENTRE.x - 66} ${CENTRE.y} L ${CENTRE.x} ${CENTRE.y - 4} L ${CENTRE.x + 4} ${CENTRE.y} L ${CENTRE.x} ${CENTRE.y + 4} Z`,
+        }),
+      ],
       ["number", h("strong")],
       ["word", h("span", { class: "badge" }, h("span", { class: "sign", "aria-hidden": "true" }), h("span", { class: "word" }))],
       ["leverage", h("dd", { class: "num" })],
       ...FIGURES.map(([name]) => [name, h("dd", { class: "num" })]),
     ]);
-    const steps = STEPS.map((step) => [s("path", { class: "step", d: `M ${at(step, 71)} L ${at(step, 95)}` }), s("text", { x: at(step, 103).split(" ")[0], y: Number(at(step, 103).split(" ")[1]) + 4 }, String(step))]);
+    const steps = STEPS.map((step) => [
+      s("path", { class: "step", d: `M ${at(step, 71)} L ${at(step, 95)}` }),
+      s("text", { x: at(step, 103).split(" ")[0], y: Number(at(step, 103).split(" ")[1]) + 4 }, String(step)),
+    ]);
     const svg = s(
       "svg",
       { viewBox: "0 0 220 112", "aria-hidden": "true", focusable: "false" },
@@ -134,10 +146,13 @@ export class HealthGauge extends View {
     const within = value === null ? 0 : Math.max(0, Math.min(100, value));
     setText(parts.get("name"), name);
 
-    setText(parts.get("number"), value === null ? "" : cut(row.health));
+    setText(parts.get("number"), value === null ? "" : healthText(row.health));
     setAttr(parts.get("number"), "title", value === null ? null : figure(row.health));
     parts.get("number").hidden = value === null;
-    setBadge(parts.get("word"), { ...found, says: value === null ? "A contract or collateral has no fresh price, so the health is not known." : "" });
+    setBadge(parts.get("word"), {
+      ...found,
+      says: value === null ? "A contract or collateral has no fresh price, so the health is not known." : "",
+    });
 
     setTone(parts.get("value"), found.tone);
     setStyle(parts.get("value"), "visibility", value === null ? "hidden" : "visible");
@@ -148,7 +163,13 @@ export class HealthGauge extends View {
     const meter = parts.get("meter");
     setAttr(meter, "role", value === null ? "img" : "meter");
     setAttr(meter, "aria-label", value === null ? `Health of ${name}: unknown` : `Health of ${name}`);
-    for (const [attribute, said] of [["aria-valuemin", 0], ["aria-valuemax", 100], ["aria-valuenow", within], ["aria-valuetext", `${figure(row.health ?? "")} of 100, ${found.word}`]]) setAttr(meter, attribute, value === null ? null : said);
+    for (const [attribute, said] of [
+      ["aria-valuemin", 0],
+      ["aria-valuemax", 100],
+      ["aria-valuenow", within],
+      ["aria-valuetext", `${figure(row.health ?? "")} of 100, ${found.word}`],
+    ])
+      setAttr(meter, attribute, value === null ? null : said);
 
     setAmount(parts.get("leverage"), row.leverage, { shape: (text, options) => `${rate(text, { ...options, digits: 3 })}\u00D7` });
     for (const [name_] of FIGURES) setAmount(parts.get(name_), row[name_], { unit: row.asset });

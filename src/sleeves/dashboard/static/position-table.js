@@ -63,18 +63,87 @@ export class PositionTable extends View {
       sort: { by: "sleeve", down: false },
       empty: "No open position. What a sleeve buys or sells short stands here until it is closed.",
       columns: [
-        { name: "sleeve", head: "Sleeve", row: true, by: (row) => row.sleeve, make: two, cell: (value, row) => (setText(main(value), row.sleeve), setText(sub(value), row.account)) },
-        { name: "market", head: "Market", by: (row) => row.market, make: two, cell: (value, row) => (setText(main(value), row.market), setText(sub(value), row.venue)) },
-        { name: "side", head: "Side", by: (row) => row.side, make: (value) => value.append(h("span", { class: "side" })), cell: (value, row) => setText(value.firstChild, row.side === "long" ? "\u2197 long" : "\u2198 short") },
-        { name: "size", head: "Size", num: true, by: (row) => row.size, cell: (value, row) => setAmount(value, row.size, { unit: row.base, shape: figure }) },
-        { name: "entry", head: "Entry", num: true, by: (row) => row.entry, cell: (value, row) => setAmount(value, row.entry, { shape: rate }) },
+        {
+          name: "sleeve",
+          head: "Sleeve",
+          row: true,
+          by: (row) => row.sleeve,
+          make: two,
+          cell: (value, row) => (setText(main(value), row.sleeve), setText(sub(value), row.account)),
+        },
+        {
+          name: "market",
+          head: "Market",
+          by: (row) => row.market,
+          make: two,
+          cell: (value, row) => (setText(main(value), row.market), setText(sub(value), row.venue)),
+        },
+        {
+          name: "side",
+          head: "Side",
+          by: (row) => row.side,
+          make: (value) => value.append(h("span", { class: "side" })),
+          cell: (value, row) => setText(value.firstChild, row.side === "long" ? "\u2197 long" : "\u2198 short"),
+        },
+        {
+          name: "size",
+          head: "Size",
+          num: true,
+          by: (row) => row.size,
+          cell: (value, row) => setAmount(value, row.size, { unit: row.base, shape: figure }),
+        },
+        {
+          name: "entry",
+          head: "Entry",
+          num: true,
+          by: (row) => row.entry,
+          cell: (value, row) => setAmount(value, row.entry, { shape: rate }),
+        },
         { name: "mark", head: "Mark", num: true, by: (row) => row.mark, make: two, cell: (value, row) => this.#mark(value, row) },
-        { name: "value", head: "Value", num: true, by: (row) => row.value, cell: (value, row) => setAmount(value, row.value, { unit: this.unit(row) }) },
-        { name: "unrealized", head: "Unrealized", num: true, by: (row) => row.unrealized, cell: (value, row) => setAmount(value, row.unrealized, { signed: true, unit: this.unit(row) }) },
-        { name: "liquidation", head: "Liquidation", num: true, by: (row) => away(row), make: two, cell: (value, row) => this.#liquidation(value, row) },
-        { name: "margin", head: "Margin", num: true, by: (row) => row.margin, cell: (value, row) => this.#contract(value, row, "margin", "coins need no margin") },
-        { name: "funding", head: "Funding", num: true, by: (row) => row.funding, cell: (value, row) => this.#contract(value, row, "funding", "coins bear no funding", true) },
-        { name: "close", head: "", label: "Close", wide: true, make: (value) => this.#button(value), cell: (value, row) => this.#offer(value, row) },
+        {
+          name: "value",
+          head: "Value",
+          num: true,
+          by: (row) => row.value,
+          cell: (value, row) => setAmount(value, row.value, { unit: this.unit(row) }),
+        },
+        {
+          name: "unrealized",
+          head: "Unrealized",
+          num: true,
+          by: (row) => row.unrealized,
+          cell: (value, row) => setAmount(value, row.unrealized, { signed: true, unit: this.unit(row) }),
+        },
+        {
+          name: "liquidation",
+          head: "Liquidation",
+          num: true,
+          by: (row) => away(row),
+          make: two,
+          cell: (value, row) => this.#liquidation(value, row),
+        },
+        {
+          name: "margin",
+          head: "Margin",
+          num: true,
+          by: (row) => row.margin,
+          cell: (value, row) => this.#contract(value, row, "margin", "coins need no margin"),
+        },
+        {
+          name: "funding",
+          head: "Funding",
+          num: true,
+          by: (row) => row.funding,
+          cell: (value, row) => this.#contract(value, row, "funding", "coins bear no funding", true),
+        },
+        {
+          name: "close",
+          head: "",
+          label: "Close",
+          wide: true,
+          make: (value) => this.#button(value),
+          cell: (value, row) => this.#offer(value, row),
+        },
       ],
     });
     this.shadowRoot.append(h("section", { class: "panel", "aria-labelledby": "heading" }, this.heading, this.table.node));
@@ -127,7 +196,13 @@ export class PositionTable extends View {
     }
     const known = row.liquidation !== null;
     setTone(setText(main(value), rate(row.liquidation)), known ? "" : "muted");
-    setAttr(main(value), "title", known ? `${figure(row.liquidation)} ${row.quote}, while all else stays` : "none is known: a price is missing, or no price of this market alone liquidates the account");
+    setAttr(
+      main(value),
+      "title",
+      known
+        ? `${figure(row.liquidation)} ${row.quote}, while all else stays`
+        : "none is known: a price is missing, or no price of this market alone liquidates the account",
+    );
     setText(sub(value), distance(row.mark, row.liquidation) ?? "");
   }
 
@@ -143,7 +218,14 @@ export class PositionTable extends View {
       const own = rows.filter((row) => row.quote === asset);
       const contracts = own.filter((row) => row.kind === "contract");
       const of = (name, among) => (among.length === 0 ? undefined : sum(...among.map((row) => row[name])));
-      return { asset, count: own.length, value: of("value", own), unrealized: of("unrealized", own), margin: of("margin", contracts), funding: of("funding", contracts) };
+      return {
+        asset,
+        count: own.length,
+        value: of("value", own),
+        unrealized: of("unrealized", own),
+        margin: of("margin", contracts),
+        funding: of("funding", contracts),
+      };
     });
     keyed(
       this.table.foot,
@@ -154,12 +236,21 @@ export class PositionTable extends View {
           "tr",
           null,
           h("th", { scope: "row", colspan: "6" }),
-          ...["Value", "Unrealized", null, "Margin", "Funding"].map((head) => (head === null ? h("td", { class: "none" }) : h("td", { class: "num" }, h("span", { class: "stack-label", "aria-hidden": "true" }, head), h("span", { class: "value" })))),
+          ...["Value", "Unrealized", null, "Margin", "Funding"].map((head) =>
+            head === null
+              ? h("td", { class: "none" })
+              : h("td", { class: "num" }, h("span", { class: "stack-label", "aria-hidden": "true" }, head), h("span", { class: "value" })),
+          ),
           h("td", { class: "none" }),
         ),
       (tr, one) => {
         setText(tr.cells[0], `All ${one.count} in ${one.asset}`);
-        for (const [at, name, signed] of [[1, "value", false], [2, "unrealized", true], [4, "margin", false], [5, "funding", true]]) {
+        for (const [at, name, signed] of [
+          [1, "value", false],
+          [2, "unrealized", true],
+          [4, "margin", false],
+          [5, "funding", true],
+        ]) {
           const cell = tr.cells[at].lastChild;
           if (one[name] === undefined) plainly(cell, "none", null);
           else if (one[name] === null) plainly(cell, "\u2014", "unknown while one of them has no price");
@@ -186,7 +277,12 @@ export class PositionTable extends View {
 
   #close(button) {
     const { sleeve, market, side, size, base } = button.position;
-    confirm(this, this.store, { what: "close", sleeve, market }, { title: `Close ${side} ${figure(size)} ${base} in ${market} of ${sleeve}` });
+    confirm(
+      this,
+      this.store,
+      { what: "close", sleeve, market },
+      { title: `Close ${side} ${figure(size)} ${base} in ${market} of ${sleeve}` },
+    );
   }
 }
 

@@ -182,7 +182,15 @@ export class SleeveChart extends View {
           "table",
           null,
           h("caption", { class: "vh" }, "First, last, least and greatest value of each line"),
-          h("thead", null, h("tr", null, ...["Line", "First", "Last", "Least", "Greatest"].map((word, n) => h("th", { scope: "col", class: n ? "num" : null }, word)))),
+          h(
+            "thead",
+            null,
+            h(
+              "tr",
+              null,
+              ...["Line", "First", "Last", "Least", "Greatest"].map((word, n) => h("th", { scope: "col", class: n ? "num" : null }, word)),
+            ),
+          ),
           this.rows,
         ),
       ),
@@ -232,7 +240,9 @@ export class SleeveChart extends View {
     if (!graphs.includes(this.#graph)) this.#graph = graphs[0];
     this.#tab(graphs);
 
-    const sleeves = store.entries("sleeves").filter(([name, row]) => (sleeve === null || name === sleeve) && (owner === null || row.vault === owner));
+    const sleeves = store
+      .entries("sleeves")
+      .filter(([name, row]) => (sleeve === null || name === sleeve) && (owner === null || row.vault === owner));
     const vaults = sleeve === null ? store.entries("vaults").filter(([name]) => owner === null || name === owner) : [];
     this.#offer([...new Set([...sleeves, ...vaults].map(([, row]) => row.asset))]);
     setText(this.title_, sleeve !== null ? `${sleeve} over time` : owner !== null ? `${vaultName(owner)} over time` : "Over time");
@@ -240,7 +250,9 @@ export class SleeveChart extends View {
     const graph = this.#graph;
     const names = [...store.table(graph.ofVaults ? "vaults" : "sleeves").keys()];
     const colours = coloursOf(names);
-    const wanted = (graph.ofVaults ? vaults : sleeves).filter(([, row]) => row.asset === this.#asset && (graph.name !== "returned" || sweeps(row)));
+    const wanted = (graph.ofVaults ? vaults : sleeves).filter(
+      ([, row]) => row.asset === this.#asset && (graph.name !== "returned" || sweeps(row)),
+    );
     let changed = false;
     this.#shown = [];
     for (const [name, row] of wanted) {
@@ -252,14 +264,25 @@ export class SleeveChart extends View {
       if (columns.take(told) !== "same") changed = true;
       if (columns.x.length > 0) {
         const label = graph.ofVaults ? vaultName(name) : name;
-        this.#shown.push({ series, name: label, row, columns, colour: graph.ofVaults ? { base: NEUTRAL, cycle: names.indexOf(name) } : { base: colours.get(name), cycle: Math.floor(names.indexOf(name) / COLOURS.length) } });
+        this.#shown.push({
+          series,
+          name: label,
+          row,
+          columns,
+          colour: graph.ofVaults
+            ? { base: NEUTRAL, cycle: names.indexOf(name) }
+            : { base: colours.get(name), cycle: Math.floor(names.indexOf(name) / COLOURS.length) },
+        });
       }
     }
     for (const series of this.#columns.keys()) if (!store.charts.has(series)) this.#columns.delete(series);
 
     const empty = this.#shown.length === 0;
     setText(this.says, empty ? "" : `${graph.says}, ${this.#asset}`);
-    setText(this.none, wanted.length > 0 || graph.name !== "returned" ? "Nothing was marked yet. The lines begin with the first mark." : graph.none);
+    setText(
+      this.none,
+      wanted.length > 0 || graph.name !== "returned" ? "Nothing was marked yet. The lines begin with the first mark." : graph.none,
+    );
     this.none.hidden = !empty;
     for (const node of [this.plot, this.legend, this.details, this.rangeLabel]) node.hidden = empty;
     if (empty) {
@@ -342,7 +365,13 @@ export class SleeveChart extends View {
 
   #make() {
     const muted = () => this.#ink().muted;
-    const axis = { stroke: muted, font: this.#font(), ticks: { show: false }, grid: { stroke: () => this.#ink().line, width: 1 }, border: { show: false } };
+    const axis = {
+      stroke: muted,
+      font: this.#font(),
+      ticks: { show: false },
+      grid: { stroke: () => this.#ink().line, width: 1 },
+      border: { show: false },
+    };
     const { width, height } = this.#room();
     const options = {
       width,
@@ -470,7 +499,12 @@ export class SleeveChart extends View {
       this.tabs,
       graphs,
       (graph) => graph.name,
-      (graph) => h("button", { type: "button", role: "tab", id: `tab-${graph.name}`, "aria-controls": "panel", onclick: () => this.#turn(graph) }, graph.tab),
+      (graph) =>
+        h(
+          "button",
+          { type: "button", role: "tab", id: `tab-${graph.name}`, "aria-controls": "panel", onclick: () => this.#turn(graph) },
+          graph.tab,
+        ),
       (node, graph) => {
         const chosen = graph === this.#graph;
         setAttr(node, "aria-selected", String(chosen));
@@ -490,7 +524,9 @@ export class SleeveChart extends View {
   #tabKey(event) {
     const tabs = [...this.tabs.children];
     const at = tabs.indexOf(event.target);
-    const to = { ArrowRight: (at + 1) % tabs.length, ArrowLeft: (at + tabs.length - 1) % tabs.length, Home: 0, End: tabs.length - 1 }[event.key];
+    const to = { ArrowRight: (at + 1) % tabs.length, ArrowLeft: (at + tabs.length - 1) % tabs.length, Home: 0, End: tabs.length - 1 }[
+      event.key
+    ];
     if (at < 0 || to === undefined) return;
     event.preventDefault();
     tabs[to].focus();
@@ -500,7 +536,12 @@ export class SleeveChart extends View {
   #offer(assets) {
     if (!assets.includes(this.#asset)) this.#asset = assets[0] ?? null;
     this.assetLabel.hidden = assets.length < 2;
-    keyed(this.assets, assets, (asset) => asset, (asset) => h("option", { value: asset }, asset));
+    keyed(
+      this.assets,
+      assets,
+      (asset) => asset,
+      (asset) => h("option", { value: asset }, asset),
+    );
     if (this.#asset !== null) this.assets.value = this.#asset;
   }
 
@@ -515,8 +556,18 @@ export class SleeveChart extends View {
     const [from, to] = this.#whole_span();
     const fits = RANGES.filter(({ span }) => span === Infinity || span < to - from);
     const chosen = this.#window === null ? "all" : (RANGES.find(({ span }) => span === this.#window.span)?.name ?? "own");
-    const offered = chosen === "own" ? [...fits, { name: "own", word: "Zoomed" }] : fits.some(({ name }) => name === chosen) ? fits : [...fits, RANGES.find(({ name }) => name === chosen)];
-    keyed(this.ranges, offered, ({ name }) => name, ({ name, word }) => h("option", { value: name }, word));
+    const offered =
+      chosen === "own"
+        ? [...fits, { name: "own", word: "Zoomed" }]
+        : fits.some(({ name }) => name === chosen)
+          ? fits
+          : [...fits, RANGES.find(({ name }) => name === chosen)];
+    keyed(
+      this.ranges,
+      offered,
+      ({ name }) => name,
+      ({ name, word }) => h("option", { value: name }, word),
+    );
     this.ranges.value = chosen;
     this.reset.hidden = chosen === "all";
   }
@@ -657,7 +708,8 @@ export class SleeveChart extends View {
     if (this.#time === null) return;
     const [from, to] = this.#span();
     if (this.#time < from || this.#time > to) this.#point(null);
-    else if (this.shadowRoot.activeElement === this.plot) this.#chart.setCursor({ left: this.#chart.valToPos(this.#time, "x"), top: this.#chart.over.clientHeight / 2 }, false);
+    else if (this.shadowRoot.activeElement === this.plot)
+      this.#chart.setCursor({ left: this.#chart.valToPos(this.#time, "x"), top: this.#chart.over.clientHeight / 2 }, false);
   }
 
   // -- legend and figures --------------------------------------------------------------------------------------------------
@@ -709,14 +761,28 @@ export class SleeveChart extends View {
     for (const one of this.#shown) {
       const values = this.legend.keyed?.get(one.series)?.querySelector(".values");
       if (values === undefined) continue;
-      keyed(values, lines, ({ field }) => field, ({ field }) => h("span", { "data-field": field }), (node, { field }) => {
-        const text = this.#said(one, field);
-        setText(node, text === null ? UNKNOWN : pointing && this.#shown.length <= FEW ? figure(text, { sign: signed }) : money(text, { sign: signed }));
-        setAttr(node, "title", `${field} ${text === null ? "unknown" : `${figure(text)} ${this.#asset}`}`);
-        setAttr(node, "class", signed && text !== null ? toneOf(text) : null);
-      });
+      keyed(
+        values,
+        lines,
+        ({ field }) => field,
+        ({ field }) => h("span", { "data-field": field }),
+        (node, { field }) => {
+          const text = this.#said(one, field);
+          setText(
+            node,
+            text === null
+              ? UNKNOWN
+              : pointing && this.#shown.length <= FEW
+                ? figure(text, { sign: signed })
+                : money(text, { sign: signed }),
+          );
+          setAttr(node, "title", `${field} ${text === null ? "unknown" : `${figure(text)} ${this.#asset}`}`);
+          setAttr(node, "class", signed && text !== null ? toneOf(text) : null);
+        },
+      );
       if (!this.#hidden.has(one.series)) {
-        spoken.push(`${one.name} ${lines.map(({ field }) => `${field} ${figure(this.#said(one, field) ?? "") === UNKNOWN ? "unknown" : figure(this.#said(one, field))}`).join(", ")}`);
+        const said = lines.map(({ field }) => [field, this.#said(one, field)]);
+        spoken.push(`${one.name} ${said.map(([field, text]) => `${field} ${text === null ? "unknown" : figure(text)}`).join(", ")}`);
       }
     }
     const [from, to] = this.#shown.length === 0 ? [0, 1] : this.#span();
@@ -744,11 +810,17 @@ export class SleeveChart extends View {
         }
       }
     }
-    keyed(this.dots, found.length > 24 ? [] : found, ({ key }) => key, () => h("div", { class: "dot" }), (node, { colour, left, top }) => {
-      setStyle(node, "--colour", colour);
-      setStyle(node, "transform", `translate(${left.toFixed(1)}px, ${top.toFixed(1)}px)`);
-      setStyle(node, "visibility", left < -1 || left > chart.over.clientWidth + 1 ? "hidden" : "visible");
-    });
+    keyed(
+      this.dots,
+      found.length > 24 ? [] : found,
+      ({ key }) => key,
+      () => h("div", { class: "dot" }),
+      (node, { colour, left, top }) => {
+        setStyle(node, "--colour", colour);
+        setStyle(node, "transform", `translate(${left.toFixed(1)}px, ${top.toFixed(1)}px)`);
+        setStyle(node, "visibility", left < -1 || left > chart.over.clientWidth + 1 ? "hidden" : "visible");
+      },
+    );
   }
 
   // First, last, least and greatest of each line: when they are looked at, and then no more than once a second.
@@ -757,15 +829,23 @@ export class SleeveChart extends View {
     if (!now && performance.now() - this.#figured < SECOND) return;
     this.#figured = performance.now();
     const signed = this.#graph.signed ?? false;
-    const rows = this.#shown.flatMap(({ series, name, columns }) => this.#graph.lines.map(({ field }) => ({ key: `${series}|${field}`, name: `${name}, ${field}`, found: figures(columns.of(field)) })));
-    keyed(this.rows, rows, ({ key }) => key, () => h("tr", null, h("th", { scope: "row" }), ...[1, 2, 3, 4].map(() => h("td", { class: "num" }))), (node, { name, found }) => {
-      const [head, ...cells] = node.children;
-      setText(head, name);
-      ["first", "last", "least", "greatest"].forEach((word, index) => {
-        setText(cells[index], found === null ? UNKNOWN : money(plain(found[word]), { sign: signed }));
-        setAttr(cells[index], "title", found === null ? "unknown" : `${figure(plain(found[word]))} ${this.#asset}`);
-      });
-    });
+    const rows = this.#shown.flatMap(({ series, name, columns }) =>
+      this.#graph.lines.map(({ field }) => ({ key: `${series}|${field}`, name: `${name}, ${field}`, found: figures(columns.of(field)) })),
+    );
+    keyed(
+      this.rows,
+      rows,
+      ({ key }) => key,
+      () => h("tr", null, h("th", { scope: "row" }), ...[1, 2, 3, 4].map(() => h("td", { class: "num" }))),
+      (node, { name, found }) => {
+        const [head, ...cells] = node.children;
+        setText(head, name);
+        ["first", "last", "least", "greatest"].forEach((word, index) => {
+          setText(cells[index], found === null ? UNKNOWN : money(plain(found[word]), { sign: signed }));
+          setAttr(cells[index], "title", found === null ? "unknown" : `${figure(plain(found[word]))} ${this.#asset}`);
+        });
+      },
+    );
   }
 }
 
@@ -787,7 +867,15 @@ function timeTicks(splits, step) {
     if (step >= 365 * DAY) word = String(year);
     else if (step >= 28 * DAY) [word, below] = [MONTHS[at.getUTCMonth()], String(year)];
     else if (step >= DAY) [word, below] = [date, String(year)];
-    else [word, below] = [step >= MINUTE ? clock(time).slice(0, 5) : step >= SECOND ? clock(time) : `${clock(time).slice(6)}.${String(time % 1000).padStart(3, "0")}`, `${date} ${year}`];
+    else
+      [word, below] = [
+        step >= MINUTE
+          ? clock(time).slice(0, 5)
+          : step >= SECOND
+            ? clock(time)
+            : `${clock(time).slice(6)}.${String(time % 1000).padStart(3, "0")}`,
+        `${date} ${year}`,
+      ];
     const said = below !== before && below !== "" ? `${word}\n${below}` : word;
     before = below;
     return said;
