@@ -243,7 +243,9 @@ _PAGE = """<!doctype html>
 </head>
 <body>
 <noscript>This page draws itself from the data that it holds; that takes JavaScript.</noscript>
-<sleeves-desk snapshot="#sleeves-snapshot"><sleeves-page></sleeves-page></sleeves-desk>
+<sleeves-desk snapshot="#sleeves-snapshot"><sleeves-page titled>
+<p class="wait">This page draws itself. If this stays, this browser is too old for its script.</p>
+</sleeves-page></sleeves-desk>
 <script type="application/json" id="sleeves-snapshot">{snapshot}</script>
 <script type="module">{script}</script>
 </body>

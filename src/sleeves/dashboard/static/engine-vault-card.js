@@ -85,7 +85,7 @@ export class EngineVaultCard extends View {
       h(
         "div",
         { class: "result" },
-        h("p", { class: "net", title: "" }, h("span", { class: "vh" }, "Net profit "), this.net, this.unit),
+        h("p", { class: "net" }, h("span", { class: "vh" }, "Net profit "), this.net, this.unit),
         h("p", { class: "small" }, this.back, " ", this.fall),
       ),
       h("div", null, this.bar, this.legend),

@@ -76,11 +76,11 @@ export class SleevesPage extends View {
     this.laws = badge();
     this.money = badge();
     this.time = h("span", { class: "muted small num" });
-    this.commands = [
-      h("button", { type: "button", onclick: () => this.#pause() }, "Pause all"),
-      h("button", { type: "button", onclick: () => this.#resume() }, "Resume all"),
-      h("button", { type: "button", class: "danger", onclick: () => this.#kill() }, "Kill all\u2026"),
-    ];
+    this.pause = h("button", { type: "button", onclick: () => this.#pause() }, "Pause all");
+    this.resume = h("button", { type: "button", onclick: () => this.#resume() }, "Resume all");
+    this.revive = h("button", { type: "button", onclick: () => this.#revive() }, "Revive all");
+    this.kill = h("button", { type: "button", class: "danger", onclick: () => this.#kill() }, "Kill all\u2026");
+    this.commands = [this.pause, this.resume, this.revive, this.kill];
     this.theme = h("select", { "aria-label": "Colours", onchange: () => this.#theme(this.theme.value) });
     for (const [value, word] of [
       ["", "Colours: system"],
@@ -88,9 +88,10 @@ export class SleevesPage extends View {
       ["dark", "Colours: dark"],
     ])
       this.theme.append(h("option", { value }, word));
-    this.bannerHead = h("p");
+    // Only its first words are told to a screen reader: how long ago it was counts on.
+    this.bannerHead = h("p", { role: "status" });
     this.bannerText = h("p");
-    this.banner = h("div", { class: "banner critical", role: "status" }, this.bannerHead, this.bannerText);
+    this.banner = h("div", { class: "banner critical" }, this.bannerHead, this.bannerText);
     this.why = h("ul", { class: "banner poor", role: "list", "aria-label": "What is not well" });
     this.sums = h("dl", { class: "sum" });
     this.vaults = h("div", { class: "cards" });
@@ -180,10 +181,14 @@ export class SleevesPage extends View {
     this.why.hidden = !told;
     this.foot.hidden = !told;
     for (const button of this.commands) {
-      button.hidden = !store.commands;
+      button.hidden = !store.commands || !told;
       button.disabled = !store.commanding;
     }
     if (!told) return;
+    this.pause.hidden ||= desk.status === "paused" || desk.status === "halted";
+    this.resume.hidden ||= desk.status !== "paused";
+    this.revive.hidden ||= desk.status !== "halted";
+    this.kill.hidden ||= desk.status === "halted";
     this.#drawDesk(store, desk);
     this.#drawSums(store);
     this.#drawCards(store);
@@ -425,6 +430,20 @@ export class SleevesPage extends View {
       this.store,
       { what: "resume", target: "desk:main" },
       { title: "Resume all", about: "The desk takes new risk again, as far as its vaults and sleeves may.", verb: "resume all" },
+    );
+  }
+
+  #revive() {
+    confirm(
+      this,
+      this.store,
+      { what: "revive", target: "desk:main" },
+      {
+        title: "Revive all",
+        about: "Takes back that the desk was killed: it is then paused, to be resumed. What was killed by its own name stays so.",
+        verb: "revive all",
+        fields: [{ name: "why", label: "Why", kind: "text", hint: "One line; it is written into the journal." }],
+      },
     );
   }
 
