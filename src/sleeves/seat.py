@@ -20,7 +20,7 @@ from .margin import MarginAccount
 from .market import DAY, HOUR, MINUTE, SECOND, Book, FundingRate, Instrument
 from .money import PPM, Amount, Asset, Rounding, divide
 from .news import FairValue, News, PoolState, Reading, TokenFacts
-from .orders import Bundle, Intent, Order, Place, Side
+from .orders import Bundle, Cancel, Intent, Order, Place, Side
 from .protocols import Engine, Gate, N, View
 from .records import Refusal
 from .state import note_sent
@@ -432,4 +432,4 @@ def _wish_text(wish: object) -> str:
         return describe(wish) + (f": {wish.why}" if wish.why else "")
     if isinstance(wish, Bundle):
         return " then ".join(map(describe, wish.legs)) + (f": {wish.why}" if wish.why else "")
-    return str(wish)
+    return f"cancel {wish.order_id}" if isinstance(wish, Cancel) else str(wish)

@@ -27,7 +27,7 @@ from sleeves.instructions import Arm, to_terms
 from sleeves.journal import Memory
 from sleeves.logs import stands
 from sleeves.market import DAY, HOUR, MINUTE, SECOND, FundingRate, Quote
-from sleeves.orders import Accepted, Canceled
+from sleeves.orders import Accepted, Cancel, Canceled
 from sleeves.records import Alert, Entry, Instructed, Marked
 from sleeves.report import Report
 from sleeves.status import Hold
@@ -404,6 +404,13 @@ def test_wishes_and_refusals_are_shown():
     assert row.refused.startswith("funds refused buy 1000 BTC-PERP") and row.refused_ms
     assert row.wished and row.wished_ms >= row.refused_ms
     assert tables(stand.desk)["sleeves"]["quiet"].refused == ""
+
+
+def test_many_wishes_are_told_in_few_words():
+    desk, _, _, puppet = new_desk(QUIET)
+    orders = [puppet.buy("0.001", limit=puppet.market.price("9000")).order for _ in range(8)]
+    puppet.wish(*(Cancel(order.id) for order in orders))
+    assert tables(desk)["sleeves"]["a"].wished == ", ".join(f"cancel a-{n}" for n in range(1, 7)) + " and 2 more"
 
 
 def test_names_are_told_as_they_are():

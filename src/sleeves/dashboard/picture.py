@@ -42,6 +42,9 @@ from .messages import (
 
 __all__ = ["LookAtDepth", "Tables", "laws_of", "tables"]
 
+WISHES = 6
+"""How many of the wishes that an engine had at once are shown in words."""
+
 Tables = dict[str, dict[str, Row]]
 """Rows by key, by the name of their table."""
 
@@ -155,7 +158,9 @@ class _Reader:
         wished, wished_at, refused, refused_at = "", 0, "", 0
         if seat is not None:
             seen = self.desk.telemetry(sleeve)
-            wished, wished_at = ", ".join(seen.wanted), seen.wanted_at
+            more = len(seen.wanted) - WISHES
+            wished = ", ".join(seen.wanted[:WISHES]) + (f" and {more} more" if more > 0 else "")
+            wished_at = seen.wanted_at
             if seen.refused is not None:
                 refused, refused_at = str(seen.refused), seen.refused.at
         track = self.past.sleeves.get(sleeve.name)
