@@ -754,6 +754,10 @@ def test_terms_that_cannot_be_are_refused_at_once():
     assert "hunter2" not in str(raised.value)
     with pytest.raises(VaultError, match="Feed of this desk"):
         app(stand.desk, feed=Feed(other.desk))
+    feed = Feed(stand.desk)
+    app(stand.desk, feed=feed)
+    with pytest.raises(VaultError, match="a feed of its own"):
+        app(stand.desk, feed=feed)
     with pytest.raises(VaultError):
         app(stand.desk, by="<b>")
     with pytest.raises(VaultError):

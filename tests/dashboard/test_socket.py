@@ -16,7 +16,7 @@ from sleeves.control import Control
 from sleeves.dashboard import serve
 from sleeves.dashboard import socket as sockets
 from sleeves.dashboard.feed import Feed
-from sleeves.dashboard.messages import LARGEST, plain, to_json
+from sleeves.dashboard.messages import LARGEST
 from sleeves.errors import JournalError
 from sleeves.live import trade
 
@@ -205,6 +205,29 @@ async def test_a_page_that_was_cut_off_is_told_what_it_missed_and_nothing_twice(
         async with house.line() as stranger:
             await stranger.say(type="hello", session="another", seq=3)
             assert (await stranger.hear())["type"] == "snapshot"
+
+
+@story
+async def test_a_page_that_missed_nothing_hears_at_once_that_it_is_up_to_date():
+    async with served() as house:
+        async with house.line() as line:
+            await line.say(type="hello")
+            first = await line.until("snapshot")
+        async with house.line() as line:
+            await line.say(type="hello", session=first["session"], seq=first["seq"])
+            assert (await line.hear())["type"] == "pong"
+
+
+@story
+async def test_a_feed_that_its_owner_runs_is_told_all_the_same():
+    stand = make_desk(engines=2, contracts=False)
+    feed = Feed(stand.desk)
+    async with feed.running(), served(stand, feed=feed) as house, house.line() as line:
+        await line.say(type="hello")
+        await line.until("snapshot")
+        stand.desk.pause(stand.sleeves["quiet"], by="ann")
+        while line.page.tables["sleeves"]["quiet"]["status"] != "paused":
+            await line.until("delta")
 
 
 @story
@@ -480,5 +503,3 @@ async def test_a_feed_that_is_closed_ends_its_lines():
         await line.until("snapshot")
         feed.close()
         assert await line.ended() == 1000
-        assert plain(feed.session)
-        assert to_json is not None

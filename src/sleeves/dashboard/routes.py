@@ -9,12 +9,13 @@ import gzip
 import html
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from importlib.resources import files
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs
+from weakref import WeakSet
 
 import anyio
 import anyio.to_thread
@@ -57,6 +58,8 @@ READS_PER_SECOND, READ_BURST = 20.0, 60.0
 """Requests for data by one session in a second, and at once after a rest."""
 FOLDS_PER_SECOND, FOLD_BURST = 0.5, 5.0
 """The same of what reads the whole journal."""
+RUNS_ELSEWHERE = 1.0
+"""How often it is looked whether a feed that somebody else keeps running has to be kept running here, in seconds."""
 SLICE = 1_000
 """Records of a journal that are read at once, before the desk has its turn again."""
 
@@ -109,14 +112,21 @@ def build(
         feed = Feed(desk, pulse=pulse, title=title, venues=venues, depth=depth, commands=control is not None)
     elif feed.desk is not desk:
         raise VaultError("feed is a Feed of this desk")
+    elif feed in _TAKEN:
+        raise VaultError("this feed tells the pages of another app: hand each app a feed of its own")
     elif depth is not None:
         raise VaultError("depth is handed to the feed, where a feed is handed in")
     feed.commands = control is not None
+    _TAKEN.add(feed)
     house = House(desk, guard, feed, clerk, pulse, title)
     door = Middleware(Door, guard=guard, authorize=authorize, frames=_frames(frames))
     made = Starlette(routes=house.routes(), middleware=[door], lifespan=house.lifespan)
     made.state.token, made.state.feed, made.state.guard, made.state.clerk = guard.token, feed, guard, clerk
     return made
+
+
+_TAKEN: WeakSet[Feed] = WeakSet()
+"""Feeds that an app has: what they tell of commands is of one app."""
 
 
 def _frames(frames: Iterable[str]) -> list[str]:
@@ -165,8 +175,12 @@ class House:
         """Keep the feed running for as long as this is its turn."""
         if self._turn is None:
             self._turn = anyio.Lock()
-        async with self._turn, self.feed.running():
-            await anyio.sleep_forever()
+        async with self._turn:
+            while not self.feed.closed:
+                with suppress(VaultError):  # who handed the feed in runs it
+                    async with self.feed.running():
+                        await anyio.sleep_forever()
+                await anyio.sleep(RUNS_ELSEWHERE)
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:

@@ -17,7 +17,7 @@ from ..errors import JournalError
 from .clerk import Clerk, Visit
 from .feed import Feed, Subscription
 from .guard import PROTOCOL, Visitor
-from .messages import Hello, Message, Refused, Resync, to_json
+from .messages import Hello, Message, Ping, Refused, Resync, to_json
 
 __all__ = ["Line"]
 
@@ -64,6 +64,8 @@ class Line:
             if hello is None:
                 return
             with self._feed.subscribe(hello.session, hello.seq) as told:
+                if not told.waiting:  # it missed nothing: it is to know that it is up to date, in a still market too
+                    await self._visit.hear(Ping(), self._note)
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._tell, told, tasks.cancel_scope)
                     tasks.start_soon(self._answer)
