@@ -333,6 +333,13 @@ def test_levels_stay_the_same_nodes_when_others_come_and_go(show):
     assert dict(same) == {"100.40": True, "100.30": True, "100.25": False, "spread": True, "100.10": True, "100.05": True, "99.00": True}
 
 
+def test_where_the_last_quote_is_older_than_the_depth_the_depth_counts(show):
+    page = show("book-view", sleeve="rest")
+    change(page, set={"books": {"rest|BTC/USD": BOOK | {"bid": "99.5", "ask": "99.9", "own": []}}})
+    assert ladder(page) == [["", "100.30", "6"], ["", "100.20", "1"], "spread 0.10 (10.0 bp)", ["", "100.10", "4"], ["", "100.05", "2"]]
+    assert page.locator("book-view tr.best").all_inner_texts()[0].strip().startswith("100.20")
+
+
 def test_a_book_without_depth_or_price_says_so(show):
     page = show("book-view", sleeve="rest")
     change(page, set={"books": {"rest|BTC/USD": BOOK | {"depth": None, "bid": None, "own": BOOK["own"][:1]}}})

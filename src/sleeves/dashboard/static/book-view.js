@@ -29,7 +29,7 @@ tr.best .price { font-weight: 700; }
 tr.best .price::before { content: "\\25B8 "; color: var(--sl-muted); }
 tr.best .price::after { content: " \\25C2"; color: var(--sl-muted); }
 .bar { position: absolute; inset-block: 3px; width: calc(var(--part) * 100%); border-radius: 2px; pointer-events: none; }
-.own .bar { inset-inline-end: 0; background: color-mix(in srgb, var(--sl-accent) 34%, transparent); }
+.own .bar { inset-inline-end: 0; border-inline-end: 3px solid var(--sl-accent); background: color-mix(in srgb, var(--sl-accent) 34%, transparent); }
 .market .bar { inset-inline-start: 0; background: color-mix(in srgb, var(--sl-muted) 26%, transparent); }
 .figure { position: relative; }
 tr.spread td { text-align: center; color: var(--sl-muted); font-size: 0.86em; border-block: 1px solid var(--sl-line); height: 26px; }
@@ -37,6 +37,11 @@ tr.spread td { text-align: center; color: var(--sl-muted); font-size: 0.86em; bo
 .thin { margin-top: 6px; }
 @media (forced-colors: active) { .bar { border: 1px solid CanvasText; } }
 `);
+
+// The best bid and ask: those of the depth, which is read as it is now; where a side has none, those of the last quote.
+export function best(book) {
+  return { bid: book.depth?.bids[0]?.[0] ?? book.bid, ask: book.depth?.asks[0]?.[0] ?? book.ask };
+}
 
 // The prices that are shown, from the greatest to the least: [{ key, side, price, own, market, best, orders }]. All of one's own,
 // the best of the market, and of its depth as many as `levels` on each side.
@@ -49,8 +54,9 @@ export function ladder(book, levels = LEVELS) {
   };
   for (const [price, qty] of book.depth?.bids.slice(0, levels) ?? []) at("bid", price).market = qty;
   for (const [price, qty] of book.depth?.asks.slice(0, levels) ?? []) at("ask", price).market = qty;
-  if (book.bid !== null) at("bid", book.bid).best = true;
-  if (book.ask !== null) at("ask", book.ask).best = true;
+  const { bid, ask } = best(book);
+  if (bid !== null) at("bid", bid).best = true;
+  if (ask !== null) at("ask", ask).best = true;
   for (const { side, price, left } of book.own) {
     const level = at(side === "buy" ? "bid" : "ask", price);
     level.own = level.own === null ? left : sum(level.own, left);
@@ -153,6 +159,7 @@ export class BookView extends View {
     setText(parts.said, told(book, held, gap, base));
 
     const most = Math.max(...levels.flatMap(({ own, market: size }) => [drawn(own) ?? 0, drawn(size) ?? 0]), 0);
+    const places = Math.max(...levels.map(({ price }) => (figure(price).split(".")[1] ?? "").length), 0);
     const asks = levels.filter(({ side }) => side === "ask");
     const bids = levels.filter(({ side }) => side === "bid");
     const rows = [...asks, { key: "spread", side: "spread" }, ...bids];
@@ -163,7 +170,7 @@ export class BookView extends View {
       (row) => (row.side === "spread" ? middle() : line(row)),
       (tr, row) => {
         if (row.side === "spread") setText(tr.firstChild, gap === UNKNOWN ? "no price on both sides" : `spread ${gap}`);
-        else patch(tr, row, most, base);
+        else patch(tr, row, most, base, places);
       },
     );
   }
@@ -181,7 +188,8 @@ export class BookView extends View {
 }
 
 // "0.10 (4.2 bp)": how far the best bid and ask are apart, also in hundredths of a percent of the middle.
-export function spread({ bid, ask }) {
+export function spread(book) {
+  const { bid, ask } = best(book);
   if (bid === null || ask === null) return UNKNOWN;
   const gap = minus(ask, bid);
   if (signOf(gap) === 0) return "none";
@@ -195,17 +203,18 @@ function points(value) {
 
 // The book in a sentence, for whoever does not see the bars.
 function told(book, held, gap, base) {
+  const { bid, ask } = best(book);
   const of = (side) => book.own.filter((order) => order.side === side);
   const half = (side, word) => {
     const own = of(side);
     if (own.length === 0) return `no own ${word}`;
-    const best = own.reduce(
+    const nearest = own.reduce(
       (found, order) => (compare(order.price, found) === (side === "buy" ? 1 : -1) ? order.price : found),
       own[0].price,
     );
-    return `${own.length} own ${word}${own.length === 1 ? "" : "s"} of ${figure(sum(...own.map((order) => order.left)))} ${base} in all, the best at ${figure(best)}`;
+    return `${own.length} own ${word}${own.length === 1 ? "" : "s"} of ${figure(sum(...own.map((order) => order.left)))} ${base} in all, the nearest at ${figure(nearest)}`;
   };
-  const prices = `Best bid ${book.bid === null ? "unknown" : figure(book.bid)}, best ask ${book.ask === null ? "unknown" : figure(book.ask)}, spread ${gap === UNKNOWN ? "unknown" : gap}`;
+  const prices = `Best bid ${bid === null ? "unknown" : figure(bid)}, best ask ${ask === null ? "unknown" : figure(ask)}, spread ${gap === UNKNOWN ? "unknown" : gap}`;
   return `${prices}; ${half("buy", "bid")}; ${half("sell", "ask")}; holds ${held}.`;
 }
 
@@ -223,16 +232,17 @@ function line({ side }) {
   );
 }
 
-function patch(tr, { side, price, own, market, best, orders }, most, base) {
+function patch(tr, { side, price, own, market, best: first, orders }, most, base, places) {
   const [mine, head, theirs] = tr.children;
-  tr.classList.toggle("best", best);
-  setText(head, figure(price));
-  setAttr(head, "title", best ? `the best ${side}` : null);
+  tr.classList.toggle("best", first);
+  setText(head, figure(price, { places }));
+  setAttr(head, "title", first ? `the best ${side}` : null);
   for (const [cell, size] of [
     [mine, own],
     [theirs, market],
   ]) {
     setStyle(cell.firstChild, "--part", most > 0 ? ((drawn(size) ?? 0) / most).toFixed(4) : "0");
+    setStyle(cell.firstChild, "visibility", size === null ? "hidden" : "visible");
     setText(cell.lastChild, size === null ? "" : rate(size));
     setAttr(cell.lastChild, "title", size === null ? null : `${figure(size)} ${base}`);
   }
