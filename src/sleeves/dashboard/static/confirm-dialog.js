@@ -17,11 +17,11 @@ const AT_ONCE = new Set(["pause", "stop", "disarm", "kill", "cancel", "decline"]
 const SHEET = sheet(`
 dialog { color: var(--sl-text); background: var(--sl-card); border: 1px solid var(--sl-edge); border-radius: 12px; padding: 0; width: min(31rem, calc(100vw - 24px)); max-height: calc(100dvh - 24px); box-shadow: 0 12px 40px rgb(0 0 0 / 0.3); white-space: normal; text-align: start; }
 dialog::backdrop { background: rgb(10 14 18 / 0.5); }
-dialog .inner { padding: 18px 20px; display: grid; gap: 12px; }
+dialog .inner { padding: 18px 20px; display: grid; gap: 12px; grid-template-columns: minmax(0, 1fr); }
 dialog h2 { overflow-wrap: anywhere; }
-dialog .field { display: grid; gap: 4px; }
+dialog .field { display: grid; gap: 4px; grid-template-columns: minmax(0, 1fr); }
 dialog .entry { display: flex; gap: 8px; align-items: center; }
-dialog .entry input { flex: 1; text-align: end; font-variant-numeric: tabular-nums; font-size: 1.15em; min-height: 38px; }
+dialog .entry input { flex: 1 1 0; width: 0; text-align: end; font-variant-numeric: tabular-nums; font-size: 1.15em; min-height: 38px; }
 dialog .field.text .entry input { text-align: start; font-size: 1em; }
 dialog .field.choice { gap: 8px; }
 dialog .option { display: grid; grid-template-columns: auto 1fr; gap: 0 10px; align-items: start; padding: 8px 10px; border: 1px solid var(--sl-line); border-radius: 8px; cursor: pointer; }
@@ -30,10 +30,12 @@ dialog .option input { min-height: 0; margin: 4px 0 0; accent-color: var(--sl-ac
 dialog .option .about { grid-column: 2; }
 dialog input[aria-invalid="true"] { border-color: var(--sl-critical); }
 dialog .fault { color: var(--sl-critical); min-height: 1.3em; }
-dialog .numbers { display: grid; gap: 12px; }
+dialog .numbers { display: grid; gap: 12px; grid-template-columns: minmax(0, 1fr); }
 dialog .numbers:empty { display: none; }
 dialog thead td { border-top: 0; }
-dialog .live { display: grid; gap: 12px; }
+dialog td.num { white-space: normal; overflow-wrap: anywhere; }
+@media (max-width: 480px) { dialog .inner { padding: 14px; } dialog th, dialog td { padding-inline: 4px; } }
+dialog .live { display: grid; gap: 12px; grid-template-columns: minmax(0, 1fr); }
 dialog .figures { display: grid; gap: 3px; grid-template-columns: minmax(0, 1fr); }
 dialog .figures > div { display: flex; justify-content: space-between; gap: 16px; }
 dialog .figures dt { color: var(--sl-muted); }

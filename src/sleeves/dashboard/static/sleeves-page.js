@@ -44,6 +44,12 @@ section { min-width: 0; }
 .list li:first-child { border-top: 0; }
 .list .text { grid-column: 1 / -1; color: var(--sl-muted); overflow-wrap: anywhere; }
 .list .text:empty { display: none; }
+@container (min-width: 700px) {
+  .errands li { grid-template-columns: 8.2em auto minmax(0, 1fr) auto; }
+  .errands .text { grid-column: 3; grid-row: 1; }
+  .errands time { grid-column: 4; }
+}
+.list .badge { justify-self: start; }
 .list .what { overflow-wrap: anywhere; }
 .list .acts { display: flex; gap: 6px; }
 /* What is below is laid out and painted when it is looked at. */
@@ -102,7 +108,7 @@ export class SleevesPage extends View {
       "No sleeve yet. Each strategy stands here with its own money: what it was given, what it earned, what it has at risk.",
     );
     this.waiting = h("ul", { class: "list panel", role: "list" });
-    this.errands = h("ul", { class: "list panel", role: "list" });
+    this.errands = h("ul", { class: "list panel errands", role: "list" });
     // Parts that show all there is of their kind; each has its own heading.
     const tags = [
       "sleeve-chart",
@@ -396,7 +402,7 @@ export class SleevesPage extends View {
     this.errandsSection.hidden = store.errands.length === 0;
     keyed(
       this.errands,
-      store.errands.toReversed().slice(0, 6),
+      store.errands.toReversed().slice(0, 3),
       (errand) => errand.id,
       () => h("li", null, badge(), h("span", { class: "what" }), h("time", { class: "muted small" }), h("p", { class: "text small" })),
       (node, errand) => {
