@@ -35,7 +35,7 @@ tr.best .price::after { content: " \\25C2"; color: var(--sl-muted); }
 tr.spread td { text-align: center; color: var(--sl-muted); font-size: 0.86em; border-block: 1px solid var(--sl-line); height: 26px; }
 .own .figure { font-weight: 600; }
 .thin { margin-top: 6px; }
-@media (forced-colors: active) { .bar { border: 1px solid CanvasText; } }
+@media (forced-colors: active) { .bar { border: 1px solid CanvasText; } .own .bar { border-color: Highlight; } }
 `);
 
 // The best bid and ask: those of the depth, which is read as it is now; where a side has none, those of the last quote.
