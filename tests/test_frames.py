@@ -103,11 +103,25 @@ def test_other_names_are_refused(report):
             report.to_frame(**wrong)
 
 
-@pytest.mark.parametrize("missing", ["narwhals", "pandas"])
-def test_without_the_libraries_it_says_how_to_get_them(report, monkeypatch, missing):
+@pytest.mark.parametrize(
+    ("missing", "backend", "said"),
+    [
+        ("narwhals", "pandas", r"needs narwhals: .*sleeves\[frames\]"),
+        ("pandas", "pandas", r"needs pandas: .*sleeves\[frames\]"),
+        ("polars", "polars", r"needs polars: .*sleeves\[parquet\]"),
+        ("pyarrow", "pyarrow", "pyarrow is not installed, and in no extra"),
+    ],
+)
+def test_without_the_libraries_it_says_how_to_get_them(report, monkeypatch, missing, backend, said):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(MissingExtra, match=rf"{missing}: .*sleeves\[frames\]"):
-        report.to_frame()
+    with pytest.raises((MissingExtra, VaultError), match=said):
+        report.to_frame(backend=backend)
+
+
+def test_returns_need_pandas(report, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtra, match=r"sleeves\[frames\]"):
+        report.to_quantstats()
 
 
 @pytest.mark.parametrize("backend", ["polars", "pyarrow"])

@@ -650,8 +650,7 @@ class Report:
 
         `what` is "sleeves", "vaults", "trades", "fills", "series", "monthly", "costs" or "refusals". Money, prices and
         quantities are exact decimal text; with money="decimal" they are Decimals, with "float" the nearest floats. Times are
-        UTC datetimes to the nanosecond. Raises `VaultError` for another table, backend or money, `MissingExtra` without
-        narwhals or the backend.
+        UTC datetimes to the nanosecond. Raises `VaultError` for another table, and as `sleeves.export.frame` does.
         """
         kinds, rows = self._frame(what)
         return export.frame(kinds, rows, backend=backend, money=money)

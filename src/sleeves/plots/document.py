@@ -33,6 +33,8 @@ _MANY = 6
 """From more sleeves on, their own tables are folded away, each behind its name."""
 _LONG = 60
 """From more records on, their table is folded away."""
+_ASSUMED = 20
+"""The most lines of data and assumptions that are not folded away."""
 _MOST_LISTED = 200
 """The most alerts and lost orders that are listed; the rest is counted."""
 
@@ -494,7 +496,9 @@ def _made(report: Report, shown: Mapping[str, int]) -> _Section:
     made = report.made()
     parts = ["<h3>Data and assumptions</h3>"]
     if made:
-        parts.append(_list(made))
+        parts.append(_list(made[:_ASSUMED]))
+        if len(made) > _ASSUMED:
+            parts.append(_folded(f"{len(made) - _ASSUMED} more", _list(made[_ASSUMED:]), fold=True))
     else:
         parts.append('<p class="text">No tape and no rules were handed to this report: it was made of a journal alone.</p>')
     bounds = report.bounds
@@ -561,7 +565,9 @@ def _proof(report: Report) -> _Section:
 
 
 def _figure(name: str, figure: go.Figure, caption: str, what: str, drawn: dict[str, go.Figure]) -> str:
-    """A place for a figure, which has its title from the page and its legend where its title was."""
+    """A place for a figure, which has its title from the page and its legend where its title was; or why there is nothing to draw."""
+    if not figure.data:
+        return f'<p class="text">{escape(caption)}</p><p class="text">{figure.layout.annotations[-1].text.capitalize()}.</p>'
     above = 24 / figure.layout.height if len(figure.layout.annotations) > 1 else 0
     drawn[name] = figure.update_layout(title=None, legend={"y": 1 + above, "yanchor": "bottom"})
     figure.update_layout(margin={"t": 32 if name == "waterfall" else 8})

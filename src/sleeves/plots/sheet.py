@@ -238,7 +238,7 @@ def _told(report: Report, market: Instrument, deal: Deal, asset: Asset) -> str:
 def drawdown(report: Report) -> go.Figure:
     """How far each sleeve's index of returns, flows apart, stands below its high before."""
     figure = canvas("Drawdown: below the highest index of returns so far", ())
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(tickformat=".2~%", rangemode="tozero")
     by_sleeve = colours(report)
     for sleeve in report.story.sleeves:
         series = report.underwater(sleeve)
@@ -265,12 +265,14 @@ def monthly(report: Report) -> go.Figure:
     """Each sleeve's return by calendar month, UTC, flows apart; months that are not whole are hatched."""
     figure = canvas("Return by month", ())
     figure.update_xaxes(type="category", hoverformat=None)
-    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat=".2~%")
     figure.update_layout(barmode="group", bargap=0.25, hovermode="closest")
     by_sleeve = colours(report)
     rows = [row for row in report.months() if row["return"] is not None]
     order = sorted({(row["year"], row["month"]) for row in report.months()})
     figure.update_xaxes(categoryorder="array", categoryarray=[_month(*one) for one in order])
+    aside = max(0, 6 - len(order)) / 2
+    figure.update_xaxes(range=[-0.5 - aside, len(order) - 0.5 + aside])  # few months make no wider bars
     for sleeve in report.story.sleeves:
         mine = [row for row in rows if row["sleeve"] == sleeve]
         if mine:
