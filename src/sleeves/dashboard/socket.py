@@ -63,6 +63,7 @@ class Line:
             hello = await self._greeted()
             if hello is None:
                 return
+            await self._feed.ready()
             with self._feed.subscribe(hello.session, hello.seq) as told:
                 if not told.waiting:  # it missed nothing: it is to know that it is up to date, in a still market too
                     await self._visit.hear(Ping(), self._note)
