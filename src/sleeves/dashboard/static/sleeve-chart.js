@@ -118,6 +118,11 @@ const LOOK = sheet(`
 .figures table { margin-top: 6px; }
 .probe { position: absolute; width: 0; height: 0; overflow: hidden; color: var(--sl-text); }
 .probe.probe.probe { transition: color 1ms linear !important; }
+@media (forced-colors: active) {
+  .swatch, .dot { forced-color-adjust: none; }
+  .tabs button { border-bottom-width: 0; }
+  .tabs button[aria-selected="true"] { border-bottom: 3px solid Highlight; }
+}
 @container (max-width: 400px) { .tabs button { padding-inline: 5px; font-size: 0.9em; } }
 `);
 
