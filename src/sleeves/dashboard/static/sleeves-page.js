@@ -94,6 +94,7 @@ export class SleevesPage extends View {
       ["dark", "Colours: dark"],
     ])
       this.theme.append(h("option", { value }, word));
+    this.theme.hidden = this.hasAttribute("theme"); // its host decides
     // Only its first words are told to a screen reader: how long ago it was counts on.
     this.bannerHead = h("p", { role: "status" });
     this.bannerText = h("p");
