@@ -421,9 +421,10 @@ def test_it_goes_on_at_leisure_while_nobody_looks():
 
 
 def test_what_cannot_be_looked_at_is_logged_and_tried_again(caplog):
+    """And nothing is lost by it: not what happened, nor what changed."""
     stand = make_desk(1, contracts=False)
     stand.play(2)
-    fails = [True, True, True]
+    fails, page = [], Page()
 
     def depth(market):
         if fails:
@@ -431,21 +432,38 @@ def test_what_cannot_be_looked_at_is_logged_and_tried_again(caplog):
             raise RuntimeError("the book is torn")
         return
 
-    async def main():
-        feed = Feed(stand.desk)
+    feed = Feed(stand.desk, depth=depth, session="s")
+    stand.desk.order(stand.sleeves["quiet"], Place(SPOT, Side.BUY, SPOT.qty("0.01"), limit=SPOT.price("100")), by="ann")
+    fails += [True]
+    with pytest.raises(RuntimeError):
         feed.snapshot()
-        feed.depth = depth
-        stand.desk.order(stand.sleeves["quiet"], Place(SPOT, Side.BUY, SPOT.qty("0.01"), limit=SPOT.price("100")), by="ann")
+    assert stand.desk.books.listeners == []
+    page.take(to_json(feed.snapshot()))
+
+    async def main():
         async with feed.running():
-            with pytest.raises(RuntimeError), feed.subscribe():
-                pass
-            await anyio.sleep(5)
-        return feed
+            with feed.subscribe("s", 0) as stream:
+                fails.extend([True] * 3)
+                stand.desk.alert(stand.desk.books.now, Level.INFO, "desk:main", "test", "look")
+                with anyio.fail_after(60):
+                    while not page.streams["alerts"]:
+                        assert page.take(await anext(stream)) == "ok"
 
     with caplog.at_level(logging.ERROR, "sleeves.dashboard"):
-        feed = anyio.run(main, **mocked())
-    assert not fails and "could not be looked at" in caplog.text
-    assert feed.seq == 1
+        anyio.run(main, **mocked())
+    assert not fails and caplog.text.count("could not be looked at") == 3
+    assert page.picture() == shown(feed)
+
+
+def test_whoever_is_asked_while_the_desk_is_looked_at_may_look_too():
+    stand = make_desk(1, contracts=False)
+    feed, seen = Feed(stand.desk, session="s"), []
+    stand.play(2)
+    stand.desk.order(stand.sleeves["quiet"], Place(SPOT, Side.BUY, SPOT.qty("0.01"), limit=SPOT.price("100")), by="ann")
+    feed.snapshot()
+    feed.depth = lambda _: seen.append(feed.refresh())
+    stand.play(1)
+    assert feed.refresh().seq == 1 and seen == [None]
 
 
 def test_a_long_journal_is_read_in_slices_while_the_desk_goes_on(monkeypatch):

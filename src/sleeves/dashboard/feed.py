@@ -107,6 +107,8 @@ class Feed:
         self._past: History | None = None
         self._inside = False
         """Whether this is within a step of the desk: a record is being told."""
+        self._looking = False
+        """Whether the desk is being looked at: who is asked then, and looks in turn, is told nothing twice."""
         self._runs = False
         self._tables: Tables = {}
         self._charts: dict[str, list[Point]] = {}
@@ -139,13 +141,13 @@ class Feed:
         if self._past is not None:
             return self._past
         past = self._read.read(self.desk.books.journal.after(self._read.count))
-        self._end = self.desk.books.listen(self._hear)
+        fresh = self._look(past)
         self._charts = {f"sleeve:{name}": thinned(track.points) for name, track in past.sleeves.items()}
         self._charts |= {f"vault:{owner}": thinned(vault.points, column=1) for owner, vault in past.vaults.items()}
         past.go_live()
-        self._past = past
-        self._tables = self._look(past)
-        self._draw(self._tables)
+        self._end = self.desk.books.listen(self._hear)
+        self._past, self._tables = past, fresh
+        self._draw(fresh)
         return past
 
     async def ready(self) -> None:
@@ -194,9 +196,16 @@ class Feed:
         past = self._begin()
         if not begun:
             return None
+        if self._looking:
+            return None
         since = self.clock()
-        added = self._take(past)
-        fresh = self._look(past)
+        self._take_in(past)
+        self._looking = True
+        try:
+            fresh = self._look(past)
+        finally:
+            self._looking = False
+        added = self._taken()
         changed: dict[str, dict[str, Any]] = {}
         dropped: dict[str, tuple[str, ...]] = {}
         for name, rows in fresh.items():
@@ -234,9 +243,8 @@ class Feed:
             if said is not None:
                 self._added["log"].append(said)
 
-    def _take(self, past: History) -> dict[str, tuple[AlertItem | LogItem, ...]]:
-        """What the streams got since it was last told."""
-        self._take_in(past)
+    def _taken(self) -> dict[str, tuple[AlertItem | LogItem, ...]]:
+        """What the streams got since that was last told."""
         added = {name: tuple(items) for name, items in self._added.items() if items}
         for items in self._added.values():
             items.clear()
