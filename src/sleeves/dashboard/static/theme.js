@@ -105,5 +105,5 @@ thead button:focus-visible { outline: 2px solid var(--sl-accent); outline-offset
   table.stacks .stack-label { display: inline; color: var(--sl-muted); font-size: 0.86em; font-weight: 400; white-space: nowrap; text-align: start; }
 }
 @media (prefers-reduced-motion: reduce) { *, *::before, *::after { animation: none !important; transition: none !important; scroll-behavior: auto !important; } }
-@media (forced-colors: active) { .bar > *, .legend i, .key, svg { forced-color-adjust: none; } .badge, .panel { border-color: CanvasText; } }
+@media (forced-colors: active) { .bar > *, .legend i, .key, .shares svg { forced-color-adjust: none; } .badge, .panel { border-color: CanvasText; } }
 `);
