@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from stand import PERP, SPOT, make_desk
 
 from sleeves import USD, CoreVault, Desk, Place
@@ -21,11 +25,13 @@ from sleeves.orders import Fill, Liquidity, Side
 from sleeves.policy import FLASH
 from sleeves.shell import carry
 from sleeves.sim import VirtualDriver
+from strategies import heavy
 
 VAULT = "core:main:USD"
 
 
 def said(what, request="r-1", **terms):
+    """An instruction by ann."""
     return from_terms({"what": what, "id": request, "by": "ann", **terms})
 
 
@@ -184,6 +190,66 @@ def test_looks_never_wear_out_a_gate_that_remembers():
     found = look(desk, {"sim": make_desk().venue}, said("open", sleeve="flash", market="BTC/USD", side="buy", qty="0.01"))
     assert found.ok
     assert (view.watched(), view.now) == before
+
+
+NAMES = st.sampled_from(["quiet", "flash", "wave-0", "swing", "carry", "rest", "nobody"])
+TARGETS = st.one_of(NAMES, st.sampled_from([VAULT, "desk:main", "core:main:EUR"]))
+MARKETS = st.sampled_from(["BTC/USD", "BTC-PERP", "ETH/USD"])
+AMOUNTS = st.sampled_from(["0", "0.000001", "0.001", "0.01", "1", "12.5", "1000", "5000", "40000", "99999999", "0.0000000001"])
+WISHES = st.one_of(
+    st.fixed_dictionaries({"what": st.sampled_from(["allocate", "reclaim"]), "sleeve": NAMES, "amount": AMOUNTS}),
+    st.fixed_dictionaries({"what": st.sampled_from(["deposit", "withdraw", "set_tradeable"]), "vault": st.just(VAULT), "amount": AMOUNTS}),
+    st.fixed_dictionaries(
+        {"what": st.just("open"), "sleeve": NAMES, "market": MARKETS, "side": st.sampled_from(["buy", "sell"]), "qty": AMOUNTS},
+        optional={"limit": st.sampled_from(["1", "4000", "6000.01", "0.001"]), "reduce_only": st.booleans(), "post_only": st.booleans()},
+    ),
+    st.fixed_dictionaries({"what": st.just("close"), "sleeve": NAMES, "market": MARKETS}),
+    st.fixed_dictionaries({"what": st.sampled_from(["close_all", "pause", "resume"]), "target": TARGETS}),
+    st.fixed_dictionaries({"what": st.sampled_from(["start", "stop", "rebalance"]), "sleeve": NAMES}),
+    st.fixed_dictionaries({"what": st.just("kill"), "target": TARGETS, "flatten": st.booleans()}),
+)
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """A stand that no example changes: only what is refused is done."""
+    stand = make_desk(engines=3, contracts=True)
+    stand.play(120)
+    return stand
+
+
+@heavy
+@given(terms=WISHES)
+def test_whatever_is_asked_a_look_answers_leaves_no_trace_and_what_it_refuses_the_deed_refuses(kept, terms):
+    control = Control(kept.desk, kept.venue, clock=lambda: float(next(TICKS)))
+    instruction = said(request=f"r-{next(REQUESTS)}", **terms)
+    memory = everything(kept)
+    found = look(kept.desk, control.venues, instruction)
+    assert everything(kept) == memory
+    assert found.code != Code.INTERNAL.value
+    if not found.ok:
+        answer = anyio.run(control.do, instruction)
+        assert answer.code.value == found.code, (terms, found, answer)
+
+
+REQUESTS, TICKS = count(), count()
+
+
+class Broken:
+    """An allowance with a bug."""
+
+    def __getattr__(self, name):
+        raise ZeroDivisionError(name)
+
+
+def test_a_bug_in_what_the_desk_was_handed_is_told_as_one(caplog):
+    stand = make_desk(engines=2, contracts=False)
+    stand.play(3)
+    stand.desk.allowance = Broken()
+    found = seen(stand, said("open", sleeve="quiet", market="BTC/USD", side="buy", qty="0.01"))
+    assert found.code == Code.INTERNAL.value
+    assert not found.may_be_sent
+    assert any(record.exc_info for record in caplog.records)
 
 
 # -- numbers ---------------------------------------------------------------------------------------------------------------

@@ -154,6 +154,23 @@ async def test_a_page_that_is_signed_in_speaks_from_its_own_origin_until_it_sign
 
 
 @story
+async def test_a_host_apps_sign_in_that_ends_ends_its_open_sockets_too(monkeypatch):
+    monkeypatch.setattr("sleeves.dashboard.routes.ASK_AGAIN", 0.0)
+    signed_in = {"ann"}
+    terms = {"token": None, "authorize": lambda connection: "ann" if "ann" in signed_in else None}
+    async with served(**terms) as house:
+        own = {"Origin": house.page.url.rstrip("/")}
+        async with house.line(subprotocols=["sleeves.v1"], headers=own) as line:
+            await line.say(type="hello")
+            await line.until("snapshot")
+            await line.say(type="ping")
+            await line.until("pong")
+            signed_in.clear()
+            await line.say(type="ping")
+            assert await line.ended() == 1008
+
+
+@story
 async def test_the_subprotocol_is_named_back_and_never_the_token():
     async with served() as house, house.line() as line:
         assert line.line.subprotocol == "sleeves.v1"

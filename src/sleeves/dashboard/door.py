@@ -19,7 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from ..errors import VaultError
 from .guard import Guard, Visitor
 
-__all__ = ["OPEN", "VISITOR", "Door", "refusal", "turn_away"]
+__all__ = ["OPEN", "VISITOR", "Door", "asked_of", "refusal", "turn_away"]
 
 log = logging.getLogger("sleeves.dashboard")
 log.addHandler(logging.NullHandler())
@@ -39,6 +39,12 @@ def refusal(status: int, code: str, message: str, headers: dict[str, str] | None
     """A no, as JSON."""
     body = json.dumps({"code": code, "message": message}).encode()
     return Response(body, status, headers, "application/json")
+
+
+async def asked_of(authorize: Callable[[Any], Any], connection: HTTPConnection) -> Any:
+    """Who that is by a host app's own sign-in, be it a plain function or one that waits."""
+    name = authorize(connection)
+    return await name if inspect.isawaitable(name) else name
 
 
 async def turn_away(guard: Guard) -> Response:
@@ -117,9 +123,7 @@ class Door:
 
     async def _ask_host(self, connection: HTTPConnection) -> Visitor | Response:
         assert self.authorize is not None
-        name = self.authorize(connection)
-        if inspect.isawaitable(name):
-            name = await name
+        name = await asked_of(self.authorize, connection)
         if name is None:
             return refusal(401, "not_signed_in", "sign in first")
         try:

@@ -60,6 +60,11 @@ class Visitor:
     session: str = field(repr=False)
     ambient: bool
 
+    @property
+    def of_host(self) -> bool:
+        """Whether a host app's own sign-in has let it in."""
+        return self.session.startswith("host:")
+
 
 class Guard:
     """Who is let in, and from where.
@@ -168,7 +173,7 @@ class Guard:
 
     def signed_in(self, who: Visitor) -> bool:
         """Whether a visitor of before is still let in: a sign-in may have ended since."""
-        return who.session == "token" or who.session.startswith("host:") or self._clock() < self._signed_in.get(who.session, 0.0)
+        return who.session == "token" or who.of_host or self._clock() < self._signed_in.get(who.session, 0.0)
 
 
 def check_token(token: str | Secret) -> Secret:

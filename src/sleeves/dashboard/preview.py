@@ -8,6 +8,7 @@ other a moment later: the deed is judged anew.
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
@@ -55,6 +56,9 @@ from ..vault import CoreVault
 
 __all__ = ["READY", "STOPS", "WARN_BELOW", "Look", "look"]
 
+log = logging.getLogger("sleeves.dashboard")
+log.addHandler(logging.NullHandler())
+
 READY = "ready"
 """The code of what could be done now."""
 STOPS = (Pause, Stop, Disarm, Kill, Cancel, Decline)
@@ -99,6 +103,9 @@ def look(desk: Desk, venues: Mapping[str, Venue], instruction: Instruction) -> L
         sheet.numbers["free"] = str(error.free)
     except SleevesError as error:
         message, code, ok = str(error), next((code for kind, code in CODES if isinstance(error, kind)), Code.INTERNAL).value, False
+    except Exception as error:  # a bug, here or in what the desk was handed: the deed would be answered so as well
+        log.exception("a look at %s %s failed", type(instruction).__name__, instruction.id)
+        message, code, ok = f"{type(error).__name__}: it cannot be looked at", Code.INTERNAL.value, False
     return Look(ok, code, message, sheet.numbers, sheet.before, sheet.after, tuple(dict.fromkeys(sheet.warnings)))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import html
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from importlib.resources import files
@@ -37,7 +37,7 @@ from ..pulse import Pulse
 from ..records import Record
 from . import openapi, schema
 from .clerk import Clerk
-from .door import VISITOR, Door, refusal, turn_away
+from .door import VISITOR, Door, asked_of, refusal, turn_away
 from .feed import Feed
 from .guard import Guard, Rates, Visitor, new_token
 from .messages import LARGEST, Answer, BadMessage, Do, Preview, Refused, from_json, plain, to_json
@@ -60,6 +60,8 @@ FOLDS_PER_SECOND, FOLD_BURST = 0.5, 5.0
 """The same of what reads the whole journal."""
 RUNS_ELSEWHERE = 1.0
 """How often it is looked whether a feed that somebody else keeps running has to be kept running here, in seconds."""
+ASK_AGAIN = 60.0
+"""How often a host app's own sign-in is asked whether an open socket's visitor is still let in, in seconds."""
 SLICE = 1_000
 """Records of a journal that are read at once, before the desk has its turn again."""
 
@@ -118,7 +120,7 @@ def build(
         raise VaultError("depth is handed to the feed, where a feed is handed in")
     feed.commands = control is not None
     _TAKEN.add(feed)
-    house = House(desk, guard, feed, clerk, pulse, title)
+    house = House(desk, guard, feed, clerk, pulse, title, authorize)
     door = Middleware(Door, guard=guard, authorize=authorize, frames=_frames(frames))
     made = Starlette(routes=house.routes(), middleware=[door], lifespan=house.lifespan)
     made.state.token, made.state.feed, made.state.guard, made.state.clerk = guard.token, feed, guard, clerk
@@ -138,7 +140,10 @@ def _frames(frames: Iterable[str]) -> list[str]:
 class House:
     """What all routes share."""
 
-    def __init__(self, desk: Desk, guard: Guard, feed: Feed, clerk: Clerk, pulse: Pulse | None, title: str) -> None:
+    def __init__(
+        self, desk: Desk, guard: Guard, feed: Feed, clerk: Clerk, pulse: Pulse | None, title: str, authorize: Authorize | None
+    ) -> None:
+        self.authorize = authorize
         self.desk, self.guard, self.feed, self.clerk, self.title = desk, guard, feed, clerk, title
         self.pulse = Pulse(most_silence=None) if pulse is None else pulse
         self._reads = Rates(READS_PER_SECOND, READ_BURST)
@@ -193,8 +198,23 @@ class House:
         """The page's line, see `socket`."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.run)
-            await Line(socket, self.feed, self.clerk, socket.scope[VISITOR], self.guard.signed_in).run()
+            who = cast(Visitor, socket.scope[VISITOR])
+            await Line(socket, self.feed, self.clerk, who, self._welcome(socket, who)).run()
             tasks.cancel_scope.cancel()
+
+    def _welcome(self, socket: WebSocket, who: Visitor) -> Callable[[], Awaitable[bool]]:
+        """What says whether a visitor still is: a host app's own sign-in is asked again now and then."""
+        asked = [anyio.current_time()]
+
+        async def welcome() -> bool:
+            if self.authorize is None or not who.of_host:
+                return self.guard.signed_in(who)
+            if anyio.current_time() - asked[0] < ASK_AGAIN:
+                return True
+            asked[0] = anyio.current_time()
+            return bool(await asked_of(self.authorize, socket) == who.name)
+
+        return welcome
 
     # -- the page ------------------------------------------------------------------------------------------------------
 

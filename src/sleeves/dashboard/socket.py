@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import anyio
@@ -42,12 +42,12 @@ ENDED, BAD, NOT_WELCOME, TOO_LARGE, FAILED = 1000, 1002, 1008, 1009, 1011
 class Line:
     """One socket, from its opening until it is closed."""
 
-    def __init__(self, socket: WebSocket, feed: Feed, clerk: Clerk, who: Visitor, welcome: Callable[[Visitor], bool]) -> None:
+    def __init__(self, socket: WebSocket, feed: Feed, clerk: Clerk, who: Visitor, welcome: Callable[[], Awaitable[bool]]) -> None:
         self._socket = socket
         self._feed = feed
         self._visit: Visit = clerk.visit(who.session, who.name)
-        self._who = who
         self._welcome = welcome
+        """Whether who was let in still is; asked at each message."""
         self._answers: deque[bytes] = deque()
         self._bell = anyio.Event()
         self._turn = anyio.Lock()
@@ -106,7 +106,7 @@ class Line:
                 data = await self._receive()
             if waits.cancelled_caught:
                 return
-            if not self._welcome(self._who):
+            if not await self._welcome():
                 self._code = NOT_WELCOME
                 return
             if not self._hear(data, told, tasks):
@@ -126,7 +126,7 @@ class Line:
         else:
             self._under_way += 1
             tasks.start_soon(self._attend, message)
-        return True
+        return self._code == ENDED
 
     async def _attend(self, message: Message) -> None:
         try:
