@@ -368,12 +368,14 @@ def _monthly(report: Report, drawn: dict[str, go.Figure], shown: Mapping[str, in
 
 
 def _calendar(name: str, rows: Sequence[Mapping[str, Any]], to: int) -> str:
-    """Years down, months across: the return, and below it what was made."""
+    """Years down, months across, those that are in no year left out: the return, and below it what was made."""
     cells = {(row["year"], row["month"]): row for row in rows}
-    table = []
-    for year in dict.fromkeys(row["year"] for row in rows):
-        table.append([str(year), *(_month(cells.get((year, month)), to) for month in [*range(1, 13), None])])
-    return _table(f"Months of {name}", [name, *_MONTHS, "year"], table, kind="calendar", code=str(rows[0]["asset"]))
+    across = [*sorted({row["month"] for row in rows if row["month"]}), None]
+    table = [
+        [str(year), *(_month(cells.get((year, month)), to) for month in across)] for year in dict.fromkeys(row["year"] for row in rows)
+    ]
+    head = [name, *("year" if month is None else _MONTHS[month - 1] for month in across)]
+    return _table(f"Months of {name}", head, table, kind="calendar", code=str(rows[0]["asset"]))
 
 
 def _month(row: Mapping[str, Any] | None, to: int) -> _Html:
@@ -603,8 +605,9 @@ def _table(
         cells = cell("th", row[0], 0, ' scope="row"') + "".join(cell("td", text, n) for n, text in enumerate(row[1:], 1))
         lines.append(f"<tr{mark}>{cells}</tr>")
     classes = f"wide {kind}".strip()
+    wide = f' style="--across:{len(head) - 1}"' if kind else ""
     return (
-        f'<div class="{classes}" role="group" aria-label="{escape(label)}" tabindex="0"><table><thead><tr>{top}</tr></thead>'
+        f'<div class="{classes}"{wide} role="group" aria-label="{escape(label)}" tabindex="0"><table><thead><tr>{top}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 

@@ -77,9 +77,9 @@ tr:target > * { background: color-mix(in srgb, var(--link) 14%, var(--card)); }
 #records td:nth-child(6), #refusals td:nth-child(6), #refusals td:nth-child(7) { min-width: 15rem; }
 #records td:nth-child(7) { min-width: 13rem; }
 .calendar th, .calendar td { padding: 0.1875rem 0 0.1875rem 0.25rem; }
-.calendar table { table-layout: fixed; min-width: 54rem; }
+.calendar table { table-layout: fixed; min-width: calc(5rem + var(--across) * 4.3rem); }
 .calendar tbody th { min-width: 0; }
-.calendar thead td { width: 6rem; }
+.calendar thead td { width: 5rem; }
 .calendar thead th { padding-right: 0.375rem; }
 .calendar td:last-child { font-weight: 600; }
 .calendar td > span { display: block; padding: 0.125rem 0.375rem; border-radius: 0.25rem; white-space: nowrap; }
