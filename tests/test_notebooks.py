@@ -73,6 +73,7 @@ class Room:
         for number, cell in enumerate(self.cells):
             if cell.cell_type == "code":
                 self.run(number, cell.source)
+        self.run(len(self.cells), "widget.close()")
 
     def run(self, number, source):
         asked = self.kernel.execute(source, stop_on_error=True)
