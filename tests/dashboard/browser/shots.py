@@ -65,7 +65,7 @@ def of_the_page(browser: Any, house: House, scheme: str) -> None:
     keep_picture(page, f"phone-{scheme}")
     page.context.close()
 
-    page = page_of(browser, house, scheme, 1280, 900, 2)
+    page = page_of(browser, house, scheme, 430, 900, 2)
     page.locator("engine-vault-card[sleeve=quiet]").screenshot(path=Path(os.environ["SLEEVES_SHOTS"]) / f"card-{scheme}.png")
     page.context.close()
 
@@ -92,6 +92,51 @@ def of_the_sheet(browser: Any, scheme: str) -> None:
         context.close()
 
 
+CELLS = (
+    """from sleeves import FLASH, QUIET, USD, CoreVault, Desk
+from sleeves.engines import Trend
+from sleeves.sim import Tape, replay
+
+tape = Tape.sample()
+vault = CoreVault(USD, total="20000", tradeable="15000")
+desk = Desk(vault)
+desk.assign(Trend.quiet(tape.instrument), to=vault.sleeve("quiet", QUIET, allocate="10000"))
+desk.assign(Trend.flash(tape.instrument), to=vault.sleeve("flash", FLASH, allocate="5000"))
+vault""",
+    'desk.widget(title="A first look")',
+    "report = replay(desk, tape, bounds=False, progress=False)",
+)
+
+
+def of_the_notebook(browser: Any, scheme: str) -> None:
+    """The widget in a real JupyterLab; not without one."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "notebooks_live"))
+    try:
+        import jupyterlab as _  # noqa: F401
+        from rooms import jupyterlab, notebook
+    except ImportError:
+        sys.stdout.write("no JupyterLab here: no picture of the widget\n")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        notebook(folder / "first-look.ipynb", *CELLS)
+        with jupyterlab(folder) as lab:
+            context = browser.new_context(viewport={"width": 1280, "height": 1100}, color_scheme=scheme, locale="en-GB", timezone_id="UTC")
+            page = lab.open(context, "first-look.ipynb")
+            lab.command(page, "application:toggle-left-area")
+            if scheme == "dark":
+                page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
+            page.get_by_role("button", name="No", exact=True).click()  # no news of Jupyter
+            page.wait_for_timeout(1_500)
+            lab.command(page, "notebook:run-all-cells")
+            page.locator("engine-vault-card").nth(1).wait_for(timeout=60_000)
+            page.wait_for_timeout(6_000)  # the replay is through, and the chart has drawn its end
+            page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer')?.scrollTo(0, 150)")
+            page.wait_for_timeout(1_500)
+            keep_picture(page, f"widget-{scheme}")
+            context.close()
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,6 +149,7 @@ def main() -> None:
                 of_the_page(browser, house, scheme)
         for scheme in ("light", "dark"):
             of_the_sheet(browser, scheme)
+            of_the_notebook(browser, scheme)
     for path in sorted(folder.glob("*.png")):
         small(path)
 

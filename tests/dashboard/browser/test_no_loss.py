@@ -37,7 +37,7 @@ def test_a_hundred_reconnects_at_any_moment_lose_nothing_and_double_nothing():
             try:
                 with a_line(client, wire.port) as line:
                     line.send_text(json.dumps(page.hello()))
-                    wanted = len(page.applied) + dice.randrange(12)
+                    wanted = len(page.applied) + dice.randrange(5)
                     hear(line, page, until=lambda wanted=wanted, first=not n: len(page.applied) >= wanted and (page.snapshots or not first))
                     if dice.random() < 0.7:
                         cuts += bool(wire.cut())
