@@ -38,7 +38,7 @@ section { min-width: 0; }
 .two { display: grid; grid-template-columns: minmax(0, 2.1fr) minmax(0, 1fr); gap: 18px; align-items: start; }
 .two.even { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); align-items: start; }
 .two:not(.even) { align-items: stretch; }
-@container (min-width: 981px) { .side { grid-template-rows: auto minmax(230px, 1fr); } .side > alert-list { contain: size; --sl-list: none; } .side > health-gauge[hidden] + alert-list { grid-row: 1 / -1; } }
+@container (min-width: 981px) { .side { grid-template-rows: auto minmax(176px, 1fr); } .side > alert-list { contain: size; --sl-list: none; } .side > health-gauge[hidden] + alert-list { grid-row: 1 / -1; } }
 @container (max-width: 980px) { .two, .two.even { grid-template-columns: minmax(0, 1fr); } }
 .list li { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: 2px 10px; padding: 7px 0; border-top: 1px solid var(--sl-line); align-items: baseline; }
 .list li:first-child { border-top: 0; }
