@@ -73,7 +73,9 @@ from .treasury import Inventory, Treasury
 from .vault import Backing, CoreVault, EngineVault, SubAccount, Virtual
 
 if TYPE_CHECKING:
+    from .control import Control
     from .dashboard.widget import DeskWidget
+    from .pulse import Pulse
 
 __all__ = ["Desk"]
 
@@ -1210,14 +1212,28 @@ class Desk:
         engines = {name: seat.engine.name for name, seat in self._seats.items()}
         return self.treasury.inventory(self.marks(), now=self.books.now, engines=engines)
 
-    def widget(self, **terms: Any) -> DeskWidget:
-        """This desk in a notebook, live: see `sleeves.dashboard.widget.DeskWidget`, which takes these terms.
+    def widget(
+        self,
+        *,
+        title: str = "",
+        show: Sequence[str] = ("sleeves-page",),
+        height: str = "80vh",
+        control: Control | None = None,
+        by: str = "notebook",
+        pulse: Pulse | None = None,
+        most_per_second: int = 10,
+        **more: Any,
+    ) -> DeskWidget:
+        """This desk in a notebook, live: the dashboard's parts named in `show`, with buttons where a `control` is handed in.
 
-        Raises `MissingExtra` without the extra `notebook`.
+        See `sleeves.dashboard.widget.DeskWidget`, which takes these terms and more. Raises `MissingExtra` without the extra
+        `notebook`, `VaultError` for terms that cannot be.
         """
         from .dashboard.widget import DeskWidget  # whoever never asks for it does without
 
-        return DeskWidget(self, **terms)
+        return DeskWidget(
+            self, title=title, show=show, height=height, control=control, by=by, pulse=pulse, most_per_second=most_per_second, **more
+        )
 
     def check(
         self,

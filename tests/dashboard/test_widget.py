@@ -546,6 +546,32 @@ def test_a_picture_that_fails_disturbs_no_run(monkeypatch, caplog):
     assert "tells no more" in caplog.text
 
 
+def test_after_a_cell_was_interrupted_all_is_told_anew(monkeypatch):
+    desk, tape = two_sleeves()
+
+    async def cells():
+        widget = desk.widget(clock=Clock())
+        front = Front(Wire.wires[0])
+        front.look()
+        since = Feed.since
+        left = [3]
+
+        def interrupted(self, session, seq):
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            return since(self, session, seq)
+
+        monkeypatch.setattr(Feed, "since", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            replay(desk, tape, bounds=False)
+        told = len(front.wire.frames)
+        await until(lambda: same(front, desk, widget), "all of it")
+        assert json.loads(front.wire.frames[told]["text"])["type"] == "snapshot"
+
+    asyncio.run(cells())
+
+
 def test_a_run_that_is_watched_writes_the_same_journal_and_its_bounds_are_not_told():
     desk, tape = two_sleeves()
     other, _ = two_sleeves()

@@ -244,6 +244,9 @@ class _Teller:
             log.exception("a widget could not tell how its desk stands, and tells no more")
             self.end(f"The desk could not be shown: {type(error).__name__}.")
             return False
+        except BaseException:  # a cell is interrupted by hand: what was under way may not have been told
+            self._seq = -1
+            raise
         finally:
             self._cost = self._clock() - since
 
