@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from attrs import define, field, frozen
@@ -21,6 +20,7 @@ from .facts import Liquidated
 from .fold import SleeveFold
 from .ledger import INTERNAL, Entry, EntryKind, Role
 from .market import BP, FundingRate, Instrument
+from .markup import block, table
 from .money import Amount, Asset, Rounding, divide
 from .orders import Fill, OrderStatus, Position
 from .proof import Proof
@@ -809,9 +809,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         head, *body = self._table()
-        cells = "".join(f"<tr><th>{escape(row[0])}</th>" + "".join(f"<td>{escape(c)}</td>" for c in row[1:]) + "</tr>" for row in body)
-        below = "".join(f"<p>{escape(line)}</p>" for line in [*self._vault_lines(), self._verdict()])
-        return f"<table><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>{cells}</table>{below}"
+        return block("Report", table(head, body), notes=[*self._vault_lines(), *self._verdict().splitlines()])
 
     def figures(self) -> dict[str, Any]:
         """The five graphs as plotly figures by name. Raises `MissingExtra` without plotly."""
