@@ -32,7 +32,7 @@ dt { color: var(--sl-muted); }
 .why { display: grid; gap: 3px; border-inline-start: 3px solid var(--sl-line); padding-inline-start: 9px; overflow-wrap: anywhere; }
 .why p { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
 .why:empty { display: none; }
-.buttons { display: flex; gap: 4px; flex-wrap: wrap; align-self: end; }
+.buttons { display: flex; gap: 4px; flex-wrap: wrap; align-self: end; grid-row: 6; }
 .buttons button { padding-inline: 0.5em; font-size: 0.93em; }
 .buttons > .danger { margin-inline-start: auto; }
 `);
