@@ -28,6 +28,10 @@ def lab(tmp_path_factory):
 
 def test_it_follows_a_replay_and_a_run_and_ends_as_the_books_do(lab, context):
     page = lab.open(context, "runs.ipynb")
+    dark = "() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
+    light = dark.replace("Dark", "Light")
+    page.evaluate(dark)
+    until(lambda: page.evaluate("() => document.body.dataset.jpThemeLight") == "false", "a dark notebook")
     lab.command(page, "notebook:run-all-cells", wait=False)
     told, busy = [], []
 
@@ -46,15 +50,15 @@ def test_it_follows_a_replay_and_a_run_and_ends_as_the_books_do(lab, context):
     until(lambda: equal(page, lab.folder / "kept.json"), "the page has what the books have")
     assert state(page)["state"] == "live"
 
-    # a second view of the same output, and both themes
+    # both themes, and a second view of the same output
     page.locator("sleeves-page").first.scroll_into_view_if_needed()
-    browsing.keep_picture(page, "jupyterlab")
-    assert state(page)["theme"] == "light"
-    page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
-    until(lambda: state(page)["theme"] == "dark", "dark as the notebook is")
+    assert state(page)["theme"] == "dark", "as the notebook was when the cell ran"
     browsing.keep_picture(page, "jupyterlab-dark")
-    page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Light' })")
-    until(lambda: state(page)["theme"] == "light", "light again")
+    page.evaluate(light)
+    until(lambda: state(page)["theme"] == "light", "light as the notebook is")
+    browsing.keep_picture(page, "jupyterlab")
+    page.evaluate(dark)
+    until(lambda: state(page)["theme"] == "dark", "dark again")
     page.evaluate("() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 1; }")
     lab.command(page, "notebook:create-output-view")
     until(lambda: len(seen(page)) == 2 and all(one["state"] == "live" for one in seen(page)), "two views")

@@ -91,7 +91,7 @@ function frontOf(model) {
 
 // Whether the page around is dark, by the colour of its text: notebooks say it in many ways, and all of them colour their text.
 function isDark(el) {
-  const [r, g, b] = (getComputedStyle(el).color.match(/[\d.]+/g) ?? ["0", "0", "0"]).map(Number);
+  const [r, g, b] = (getComputedStyle(el.isConnected ? el : document.body).color.match(/[\d.]+/g) ?? ["0", "0", "0"]).map(Number);
   return 0.299 * r + 0.587 * g + 0.114 * b > 140;
 }
 
@@ -146,11 +146,18 @@ function render({ model, el }) {
     styled(box, { "color-scheme": scheme });
     box.querySelectorAll("[theme]").forEach(themed);
   };
-  theme();
+  // A notebook may put the output into its page only after this.
+  let tries = 600;
+  const settle = () => {
+    theme();
+    if (!box.isConnected && tries-- > 0) requestAnimationFrame(settle);
+  };
+  settle();
   const watch = new MutationObserver(() => requestAnimationFrame(theme));
   for (const node of [document.documentElement, document.body]) watch.observe(node, { attributes: true });
   front.seen(1);
   return () => {
+    tries = 0;
     watch.disconnect();
     ends.forEach((end) => end());
     box.remove();
