@@ -151,13 +151,15 @@ def test_the_spread_that_two_sleeves_saved_is_told_once_for_both():
         puppets[0].wishes, puppets[1].wishes = [buy("4")], [sell("4")]
         assert not desk.quote(puppets[0].index, hour * HOUR, market.price("150"), market.price("150.10"))
     report = Report(desk)
-    assert report.saved() == [{"asset": "USD", "times": 2, "saved": "0.8"}]
+    (saved,) = report.saved()
+    assert (saved["asset"], saved["times"], saved["saved"], saved["turnover"]) == ("USD", 2, "0.8", "2400.8")  # 2 x 2 x 4 x 150.05
+    assert saved["saved_bp"] == pytest.approx(0.8 / 2400.8 * 10_000)
     assert [row["inside"] for row in report.fills()] == [False, True, True, True, True]
     assert [row["slippage"] for row in report.fills()] == [None, "0", "0", "0", "0"]
     assert {row["sleeve"]: row["inside"] for row in report.costs()} == {"a": 2, "b": 2}
     if importlib.util.find_spec("plotly"):
         page = report_page(report)
-        assert "2 trades were made inside, between two sleeves, with no fee: a spread of 0.80 USD was not paid." in page
+        assert "2 trades were made inside, between two sleeves, with no fee: a spread of 0.80 USD was not paid, 3.3 bp" in page
 
 
 # -- refused and lost --------------------------------------------------------------------------------------------------
@@ -462,6 +464,13 @@ def test_months_in_the_page_are_those_of_the_report(report, shown):
     assert first[1] == second[6] == "\N{EN DASH}"
     assert first[7].startswith("+37.7%*"), "a year of three months is not whole"
     assert "Months of all" in shown.tables
+
+
+def test_costs_in_the_page_sum(report, shown):
+    *rows, both = shown.tables["Costs by sleeve and market"]
+    assert [row[0] for row in rows] == ["sleeve, market", "flash, BTC/USD", "quiet, BTC/USD"]
+    assert both[:5] == ["all in USD", "256", "806,041.76", "3,224.17", "40.0"]
+    assert Decimal(both[6].replace(",", "")) == sum(Decimal(row[6]) for row in rows[1:])
 
 
 def test_the_bounds_and_what_would_differ_are_said(report, shown):

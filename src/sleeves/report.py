@@ -553,9 +553,17 @@ class Report:
         return rows
 
     def saved(self) -> list[dict[str, Any]]:
-        """One plain row per asset in which sleeves traded inside: how often, and the spread that both sides together did not pay."""
+        """One plain row per asset in which sleeves traded inside: how often, the spread that both sides together did not pay, and
+        their turnover, of both sides."""
         return [
-            {"asset": asset.code, "times": times, "saved": Amount(units, asset).text} for asset, (times, units) in self.sheet.saved.items()
+            {
+                "asset": asset.code,
+                "times": times,
+                "saved": Amount(units, asset).text,
+                "turnover": Amount(traded, asset).text,
+                "saved_bp": units / traded * BP if traded else None,
+            }
+            for asset, (times, units, traded) in self.sheet.saved.items()
         ]
 
     def refusals(self) -> list[dict[str, Any]]:

@@ -170,8 +170,8 @@ class Sheet:
     lost: list[Lost] = field(factory=list)
     prices: dict[str, list[tuple[int, int]]] = field(factory=dict)
     """(at, price) of each mark, by symbol."""
-    saved: dict[Asset, tuple[int, int]] = field(factory=dict)
-    """(trades inside, spread that both sides together did not pay), by quote asset."""
+    saved: dict[Asset, tuple[int, int, int]] = field(factory=dict)
+    """(trades inside, spread that both sides together did not pay, what both sides traded), by quote asset."""
     instruments: dict[str, Instrument] = field(factory=dict)
     moved: dict[tuple[str, str], list[Moved]] = field(factory=dict)
     """Of each sleeve and cause the first record, the last and the `LARGEST` largest, in order."""
@@ -228,8 +228,10 @@ def read(records: Iterable[Record], assets: Mapping[str, Asset], tapes: Sequence
                 sleeve = record.order_id.rpartition("-")[0]
                 sheet.lost.append(Lost(number, record.at, sleeve, record.order_id, record.status.value, record.reason))
         elif isinstance(record, Crossed):
-            times, units = sheet.saved.get(record.instrument.quote, (0, 0))
-            sheet.saved[record.instrument.quote] = times + 1, units + record.saved
+            market = record.instrument
+            times, units, traded = sheet.saved.get(market.quote, (0, 0, 0))
+            cost = 2 * market.cost(record.price, record.qty, Rounding.FLOOR)
+            sheet.saved[market.quote] = times + 1, units + record.saved, traded + cost
     sheet.refused = [Refused(*key, one.times, one.first, one.last, one.numbers, one.wish) for key, one in refusals.items()]
     return sheet
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from ..market import DAY, HOUR, MINUTE
+from ..market import BP, DAY, HOUR, MINUTE
 from ..tearsheet import candles
 from .canvas import colours, places, time_text, vault_name
 from .graphs import figures
@@ -418,11 +418,16 @@ def _costs(report: Report, shown: Mapping[str, int]) -> _Section:
                 _rate(row["slippage_bp"]),
             ]
         )
+    for asset in dict.fromkeys(row["asset"] for row in costs):
+        of = [row for row in costs if row["asset"] == asset]
+        if len(of) > 1:
+            rows.append(_all_costs(asset, of, shown[asset]))
     head = ["sleeve, market", "fills", "turnover", "fees", "fees, bp", "funding received", "slippage", "slippage, bp"]
     parts = [f'<p class="text">{text}</p>', _table("Costs by sleeve and market", head, rows)]
     for one in report.saved():
         saved = f"{_money(one['saved'], shown.get(one['asset'], 2))} {one['asset']}"
-        what = f"{one['times']:,} trades were made inside, between two sleeves, with no fee: a spread of {saved} was not paid."
+        part = "" if one["saved_bp"] is None else f", {_rate(one['saved_bp'])} bp of what both sides traded"
+        what = f"{one['times']:,} trades were made inside, between two sleeves, with no fee: a spread of {saved} was not paid{part}."
         parts.append(f'<p class="text">{escape(what)}</p>')
     if any(one.elsewhere for one in report.sheet.costs.values()):
         parts.append('<p class="text">Fills that were paid in another coin than the sleeve counts in are not in its turnover.</p>')
@@ -431,6 +436,17 @@ def _costs(report: Report, shown: Mapping[str, int]) -> _Section:
             '<p class="text">This report has no tape, and a journal keeps no price at the time of an order: only stops have a slippage.</p>'
         )
     return _Section("costs", "Costs", "".join(parts))
+
+
+def _all_costs(asset: str, costs: Sequence[Mapping[str, Any]], to: int) -> list[str]:
+    """The sum of one asset. A rate of slippage is left out: it is of other turnover than the fees' is."""
+    turnover, fees, funding = (_sum(row[name] for row in costs) for name in ("turnover", "fees", "funding"))
+    slipped = [row["slippage"] for row in costs]
+    rate = float(Decimal(fees) / Decimal(turnover) * BP) if Decimal(turnover) else None
+    known = None if None in slipped else _sum(slipped)
+    fills = f"{sum(row['fills'] for row in costs):,}"
+    money = [_money(turnover, to), _money(fees, to), _rate(rate), _money(funding, to, sign=True)]
+    return [f"all in {asset}", fills, *money, "not known" if known is None else _money(known, to), ""]
 
 
 def _refusals(report: Report) -> _Section:
