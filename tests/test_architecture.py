@@ -13,6 +13,7 @@ ORDER = [
     "errors",
     "money",
     "markup",
+    "progress",
     "market",
     "amm",
     "sizing",
@@ -243,7 +244,7 @@ EXTRAS = {
         "testing.jito_server",
         "testing.drift_server",
     ),
-    "tqdm": ("sim.replay",),
+    "tqdm": ("progress",),
     "traitlets": ("dashboard.widget",),
     "uvicorn": ("testing.serving", "dashboard.serve"),
 }
