@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import BTCUSD, Puppet, carry, fill, new_desk
-from sleeves import FLASH, QUIET, USD, CoreVault, Desk, Place, Side
+from sleeves import FLASH, QUIET, SOL, USD, USDC, CoreVault, Desk, Instrument, Place, Side
 from sleeves.demo import run
 from sleeves.errors import VaultError
 from sleeves.explain import explain, explain_each
-from sleeves.market import DAY, HOUR
+from sleeves.market import DAY, HOUR, Kind
 from sleeves.orders import OrderStatus
 from sleeves.records import OrderUpdate, Refusal
 from sleeves.report import Report, Sample
@@ -125,6 +125,33 @@ def test_a_stop_slips_from_its_stop_and_a_limit_never():
     bought, sold = report.fills()
     assert bought["slippage"] == "0"
     assert (sold["price"], sold["slippage"]) == ("94.05", "0.95")
+
+
+def test_a_forced_close_is_a_deal_of_each_sleeve_whose_slice_it_takes():
+    """Two sleeves are long of one position that the venue closes: each has its part of it, its fee and its loss."""
+    perp = Instrument("SOL-PERP", base=SOL, quote=USDC, tick="0.01", lot="0.01", kind=Kind.PERP)
+    prices = ["100", "100", "100", "91", "86", "86"]
+    tape = Tape.from_columns(perp, ts=[1_600_000_000 + 3600 * n for n in range(6)], open=prices, high=prices, low=prices, close=prices)
+    vault = CoreVault(USDC, total="1000", tradeable="1000")
+    desk = Desk(vault, most_leverage=10)
+    for name, qty in (("a", "40"), ("b", "20")):
+        engine = Scripted(n1=Place(perp, Side.BUY, perp.qty(qty)))
+        engine.watches = (perp,)
+        desk.assign(engine, to=vault.sleeve(name, QUIET, allocate="500"))
+    report = replay(desk, tape, rules=Rules(fees=Fees(0, 500), slippage=Slippage.none()), bounds=False, progress=False)
+    forced = [row for row in report.fills() if row["forced"]]
+    assert {row["sleeve"] for row in forced} == {"a", "b"}
+    assert all((row["side"], row["opens"], row["slippage"], row["order"]) == ("sell", False, None, "") for row in forced)
+    for row in report.rows():
+        mine = [one for one in report.fills() if one["sleeve"] == row["sleeve"]]
+        assert sum(Decimal(one["net"]) for one in mine) == Decimal(row["realized"]) - Decimal(row["fees"])
+        assert (
+            sum(Decimal(one["qty"]) * (1 if one["side"] == "buy" else -1) for one in mine)
+            == desk.treasury["USDC"].sleeves[row["sleeve"]].position(perp).decimal
+        )
+        assert sum(Decimal(month["net"]) for month in report.months() if month["sleeve"] == row["sleeve"]) == Decimal(row["net_profit"])
+    if importlib.util.find_spec("plotly"):
+        assert [symbol for trace in report.plot("trades").data[1:] for symbol in trace.marker.symbol].count("x") == len(forced)
 
 
 def test_without_a_tape_slippage_is_not_known():
