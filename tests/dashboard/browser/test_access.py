@@ -15,7 +15,7 @@ from sleeves.dashboard.messages import to_json
 
 @pytest.fixture(scope="module")
 def house():
-    with House(a_desk(hostile=True), a_market(pace=0.02)) as house:
+    with House(a_desk(hostile=True), a_market(pace=0.001)) as house:
         house.until(lambda desk: len(desk.books.journal) > 400)
         house.venues[0].pace = 0.5
         yield house
