@@ -260,7 +260,9 @@ def test_coins_before_and_after_are_those_of_the_deed(stand):
     quiet = stand.sleeves["quiet"]
     cases = (
         (said("deposit", "m-1", vault=VAULT, amount="1234.56"), {"idle": vault, "total": vault, "tradeable": vault}),
+        (said("deposit", "m-1b", vault=VAULT, amount="60000"), {"idle": vault, "reserve": vault, "tradeable": vault, "total": vault}),
         (said("withdraw", "m-2", vault=VAULT, amount="100"), {"idle": vault, "remaining": vault}),
+        (said("withdraw", "m-2b", vault=VAULT, amount="61000"), {"idle": vault, "remaining": vault}),
         (said("allocate", "m-4", sleeve="quiet", amount="77"), {"allocation": quiet, "pending": quiet, "free": quiet, "remaining": vault}),
         (said("reclaim", "m-5", sleeve="quiet", amount="12"), {"free": quiet, "pending": quiet}),
         (said("set_tradeable", "m-3", vault=VAULT, amount="40000"), {"tradeable": vault}),
@@ -284,6 +286,21 @@ def test_a_deposit_is_in_total_and_idle_when_the_venue_says_so(stand):
     assert found.before["total"] == str(total)
     assert done(stand, said("deposit", vault=VAULT, amount="500")).ok
     assert found.after["total"] == str(stand.vault.total) == str(total + USD("500"))
+
+
+def test_new_coins_make_good_what_is_missing_and_the_look_says_so():
+    stand = make_desk(engines=2, contracts=False)
+    stand.play(30)
+    vault = stand.vault
+    stand.desk.observe_balance(vault, vault.coins - vault.idle - vault.reserve - USD("50"))
+    assert vault.suspense < USD("0")
+    found = seen(stand, said("deposit", vault=VAULT, amount="200"))
+    missing = vault.suspense
+    assert any("make that good first" in warning for warning in found.warnings)
+    assert found.before["suspense"] == str(missing)
+    assert done(stand, said("deposit", vault=VAULT, amount="200")).ok
+    for name in ("suspense", "idle", "tradeable"):
+        assert found.after[name] == str(getattr(vault, name)), name
 
 
 def test_an_order_says_what_it_is_worth_and_what_it_does_to_the_account(strained):

@@ -44,12 +44,13 @@ from ..instructions import (
     Stop,
     Withdraw,
 )
+from ..ledger import Entry, Role
 from ..margin import Contract, MarginAccount, health_bp, leverage_bp, notional
 from ..market import Book, Instrument
 from ..money import PPM, Amount, Rounding, decimal_text, divide
 from ..orders import Bundle, Order, Place, Side
 from ..protocols import Venue
-from ..records import Refusal
+from ..records import Record, Refusal
 from ..sleeve import Sleeve, Stateful
 from ..status import Hold, Move, Status
 from ..vault import CoreVault
@@ -258,7 +259,7 @@ def _order(sheet: Sheet, sleeve: Sleeve, place: Place) -> None:
             sheet.warnings.append(f"{sleeve.name} has only {Amount(free, sleeve.asset)} available")
     if market.contract is None and market.quote == sleeve.asset:
         sheet.goes("available", Amount(free, sleeve.asset), Amount(free - place.side.sign * cost - fee, sleeve.asset))
-    elif market.contract is not None and terms is not None:
+    elif market.contract is not None and terms is not None and terms[2]:
         sheet.goes("available", Amount(free, sleeve.asset), Amount(free - terms[2], sleeve.asset))
     try:
         _risked(sheet, sleeve, market, sheet.desk.what_if(place, sleeve))
@@ -437,22 +438,33 @@ def _deposit(sheet: Sheet) -> str:
     vault, venue = case.vault(one.vault), case.venue(one.venue)
     coins = case.coins(vault.asset, one.amount)
     _check_home(sheet, vault, venue.name)
-    grows = Amount(0 if vault.cap is None else vault._growth(_fresh(vault, coins), coins.units), vault.asset)
     sheet.numbers |= {"amount": str(coins), "venue": venue.name}
-    sheet.goes("idle", vault.idle, vault.idle + coins)
+    made = _booked(vault._finding(coins.units, at=vault.books.now, by=one.author, why=""), vault)
+    for name in ("idle", "reserve", "tradeable", "suspense"):
+        now: Amount = getattr(vault, name)
+        if name in ("idle", "tradeable") or made[name]:
+            sheet.goes(name, now, now + Amount(made[name], vault.asset))
     sheet.goes("total", vault.total, vault.total + coins)
-    sheet.goes("tradeable", vault.tradeable, vault.tradeable + grows)
-    if vault.reserve_rule is not None:
+    if made["reserve"]:
         sheet.warnings.append(f"what the reserve ({vault.reserve_rule}) lacks is filled from idle coins")
-    if vault.suspense.units < 0:
+    if made["suspense"]:
         sheet.warnings.append(f"{-vault.suspense} is missing: new coins make that good first")
     _health_with(sheet, vault, -coins)
     sheet.warnings.append(f"whether {venue.name} takes it is asked when it is sent; the books change when it says that the coins came")
     return f"bring {coins} into {vault.owner} at {venue.name}"
 
 
-def _fresh(vault: CoreVault, coins: Amount) -> int:
-    return min(coins.units, vault._brought_units() + coins.units - vault.books.most_brought.get(vault.owner, 0))
+def _booked(records: Iterable[Record], vault: CoreVault) -> dict[str, int]:
+    """What records that are not posted would change of a vault, in units of its asset."""
+    changes = {"idle": 0, "reserve": 0, "tradeable": 0, "suspense": 0}
+    roles = {Role.IDLE: "idle", Role.RESERVED: "reserve", Role.SUSPENSE: "suspense"}
+    for record in records:
+        for account, asset, units in record.postings if isinstance(record, Entry) else ():
+            if account.owner == vault.owner and asset == vault.asset:
+                name = "tradeable" if account == vault._tradeable else roles.get(account.role)
+                if name is not None:
+                    changes[name] += units
+    return changes
 
 
 def _withdraw(sheet: Sheet) -> str:
@@ -462,7 +474,7 @@ def _withdraw(sheet: Sheet) -> str:
     sheet.numbers |= {"amount": str(coins), "venue": venue.name, "least_health": str(LEAST_HEALTH)}
     sheet.goes("idle", vault.idle, vault.idle - coins)
     sheet.goes("total", vault.total, vault.total - coins)
-    sheet.goes("remaining", vault.remaining, _less(vault.remaining, coins, vault.idle))
+    sheet.goes("remaining", vault.remaining, _remaining_without(vault, coins))
     _health_with(sheet, vault, coins)
     vault.check_sendable(coins)
     for owner in (one for one in sheet.desk.treasury.vaults if one.wallet == vault.wallet):
@@ -477,10 +489,11 @@ def _withdraw(sheet: Sheet) -> str:
     return f"take {coins} out of {vault.owner} at {venue.name}"
 
 
-def _less(remaining: Amount, coins: Amount, idle: Amount) -> Amount:
-    """What could still be allocated with so many idle coins fewer: no more than before, and no more than are idle."""
-    left = min(remaining.units, max(0, idle.units - coins.units))
-    return Amount(left, remaining.asset)
+def _remaining_without(vault: CoreVault, coins: Amount) -> Amount:
+    """What could still be allocated with so many idle coins fewer, as `CoreVault.remaining_units` works it out."""
+    promised = vault.allocated_units() + vault.earmarked_units()
+    spare = vault._units(vault._idle) - vault._reserve_gap() - vault.owed_units() - vault.missing_units()
+    return Amount(max(0, min(vault.tradeable_units() - promised, spare - coins.units)), vault.asset)
 
 
 def _health_with(sheet: Sheet, vault: CoreVault, leaving: Amount) -> None:
