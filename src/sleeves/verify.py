@@ -15,6 +15,7 @@ from .errors import JournalError
 from .journal import Journal
 from .ledger import Entry, Role
 from .money import Amount
+from .progress import Progress, told
 from .records import key_of
 from .state import State
 from .vault import of_client
@@ -47,15 +48,16 @@ class Verdict:
     __repr__ = __str__
 
 
-def verify(journal: Journal) -> Verdict:
+def verify(journal: Journal, *, progress: Progress = None) -> Verdict:
     """Read and fold a whole journal. Raises `JournalError` with the number of the first record that cannot stand there.
 
-    The chain is checked by whoever opened the journal. Takes some 20 seconds for a million records.
+    The chain is checked by whoever opened the journal. Takes some 20 seconds for a million records; `progress` says how far
+    it is, by default as a bar where that is long.
     """
     state, kinds, keys = State(), Counter[str](), set[str]()
     loaded = journal.load()
     kept = None if loaded is None else State.load(loaded[1])
-    for number, record in enumerate(journal, 1):
+    for number, record in enumerate(told(journal, "records", progress), 1):
         key = key_of(record)
         if key is not None and key in keys:
             raise JournalError(f"journal record {number}: {key} is journaled twice")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from ..errors import BadHistory
+from ..progress import told
 
 __all__ = ["BadHistory", "Place", "Row", "read_all", "shown", "table"]
 
@@ -108,9 +109,12 @@ def _check_header(header: tuple[str, ...], needed: Iterable[str], source: str) -
 
 
 def read_all(rows: Iterable[T | BadHistory], read: Callable[[T], None], repair: bool) -> tuple[BadHistory, ...]:
-    """Read every row. One that cannot be read raises, or, with `repair`, is left out and handed back as its error."""
+    """Read every row. One that cannot be read raises, or, with `repair`, is left out and handed back as its error.
+
+    Where that is long a bar says how far it is.
+    """
     left_out = []
-    for row in rows:
+    for row in told(rows, "rows"):
         try:
             if isinstance(row, BadHistory):
                 raise row

@@ -8,13 +8,13 @@ from __future__ import annotations
 import copy
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from contextlib import contextmanager
 
 from ..desk import Desk
 from ..errors import EngineFault, VaultError
 from ..money import Amount, decimal_text
 from ..orders import Command
+from ..progress import Progress, bar
 from ..report import Report
 from .exchange import Exchange
 from .models import FeeIn, Rules
@@ -43,7 +43,7 @@ def replay(
     tape: Tape | Sequence[Tape],
     *,
     rules: Rules | Mapping[str, Rules] | None = None,
-    progress: bool | Callable[[int], object] | None = None,
+    progress: Progress = None,
     bounds: bool = True,
 ) -> Report:
     """Run the desk over the tape, or over several that share one account, and report.
@@ -93,12 +93,10 @@ def _check_fit(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Ru
                 raise VaultError(f"sleeve {sleeve.name} has open contracts that a new simulated venue knows nothing of")
 
 
-def _play(
-    desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] | None, progress: bool | Callable[[int], object] | None
-) -> Exchange:
+def _play(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] | None, progress: Progress) -> Exchange:
     exchange = Exchange(tapes, account_of(desk), rules)
     indexes = [desk.index(tape.instrument) for tape in tapes]
-    with _bar(sum(map(len, tapes)), progress) as advance, _rare_collections():
+    with bar(sum(map(len, tapes)), "rows", progress) as advance, _rare_collections():
         last = _run(desk, tapes[0], exchange, indexes[0], advance) if exchange.plain else _run_all(desk, exchange, indexes, advance)
     if last is not None:
         desk.mark(desk.books.now)
@@ -244,19 +242,6 @@ class _Bounds:
         return Report(again, rules=_Described(exchange), holdings=exchange.balances(), positions=exchange.positions())
 
 
-def _bar(rows: int, progress: bool | Callable[[int], object] | None) -> AbstractContextManager[Callable[[int], object] | None]:
-    """Who to tell about progress: the caller's function, a bar that shows itself after a second, or nobody."""
-    if callable(progress):
-        return nullcontext(progress)
-    if progress is False:
-        return nullcontext(None)
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        return nullcontext(None)
-    return _TqdmBar(tqdm, rows, force=bool(progress))
-
-
 @contextmanager
 def _rare_collections() -> Iterator[None]:
     """Let the garbage collector run less often meanwhile: a journal grows by objects that are all meant to stay."""
@@ -266,15 +251,3 @@ def _rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
-
-
-class _TqdmBar:
-    def __init__(self, tqdm: Any, rows: int, *, force: bool) -> None:
-        self._bar = tqdm(total=rows, unit=" rows", unit_scale=True, delay=0 if force else 1, disable=False if force else None, leave=False)
-
-    def __enter__(self) -> Callable[[int], object]:
-        update: Callable[[int], object] = self._bar.update
-        return update
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
