@@ -79,3 +79,19 @@ def test_a_button_moves_the_desk_while_its_run_goes_on_in_a_cell(lab, context):
     assert page.locator(".jp-InputPrompt").all_inner_texts()[2] == "[*]:", "its run goes on in the cell"
     assert page.evaluate(f"() => {store}.row('sleeves', 'quiet').status") == "active"
     browsing.keep_picture(page, "jupyterlab-cards")
+
+
+def test_what_is_typed_into_the_widget_is_no_shortcut_of_the_notebook(lab, context):
+    page = lab.open(context, "buttons.ipynb")
+    lab.command(page, "notebook:run-all-cells", wait=False)
+    until(lambda: page.locator("engine-vault-card").count() == 2, "a card of each sleeve")
+    cells = page.locator(".jp-Notebook-cell").count()
+    deposit = page.locator("engine-vault-card[sleeve=flash]").get_by_role("button", name="Deposit")
+    deposit.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").first.press_sequentially("100 aabbddxxmy", delay=30)
+    typed = dialog.get_by_role("textbox").first.input_value()
+    assert typed.startswith("100"), "it was typed into the amount"
+    page.keyboard.press("Escape")
+    assert page.locator(".jp-Notebook-cell").count() == cells, "no cell was made or deleted"
+    assert page.get_by_text("Restart Kernel?").count() == 0

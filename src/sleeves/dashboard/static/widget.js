@@ -130,7 +130,13 @@ function styled(node, properties) {
 
 function render({ model, el }) {
   const front = frontOf(model);
-  const box = h("div", { class: "sleeves-widget" });
+  // What is typed here is no shortcut of the notebook: "d" twice would delete the cell, "0" twice restart the kernel.
+  const box = h("div", { class: "sleeves-widget", "data-lm-suppress-shortcuts": "true" });
+  for (const kind of ["keydown", "keypress", "keyup"]) {
+    box.addEventListener(kind, (event) => {
+      if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
+    });
+  }
   let scheme = isDark(el) ? "dark" : "light";
   const themed = (part) => setAttr(part, "theme", scheme);
   const ends = [];
