@@ -262,6 +262,31 @@ def test_a_chart_gets_points_at_once_where_something_was_booked_and_in_a_rhythm_
     assert priced not in (feed.refresh().points or {}), "so soon again"
 
 
+def test_a_run_that_nobody_looks_at_meanwhile_is_drawn_from_its_marks():
+    stand = make_desk(3)
+    stand.play(20)
+    feed = Feed(stand.desk, session="s")
+    page = Page()
+    page.take(to_json(feed.snapshot()))
+    begun = {series: len(one["points"]) for series, one in page.charts.items()}
+    stand.play(300)
+    delta = feed.refresh()
+    told(page, feed, [delta])
+    assert page.picture() == shown(feed)
+    fresh = Feed(stand.desk).snapshot().charts
+    for series, points in delta.points.items():
+        assert feeds.MANY < len(points) <= feeds.BETWEEN + 1
+        whole = {point[0]: point for point in fresh[series].points}
+        assert all(whole.get(point[0], point) == pytest.approx(point) for point in points[:-1]), "each is what the journal's marks say"
+        times = [point[0] for point in page.charts[series]["points"]]
+        assert times == sorted(times)
+        column = 2 if series.startswith("sleeve:") else 1
+        for best in (min, max):
+            past = [point[column] for point in fresh[series].points[begun[series] + 1 :] if point[column] is not None]
+            now = [point[column] for point in points if point[column] is not None]
+            assert best(now) == pytest.approx(best(past), rel=1e-3), "no extreme of it is lost"
+
+
 def test_a_chart_never_has_more_points_than_are_drawn(monkeypatch):
     monkeypatch.setattr(feeds, "DRAWN", 0.0)
     stand = make_desk(1, contracts=False, rows=2600)

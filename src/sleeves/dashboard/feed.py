@@ -52,6 +52,10 @@ UNSEEN = 1.0
 """Seconds between refreshes while nobody is told anything: charts go on all the same."""
 DRAWN = 1.0
 """Seconds between two points of a chart in which nothing but a price has moved."""
+MANY = 64
+"""Marks between two points of a chart from which on they are drawn as well."""
+BETWEEN = 256
+"""Points that are made of them, at most."""
 LAWS = 5.0
 """Seconds between two looks at the laws of the books."""
 HEARD = 1_000
@@ -142,12 +146,12 @@ class Feed:
             return self._past
         past = self._read.read(self.desk.books.journal.after(self._read.count))
         fresh = self._look(past)
-        self._charts = {f"sleeve:{name}": thinned(track.points) for name, track in past.sleeves.items()}
-        self._charts |= {f"vault:{owner}": thinned(vault.points, column=1) for owner, vault in past.vaults.items()}
-        past.go_live()
+        for series, points in past.points().items():
+            self._charts[series] = thinned(points, column=_column(series))
+            points.clear()
         self._end = self.desk.books.listen(self._hear)
         self._past, self._tables = past, fresh
-        self._draw(fresh)
+        self._draw(past, fresh)
         return past
 
     async def ready(self) -> None:
@@ -223,7 +227,7 @@ class Feed:
             if gone:
                 dropped[name] = gone
         self._tables = fresh
-        points = self._draw(fresh)
+        points = self._draw(past, fresh)
         self._cost = self.clock() - since
         if not (changed or dropped or added or points):
             return None
@@ -250,22 +254,34 @@ class Feed:
             items.clear()
         return added
 
-    def _draw(self, fresh: Tables) -> dict[str, tuple[Point, ...]]:
-        """A further point of each series that moved: at once where something was booked, else in a rhythm."""
+    def _draw(self, past: History, fresh: Tables) -> dict[str, tuple[Point, ...]]:
+        """A further point of each series that moved: at once where something was booked, else in a rhythm.
+
+        Where many marks were written since its last one, as by a replay that waits for nobody, those are the line up to it.
+        """
         at, now = float(millis(self.desk.books.now)), self.clock()
         added: dict[str, tuple[Point, ...]] = {}
         if not at:
             return {}
+        marks = past.points()
         for series, figures, booked in _figures(fresh):
             points = self._charts.setdefault(series, [])
             last = points[-1][1:] if points else None
-            if last == figures:
+            between = marks.get(series, [])
+            many = len(between) >= MANY
+            if last == figures and not many:
                 continue
             only_priced = last is not None and all(last[i] == figures[i] for i in booked)
-            if only_priced and now - self._drawn.get(series, float("-inf")) < DRAWN:
+            if only_priced and not many and now - self._drawn.get(series, float("-inf")) < DRAWN:
                 continue
-            points.append((at, *figures))
-            added[series] = (points[-1],)
+            new: list[Point] = []
+            if many:
+                since = points[-1][0] if points else 0.0
+                new = thinned([one for one in between if (since or 0.0) < (one[0] or 0.0) < at], BETWEEN, column=_column(series))
+            between.clear()
+            new.append((at, *figures))
+            points += new
+            added[series] = tuple(new)
             self._drawn[series] = now
             if len(points) > POINTS:
                 self._charts[series] = list(halved(points))
@@ -483,6 +499,11 @@ class Subscription:
 _SLEEVE = (0, 2, 4, 5)
 """Which figures of a sleeve's point are booked: balance, realized, fees, returned."""
 _VAULT = (0, 1)
+
+
+def _column(series: str) -> int:
+    """What of a series' points must keep its extremes when it is thinned: a sleeve's equity, a vault's total."""
+    return 2 if series.startswith("sleeve:") else 1
 
 
 def _figures(fresh: Tables) -> Iterator[tuple[str, Point, tuple[int, ...]]]:

@@ -138,9 +138,8 @@ class Wallet:
 
 @define
 class History:
-    """The fold. `live` is whether points of charts come from elsewhere: then marks add none."""
+    """The fold."""
 
-    live: bool = False
     count: int = 0
     """How many records it stands for."""
     orders: dict[str, PastOrder] = field(factory=dict)
@@ -166,13 +165,10 @@ class History:
             self.apply(record)
         return self
 
-    def go_live(self) -> None:
-        """From here on points come from looks at the desk: what marks made of them is let go."""
-        self.live = True
-        for track in self.sleeves.values():
-            track.points = []
-        for vault in self.vaults.values():
-            vault.points = []
+    def points(self) -> dict[str, list[Point]]:
+        """By series, the points that marks have made, to be taken from: what is taken out is not kept."""
+        made = {f"sleeve:{name}": track.points for name, track in self.sleeves.items()}
+        return made | {f"vault:{owner}": vault.points for owner, vault in self.vaults.items()}
 
     def apply(self, record: Record) -> tuple[AlertItem | None, LogItem | None]:
         """Take in one record; returns what it adds to the streams."""
@@ -268,10 +264,9 @@ class History:
         if entry.kind in INTERNAL:
             touched.fold.apply(entry)
             return
-        shown = self.marked and not self.live
-        touched.sample(entry.at, self.prices, self.instruments, shown=shown)
+        touched.sample(entry.at, self.prices, self.instruments, shown=self.marked)
         touched.fold.apply(entry)
-        touched.sample(entry.at, self.prices, self.instruments, shown=shown)
+        touched.sample(entry.at, self.prices, self.instruments, shown=self.marked)
 
     def _marked(self, record: Marked) -> None:
         self.prices.update({symbol: price for symbol, (price, _) in record.prices.items()})
@@ -281,9 +276,7 @@ class History:
         while len(self.marks) > 1 and self.marks[1][0] <= record.at - DAY:
             self.marks.popleft()
         for track in self.sleeves.values():
-            track.sample(record.at, self.prices, self.instruments, shown=not self.live)
-        if self.live:
-            return
+            track.sample(record.at, self.prices, self.instruments, shown=True)
         for vault in self.vaults.values():
             unit = 10.0**vault.asset.scale
             total = vault.coins + sum(self.sleeves[name].fold.balance for name in vault.sleeves)
