@@ -87,7 +87,9 @@ class DeskWidget(anywidget.AnyWidget):
 
     `show` are the parts, from `PARTS`; `height` is the most that it takes, as CSS has it. At most `most_per_second` messages a second are
     sent. Without `control` it takes no instructions; with one they bear the name `by`, and what moves money needs a yes to
-    the numbers first, as on the page. While a cell runs that does not wait, what is asked is heard at its end.
+    the numbers first, as on the page. While a cell runs that does not wait, what is asked is heard at its end; in marimo, and in
+    kernels that take in nothing while a cell runs, so it is for `await trade(...)` too: there run the desk as a task,
+    `asyncio.create_task(trade(...))`, and its buttons are heard at once.
 
     Raises `VaultError` for what is no desk, no part and no number.
     """
