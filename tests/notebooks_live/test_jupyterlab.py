@@ -18,6 +18,7 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     widget = 'widget = desk.widget(title="In JupyterLab")\nwidget'
     notebook(folder / "runs.ipynb", DESK, widget, REPLAY, TRADE, KEEP)
+    notebook(folder / "again.ipynb", DESK, "widget = desk.widget()\nwidget", "venue.pace = 0.02\nawait trade(desk, venue)")
     buttons = 'widget = desk.widget(control=Control(desk, venue), by="ann", show=["engine-vault-card", "order-log"])\nwidget'
     run = "venue.pace = 0.02\nawait trade(desk, venue)"
     notebook(folder / "buttons.ipynb", DESK, buttons, run)
@@ -79,6 +80,20 @@ def test_a_button_moves_the_desk_while_its_run_goes_on_in_a_cell(lab, context):
     assert page.locator(".jp-InputPrompt").all_inner_texts()[2] == "[*]:", "its run goes on in the cell"
     assert page.evaluate(f"() => {store}.row('sleeves', 'quiet').status") == "active"
     browsing.keep_picture(page, "jupyterlab-cards")
+
+
+def test_a_page_that_is_reloaded_during_a_run_and_a_second_one_are_told_as_well(lab, context):
+    page = lab.open(context, "again.ipynb")
+    lab.command(page, "notebook:run-all-cells", wait=False)
+    until(lambda: state(page).get("records", 0) > 50, "the run is under way")
+    lab.command(page, "docmanager:save")
+    another = context.browser.new_context()  # closed with the browser
+    second = lab.open(another, "again.ipynb")
+    until(lambda: state(second).get("state") == "live", "the second page")
+    page.reload()
+    begun = until(lambda: state(page).get("records", 0), "the page is back")
+    until(lambda: state(page)["records"] > begun + 5 and state(second)["records"] > begun + 5, "both are told on")
+    assert page.locator(".jp-InputPrompt").all_inner_texts()[2] == "[*]:", "its run goes on in the cell"
 
 
 def test_what_is_typed_into_the_widget_is_no_shortcut_of_the_notebook(lab, context):
