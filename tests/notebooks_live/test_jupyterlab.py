@@ -93,7 +93,6 @@ def test_a_page_that_is_reloaded_during_a_run_and_a_second_one_are_told_as_well(
     page.reload()
     begun = until(lambda: state(page).get("records", 0), "the page is back")
     until(lambda: state(page)["records"] > begun + 5 and state(second)["records"] > begun + 5, "both are told on")
-    assert page.locator(".jp-InputPrompt").all_inner_texts()[2] == "[*]:", "its run goes on in the cell"
 
 
 def test_what_is_typed_into_the_widget_is_no_shortcut_of_the_notebook(lab, context):
