@@ -200,12 +200,6 @@ NOTE = """() => {
 
 WORK = {"script": "ScriptDuration", "style": "RecalcStyleDuration", "layout": "LayoutDuration"}
 WORK |= {"tests": "DevToolsCommandDuration", "all": "TaskDuration"}
-    "script": "ScriptDuration",
-    "style": "RecalcStyleDuration",
-    "layout": "LayoutDuration",
-    "tests": "DevToolsCommandDuration",
-    "all": "TaskDuration",
-}
 
 
 def at_work(tools: Any) -> dict[str, float]:
