@@ -123,7 +123,7 @@ async def test_nothing_is_there_without_the_token_or_with_a_wrong_one(method, pa
     ):
         async with house.client(headers=headers, cookies={house.app.state.guard.cookie: "stale"}) as client:
             answer = await client.request(method, path, content=b"{}")
-            if path == "/" and "Authorization" not in headers:
+            if path == "/" and not headers.get("Authorization", "").startswith("Bearer"):
                 assert (answer.status_code, answer.headers["location"]) == (303, "login")
             else:
                 assert answer.status_code == 401
@@ -262,6 +262,18 @@ async def test_the_form_takes_the_token_and_says_when_it_is_wrong():
         assert not client.cookies
         answer = await client.post("/login", data={"token": f" {TOKEN}\n"}, headers={"Origin": HERE})
         assert (answer.status_code, answer.headers["location"]) == (303, "./")
+        assert (await client.get("/api/health")).status_code == 200
+
+
+@story
+async def test_what_a_proxy_is_told_of_its_own_sign_in_is_no_token():
+    house = quiet_house()
+    async with house.client(headers={"Authorization": "Basic dTpw"}) as client:
+        assert (await client.get("/api/health")).status_code == 401
+        await client.post("/login", data={"token": TOKEN}, headers={"Origin": HERE})
+        assert (await client.get("/api/health")).status_code == 200
+    house = quiet_house(authorize=lambda connection: "ann" if connection.headers.get("authorization") == "Basic dTpw" else None)
+    async with house.client(headers={"Authorization": "Basic dTpw"}) as client:
         assert (await client.get("/api/health")).status_code == 200
 
 

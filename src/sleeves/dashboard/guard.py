@@ -146,7 +146,7 @@ class Guard:
 
     def offered(self, authorization: str | None, protocols: Sequence[str]) -> bool:
         """Whether a token was sent at all, rather than none or a sign-in that has ended."""
-        return self.token is not None and (authorization is not None or any(one.startswith(TOKEN_PROTOCOL) for one in protocols))
+        return self.token is not None and (_bearer(authorization) is not None or any(one.startswith(TOKEN_PROTOCOL) for one in protocols))
 
     def named(self, name: str) -> Visitor:
         """Whom a host app's own sign-in has let in. Raises `VaultError` for a name that no instruction may bear."""
@@ -196,11 +196,9 @@ def check_name(name: str) -> str:
 
 
 def _bearer(authorization: str | None) -> str | None:
-    """What an Authorization header gives as a token; None where it gives none."""
-    if authorization is None:
-        return None
-    scheme, _, rest = authorization.strip().partition(" ")
-    return rest.strip() if scheme.lower() == "bearer" else ""
+    """What an Authorization header gives as a token; None where it gives none: another scheme is for somebody else, as a proxy."""
+    scheme, _, rest = (authorization or "").strip().partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else None
 
 
 def _digest(value: str) -> str:
