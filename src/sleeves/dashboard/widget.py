@@ -165,6 +165,8 @@ class _Teller:
         self._looks = LOOK
         self._said = self._whole = -inf
         """When something was told last, and when all of it was."""
+        self._owed = False
+        """Whether a page waits to be told all of it."""
         self._cost = 0.0
         """Seconds that the last look took."""
         self._fronts: dict[str, int] = {}
@@ -227,7 +229,8 @@ class _Teller:
         self._timer = None
         self._looks = LOOK if self.look() else min(2 * self._looks, SELDOM)
         if self._open:
-            self._wake(self._clock() + max(self._looks, self._rhythm()))
+            soon = self._clock() + max(self._looks, self._rhythm())
+            self._wake(min(soon, self._whole + UNHEARD) if self._owed else soon)
 
     # -- telling -------------------------------------------------------------------------------------------------------
 
@@ -254,7 +257,7 @@ class _Teller:
 
     def _tell(self, feed: Feed, within: bool) -> bool:
         now = self._clock()
-        asked = within and self._wanted()
+        asked = (self._owed and now >= self._whole + UNHEARD) or (within and self._wanted())
         missed = feed.since(self._session, self._seq)
         self._said = now
         if missed == [] and not asked:
@@ -270,7 +273,18 @@ class _Teller:
                 self._seq = delta.seq
         return True
 
+    def _owe(self, feed: Feed) -> None:
+        """Have all of it told now, or, where that was but a moment ago, soon: a page that asks on and on makes no desk slow."""
+        soon = self._whole + UNHEARD
+        if self._clock() >= soon:
+            self._tell_all(feed)
+        else:
+            self._owed = True
+            if soon < self._due or self._timer is None:
+                self._wake(soon)
+
     def _tell_all(self, feed: Feed) -> None:
+        self._owed = False
         picture = feed.snapshot()
         self._session, self._seq, self._whole = picture.session, picture.seq, self._clock()
         self._send(picture)
@@ -332,13 +346,15 @@ class _Teller:
 
     def _answer(self) -> None:
         while self._asked and self._open:
-            message = self._asked.popleft()
+            message, since = self._asked.popleft(), self._clock()
             self.look()
             bell = self._bell()
             if bell is None or not self._open:
                 return
+            if isinstance(message, (Hello, Resync)) and self._whole >= since:
+                continue  # that look told all of it
             if isinstance(message, Resync):
-                self._tell_all(bell.feed)
+                self._owe(bell.feed)
             elif isinstance(message, Hello):
                 self._greet(bell.feed, message)
             elif self._loop is not None:
@@ -355,7 +371,7 @@ class _Teller:
         """Tell a page what it missed. All views hear it; those that know it already pass it over."""
         missed = feed.since(hello.session, hello.seq)
         if missed is None or len(missed) > MANY:
-            self._tell_all(feed)
+            self._owe(feed)
         else:
             for delta in missed:
                 self._send(delta)
