@@ -217,14 +217,19 @@ async def test_an_address_with_the_token_signs_in_and_leads_away_from_itself():
     house = quiet_house(title="<b>mine</b>")
     async with house.client(headers={}) as client:
         answer = await client.get(f"/login?token={TOKEN}")
-        assert (answer.status_code, answer.headers["location"]) == (303, "./")
+        assert answer.status_code == 200
+        assert 'http-equiv="refresh" content="0;url=./"' in answer.text
+        assert TOKEN not in answer.text + str(answer.headers)
         cookie = answer.headers["set-cookie"]
         assert TOKEN not in cookie
         for word in ("HttpOnly", "SameSite=strict", "Path=/"):
             assert word in cookie
         assert "Secure" not in cookie
-        assert answer.headers["referrer-policy"] == "same-origin"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        again = await client.get("/login")
+        assert (again.status_code, again.headers["location"]) == (303, "./"), "who is signed in already sees no form"
         page = await client.get("/")
+        assert page.headers["referrer-policy"] == "same-origin"
         assert page.status_code == 200
         assert "<title>&lt;b&gt;mine&lt;/b&gt;</title>" in page.text
         assert (await client.get("/api/snapshot")).json()["title"] == "<b>mine</b>"

@@ -14,7 +14,7 @@ from hashlib import sha256
 from importlib.resources import files
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 from weakref import WeakSet
 
 import anyio
@@ -86,6 +86,13 @@ KINDS = {
     "txt": "text/plain; charset=utf-8",
 }
 """The kinds of files that the page has; no other is served."""
+
+ONWARDS = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=./">
+<title>sleeves</title><link rel="icon" href="data:,">
+<p><a href="./">Signed in: go on to the page</a></p></html>
+"""
+"""What an address with the token in it is answered."""
 
 
 def build(
@@ -235,7 +242,10 @@ class House:
         return self.files.answer(request.path_params["path"], request.headers)
 
     async def login(self, request: Request) -> Response:
-        """The form for the token, and what it leads to. An address with the token in it leads away from itself."""
+        """The form for the token, and what it leads to. An address with the token in it leads away from itself.
+
+        That by a page, not by a redirect: one that began on another site, as in a mail or a notebook, would not bring the cookie.
+        """
         if self.guard.token is None:
             return refusal(404, "no_sign_in", "this page has no sign-in of its own")
         given: str | None
@@ -246,16 +256,20 @@ class House:
         else:
             given = request.query_params.get("token")
         if given is None:
+            if self.guard.who(cookie=request.cookies.get(self.guard.cookie)) is not None:
+                return RedirectResponse("./", 303)
             return Response(self.files.page("login.html", self.title), media_type="text/html")
         if not self.guard.opens(given.strip()):
             refused = await turn_away(self.guard)
             text = self.files.page("login.html", self.title).replace('id="wrong" hidden', 'id="wrong"')
             return Response(text, refused.status_code, media_type="text/html")
-        answer = RedirectResponse("./", 303)
+        answer: Response = RedirectResponse("./", 303)
+        if request.method != "POST":
+            answer = Response(ONWARDS, headers={"Referrer-Policy": "no-referrer"}, media_type="text/html")
         answer.set_cookie(
             self.guard.cookie,
             self.guard.sign_in(),
-            path=str(request.scope.get("root_path", "")).rstrip("/") + "/",
+            path=_cookie_path(request),
             secure=request.url.scheme == "https",
             httponly=True,
             samesite="strict",
@@ -269,7 +283,7 @@ class House:
         """End the sign-in that this came with."""
         self.guard.sign_out(request.cookies.get(self.guard.cookie))
         answer = RedirectResponse("login" if self.guard.token is not None else "./", 303)
-        answer.delete_cookie(self.guard.cookie, path=str(request.scope.get("root_path", "")).rstrip("/") + "/")
+        answer.delete_cookie(self.guard.cookie, path=_cookie_path(request))
         return answer
 
     # -- data ----------------------------------------------------------------------------------------------------------
@@ -443,6 +457,11 @@ def _who(request: Request) -> Visitor:
 def _path_of(request: Request) -> str:
     path, root = str(request.scope["path"]), str(request.scope.get("root_path", "")).rstrip("/")
     return path[len(root) :] if path.startswith(root) else path
+
+
+def _cookie_path(request: Request) -> str:
+    """Where the cookie is sent, as browsers write addresses; a semicolon, which would end it, is the one sign written otherwise."""
+    return quote(str(request.scope.get("root_path", "")).rstrip("/") + "/", safe="/!$&'()*+,:=@~")
 
 
 def _json(body: object, kind: str = "application/json") -> Response:
