@@ -95,6 +95,17 @@ def _answers(url: str) -> bool:
         return False
 
 
+_READY = """
+(name) => {
+  const shown = window.jupyterapp.shell.currentWidget;
+  const session = shown?.sessionContext;
+  return shown?.context?.path === name && shown.context.isReady && session?.isReady
+    && session.session?.kernel?.connectionStatus === "connected" && shown.content?.widgets?.length > 1;
+}
+"""
+"""Whether this notebook is the one that is shown, with its cells, and its kernel listens."""
+
+
 class Lab:
     """A JupyterLab with this folder's notebooks."""
 
@@ -107,10 +118,7 @@ class Lab:
         page.goto(f"{self.address}/lab/tree/{name}?token={self.token}&reset")
         page.wait_for_function("window.jupyterapp !== undefined", timeout=PATIENCE * 1_000)
         page.evaluate("() => window.jupyterapp.restored")
-        page.wait_for_function(
-            "() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'",
-            timeout=PATIENCE * 1_000,
-        )
+        page.wait_for_function(_READY, arg=name, timeout=PATIENCE * 1_000)
         return page
 
     def command(self, page: Any, name: str, *, wait: bool = True) -> None:
