@@ -9,7 +9,7 @@ import pytest
 
 from live_stand import BEGIN, MARKET, SECOND, looked, stand, until
 from sleeves import BTC, USD, Place, Side
-from sleeves.errors import VaultError, VenueUnavailable, VenueUnknown
+from sleeves.errors import JournalError, VaultError, VenueUnavailable, VenueUnknown
 from sleeves.journals import SQLite
 from sleeves.live import carry, trade
 from sleeves.money import Rounding
@@ -41,6 +41,51 @@ def attached(**terms):
     pulse.heard("pit")
     puppet.quote()
     return desk, pit, puppet, pulse, clock
+
+
+# -- whether a run is on, and a dead desk ---------------------------------------------------------------------------------------
+
+
+def test_a_pulse_knows_whether_a_run_is_on():
+    desk, _, _ = stand()
+    pulse = Pulse()
+    assert pulse.runs is None
+    ends = [pulse.attach(desk), pulse.attach(desk)]
+    assert pulse.runs == 2
+    ends[0]()
+    ends[0]()
+    assert pulse.runs == 1, "ended twice, counted once"
+    ends[1]()
+    assert pulse.runs == 0
+
+
+def test_a_desk_whose_journal_failed_is_not_well(monkeypatch):
+    desk, _, _, pulse, _ = attached()
+    assert pulse.snapshot(desk).ok
+    for act in (
+        lambda: desk.pause(desk, by="ann"),
+        lambda: desk.treasury.vaults[0].set_reserve("1", by="ann"),
+    ):
+        desk.books.failed = ""
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.books.journal, "append", _full)
+            with pytest.raises(JournalError):
+                act()
+        health = pulse.snapshot(desk)
+        assert not health.ok and health.why[0] == "the journal failed, and the desk is dead: disk full"
+
+
+def test_a_file_that_takes_no_more_is_told_of(tmp_path):
+    with SQLite.open(tmp_path / "one.sleeves") as journal:
+        assert journal.failed == ""
+        journal._fail(OSError("no space"))
+        desk, *_ = stand()
+        desk.books.journal.failed = journal.failed
+        assert "no space" in Pulse(most_silence=None).snapshot(desk).why[0]
+
+
+def _full(*records):
+    raise JournalError("disk full")
 
 
 # -- counters ------------------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from sleeves.risk import (
     kelly,
     kelly_of_returns,
     kupiec,
+    left_of,
     limit_of,
     profit_factor,
     realized_volatility,
@@ -938,3 +939,10 @@ def test_q25_what_reports_take_from_here_is_as_it_was():
     assert drawdown([100, 80, 90, 72, 130]) == close_to(0.28)
     assert realized_volatility([100, 110, 100], 86_400) == close_to(math.log(1.1) * 730**0.5)
     assert sharpe([]) is sortino([]) is realized_volatility([], 60) is None and drawdown([]) == 0
+
+
+def test_who_has_lost_all_or_more_has_nothing_that_grows_again():
+    assert compound([0.5, -1.0, 3.0]) == -1.0
+    assert compound([-2.7, -2.7]) == -1.0, "and two losses of more than all are no profit"
+    assert compound([-0.5, 1.0]) == 0.0
+    assert (left_of(-1.0), left_of(-0.999), left_of(-2.7), left_of(0.25)) == (0.0, pytest.approx(0.001), 0.0, 1.25)

@@ -54,6 +54,7 @@ class Books:
         "desk",
         "explained",
         "facts",
+        "failed",
         "found",
         "instruments",
         "journal",
@@ -76,6 +77,8 @@ class Books:
     def __init__(self, journal: Journal | None = None, *, clock: Callable[[], int] | None = None) -> None:
         self.ledger = Ledger()
         self.journal: Journal = Memory() if journal is None else journal
+        self.failed = ""
+        """Why the journal could not keep something, once it could not: these books are dead then."""
         if not all(hasattr(self.journal, name) for name in ("append", "after", "load", "find")):
             raise JournalError(f"a journal is one such as Memory() or SQLite.open(path), not {journal!r}")
         if any(one.journal is self.journal for one in _KEPT):
@@ -181,7 +184,11 @@ class Books:
         entries = [record for record in records if type(record) is Entry]
         if len(entries) == 1 and entries[0].kind not in _FROM_OUTSIDE:
             touched = ledger.check(entries[0])
-            self.journal.append(*records)
+            try:
+                self.journal.append(*records)
+            except JournalError as error:
+                self.failed = str(error)
+                raise
             ledger.apply(entries[0], touched)
             self.changes += entries[0].kind not in _ORDERS
             if entries[0].kind is EntryKind.ADJUST:
@@ -199,7 +206,9 @@ class Books:
                 applied.append(entry)
                 note_brought(ledger, entry, brought)
             self.journal.append(*records)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, JournalError):
+                self.failed = str(error)
             for entry in reversed(applied):
                 ledger.apply(entry.reverse())
             raise
@@ -213,7 +222,11 @@ class Books:
 
     def record(self, *records: Record) -> None:
         """Journal records that move no money."""
-        self.journal.append(*records)
+        try:
+            self.journal.append(*records)
+        except JournalError as error:
+            self.failed = str(error)
+            raise
         if self.state is not None:
             self._remember(records)
         if self.listeners:

@@ -59,8 +59,8 @@ class Waterfall:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        lines = [[line.cause, line.amount, _numbered(line.records)] for line in self.lines]
-        rows = [["equity at start", self.start, ""], *lines, ["equity at end", self.end, ""]]
+        lines: list[list[object]] = [[line.cause, line.amount, _numbered(line.records)] for line in self.lines]
+        rows: list[list[object]] = [["equity at start", self.start, ""], *lines, ["equity at end", self.end, ""]]
         exact = "The lines add up to the unit." if self.exact else "A position had no price then, so an equity is unknown."
         return block(f"Why {self.sleeve}'s equity is what it is", table(["", "amount", "records"], rows), notes=[exact])
 

@@ -169,6 +169,8 @@ class Pulse:
         """Decisions that took longer than the run's patience."""
         self.time_to_flat: float | None = None
         """Seconds from the last kill that closes positions until all that it closes was flat; None while none was."""
+        self.runs: int | None = None
+        """How many runs are on; None while there was none yet."""
         self._closing: dict[str, float] = {}
 
     @property
@@ -227,8 +229,18 @@ class Pulse:
             self.venue(name).errors[kind] += 1
 
     def attach(self, desk: Desk) -> Callable[[], None]:
-        """Count what the desk's journal keeps from here on; returns what ends it."""
-        return desk.books.listen(self._note)
+        """Count what the desk's journal keeps from here on, for a run; returns what ends it."""
+        stop, on = desk.books.listen(self._note), True
+        self.runs = (self.runs or 0) + 1
+
+        def end() -> None:
+            nonlocal on
+            stop()
+            if on:
+                self.runs = (self.runs or 0) - 1
+            on = False
+
+        return end
 
     def _note(self, record: Record) -> None:
         if isinstance(record, Alert):
@@ -269,7 +281,9 @@ class Pulse:
         reconciled = {name: (now - books.reconciled[name]) / SECOND if name in books.reconciled else None for name in wallets}
         silences = {name: None if one.last is None else clock - one.last for name, one in self.venues.items()}
         lags = sorted(self._lags())
+        lost = books.failed or getattr(books.journal, "failed", "")
         why = [
+            *([f"the journal failed, and the desk is dead: {lost}"] if lost else []),
             *(f"{name} is {status}" for name, status in statuses.items() if status in ILL),
             *(f"the engine of {name} was stopped: {reason}" for name, reason in faults.items()),
             *(f"{name} is to be flat and is not" for name in self._unclosed(desk)),

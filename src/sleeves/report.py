@@ -25,7 +25,7 @@ from .money import Amount, Asset, Rounding, divide
 from .orders import Fill, OrderStatus, Position
 from .proof import Proof
 from .records import INSIDE, LEFT_OVER, Alert, Marked, Opened, OrderUpdate, Record, Refusal
-from .risk import Drawdown, drawdown, drawdowns, sharpe, sortino
+from .risk import Drawdown, drawdown, drawdowns, left_of, sharpe, sortino
 from .tearsheet import Month, Period, Sheet
 from .vault import Sleeve, of_client
 
@@ -376,6 +376,12 @@ class Report:
         """One plain row per sleeve: money as exact text, ratios as floats (None: not enough data). For pandas or polars."""
         return [self._row(name) for name in self.story.sleeves]
 
+    def _net(self, sleeve: SleeveStory) -> int | None:
+        """What trading has made of a sleeve's money by the last record, at the last prices; None where one is not known."""
+        f = sleeve.fold
+        unrealized = f.unrealized(self.story.prices, self.story.instruments)
+        return None if unrealized is None else f.realized + unrealized - f.fees + f.funding
+
     def _row(self, name: str) -> dict[str, Any]:
         sleeve = self.story.sleeves[name]
         f = sleeve.fold
@@ -386,7 +392,7 @@ class Report:
         daily = self._daily(name)
         index = [1.0]
         for period in periods:
-            index.append(index[-1] * (1 + period))
+            index.append(index[-1] * left_of(period))
 
         def text(units: int | None) -> str | None:
             return None if units is None else sleeve.amount(units).text
@@ -404,7 +410,7 @@ class Report:
             "fees": text(f.fees),
             "funding": text(f.funding),
             "returned": text(f.returned),
-            "net_profit": text(None if unrealized is None else f.realized + unrealized - f.fees + f.funding),
+            "net_profit": text(self._net(sleeve)),
             "fills": sleeve.fills,
             "trades": len(sleeve.trades),
             "win_rate": len(wins) / len(sleeve.trades) if sleeve.trades else None,
@@ -498,7 +504,8 @@ class Report:
 
     def months(self) -> list[dict[str, Any]]:
         """One plain row per sleeve and calendar month, UTC: `return` is time-weighted, flows apart; `net` is exact, and sums to
-        the net profit. `whole` is False where it was measured between times more than a day from the month's begin and end."""
+        the net profit at the last mark, see `remarks`. `whole` is False where it was measured between times more than a day from the
+        month's begin and end."""
         return [
             _month_row(name, self.story.sleeves[name].fold.asset, month)
             for name in self.story.sleeves
@@ -594,7 +601,7 @@ class Report:
         """The deepest and the longest fall of a sleeve, in nanoseconds; None without two samples whose equity is known."""
         index, at = [1.0], [span.since for span in self._periods(sleeve)[:1]]
         for span in self._periods(sleeve):
-            index.append(index[-1] * (1 + span.gain))
+            index.append(index[-1] * left_of(span.gain))
             at.append(span.until)
         return drawdowns(index, at) if at else None
 
@@ -745,8 +752,12 @@ class Report:
         return lines
 
     def remarks(self, name: str) -> list[str]:
-        """What is peculiar to one sleeve in this run: trades inside, an engine that cannot trade, data that it misses."""
+        """What is peculiar to one sleeve in this run: what is in no month, trades inside, an engine that cannot trade, missing data."""
         sleeve, lines = self.story.sleeves[name], []
+        made = self._net(sleeve)
+        later = 0 if made is None else made - sum(span.net for span in self._periods(name))
+        if later:
+            lines.append(f"{name}: {sleeve.amount(later)} was made behind the last mark: it is in no month, return or drawdown")
         if sleeve.crossed:
             lines.append(f"{name}: {sleeve.crossed}x traded inside, with another sleeve, and with no fee")
         if sleeve.idle:

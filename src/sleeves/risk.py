@@ -54,6 +54,7 @@ __all__ = [
     "kelly",
     "kelly_of_returns",
     "kupiec",
+    "left_of",
     "limit_of",
     "profit_factor",
     "realized_volatility",
@@ -146,8 +147,16 @@ def returns(values: Sequence[float], paid_in: Sequence[float], taken_out: Sequen
 
 
 def compound(daily: Sequence[float]) -> float:
-    """What returns one after the other come to: the product of what each makes of one coin, less one. 0 of none."""
-    return math.prod(1 + one for one in _numbers(daily, "return")) - 1
+    """What returns one after the other come to: the product of what each makes of one coin, less one. 0 of none.
+
+    Who has lost all, or more, has nothing that could grow again: the loss is whole from there on, whatever follows.
+    """
+    return math.prod(left_of(one) for one in _numbers(daily, "return")) - 1
+
+
+def left_of(gain: float) -> float:
+    """What a return leaves of one coin: nothing where all was lost, or more than all."""
+    return max(0.0, 1 + gain)
 
 
 def _mean_and_deviation(sample: Sequence[float]) -> tuple[float, float] | None:

@@ -38,6 +38,7 @@ from .risk import (
     correlation,
     covariance,
     drawdowns,
+    left_of,
     limit_of,
     returns,
     returns_needed,
@@ -645,7 +646,7 @@ class _Making:
         first = max(0, sum((at - 1) // DAY <= self.since for at in curve.at) - 1)  # what it stood at when the first day began
         gains, fall = curve.gains[first:], None
         if gains and curve.worked(first, len(curve.at) - 1):
-            fall = drawdowns(list(itertools.accumulate(gains, lambda index, gain: index * (1 + gain), initial=1.0)), curve.at[first:])
+            fall = drawdowns(list(itertools.accumulate(gains, lambda index, gain: index * left_of(gain), initial=1.0)), curve.at[first:])
         figures = {
             **self._moved(Track(name, asset, engine, equity, days, {})),
             "return": Figure(None if fall is None else compound(gains), int(fall is not None), 1, "stretches between marks"),

@@ -15,7 +15,6 @@ What is measured, and how:
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -31,7 +30,7 @@ from .market import DAY, HOUR, MINUTE, SECOND, Instrument
 from .money import Amount, Asset, Rounding
 from .orders import Fill, Order, OrderStatus
 from .records import INSIDE, LEFT_OVER, Crossed, Marked, OrderUpdate, Placed, Record, Refusal
-from .risk import returns
+from .risk import compound, left_of, returns
 
 if TYPE_CHECKING:
     from .report import Sample
@@ -396,7 +395,7 @@ def days(spans: Iterable[Period]) -> dict[int, float]:
     found: dict[int, float] = {}
     for span in spans:
         day = (span.until - 1) // DAY
-        found[day] = (1 + found.get(day, 0.0)) * (1 + span.gain) - 1
+        found[day] = (1 + found.get(day, 0.0)) * left_of(span.gain) - 1
     return found
 
 
@@ -412,7 +411,7 @@ def months(spans: Iterable[Period]) -> list[Month]:
         if not here:
             out.append(Month(year, month + 1, None, 0, begin, end, False))
             continue
-        gain = math.prod(1 + span.gain for span in here) - 1
+        gain = compound([span.gain for span in here])
         since, until = here[0].since, here[-1].until
         whole = abs(since - begin) <= DAY and abs(until - end) <= DAY
         out.append(Month(year, month + 1, gain, sum(span.net for span in here), since, until, whole))
@@ -427,7 +426,7 @@ def years(of: Iterable[Month]) -> list[Month]:
     out = []
     for year, here in found.items():
         gains = [month.gain for month in here if month.gain is not None]
-        gain = math.prod(1 + one for one in gains) - 1 if gains else None
+        gain = compound(gains) if gains else None
         whole = len(here) == 12 and all(month.whole for month in here)
         out.append(Month(year, 0, gain, sum(month.net for month in here), here[0].since, here[-1].until, whole))
     return out
@@ -452,7 +451,7 @@ def underwater(spans: Sequence[Period]) -> list[tuple[int, float]]:
     index = high = 1.0
     out = [(spans[0].since, 0.0)]
     for span in spans:
-        index *= 1 + span.gain
+        index *= left_of(span.gain)
         high = max(high, index)
         out.append((span.until, index / high - 1 if high > 0 else 0.0))
     return out

@@ -17,7 +17,7 @@ from live_stand import mocked, soon
 from sleeves import Books, Desk, Place, Side, Treasury
 from sleeves.dashboard import feed as feeds
 from sleeves.dashboard.feed import Feed
-from sleeves.dashboard.history import halved, thinned
+from sleeves.dashboard.history import History, halved, thinned
 from sleeves.dashboard.messages import KEPT, POINTS, from_json, to_json
 from sleeves.errors import SleevesError, VaultError
 from sleeves.journal import Memory
@@ -451,13 +451,15 @@ def test_what_cannot_be_looked_at_is_logged_and_tried_again(caplog):
     stand.play(2)
     fails, page = [], Page()
 
-    def depth(market):
-        if fails:
-            fails.pop()
-            raise RuntimeError("the book is torn")
-        return
+    class Torn:
+        @property
+        def real_money(self):
+            if fails:
+                fails.pop()
+                raise RuntimeError("the venue is torn")
+            return False
 
-    feed = Feed(stand.desk, depth=depth, session="s")
+    feed = Feed(stand.desk, venues=[Torn()], session="s")
     stand.desk.order(stand.sleeves["quiet"], Place(SPOT, Side.BUY, SPOT.qty("0.01"), limit=SPOT.price("100")), by="ann")
     fails += [True]
     with pytest.raises(RuntimeError):
@@ -631,8 +633,14 @@ def test_a_feed_over_reopened_books_tells_what_the_old_one_told():
     assert new["tables"]["orders"] == old["tables"]["orders"]
     assert any(row["status"] == OrderStatus.FILLED for row in new["tables"]["orders"].values())
     for name, row in new["tables"]["sleeves"].items():
-        for field in ("balance", "realized", "fees", "funding", "returned", "allocation", "return_pct", "drawdown_pct"):
+        for field in ("balance", "realized", "fees", "funding", "returned", "allocation"):
             assert row[field] == old["tables"]["sleeves"][name][field], (name, field)
+    for said in Report(again).rows():  # where no price is known yet, a return is that of the last mark
+        row, before = new["tables"]["sleeves"][said["sleeve"]], old["tables"]["sleeves"][said["sleeve"]]
+        if row["equity"] is not None:
+            assert (row["return_pct"], row["drawdown_pct"]) == (before["return_pct"], before["drawdown_pct"])
+        assert float(row["return_pct"]) == pytest.approx(said["return"] * 100, abs=1e-4)
+        assert float(row["drawdown_pct"]) == pytest.approx(said["drawdown"] * 100, abs=1e-4)
     assert all(row["mark"] is None for row in new["tables"]["markets"].values()), "no price was seen yet"
     open_ones = {row["sleeve"] for row in new["tables"]["positions"].values()}
     assert open_ones and all(new["tables"]["sleeves"][name]["equity"] is None for name in open_ones), "so equity is not known"
@@ -651,3 +659,50 @@ def test_what_is_written_is_json_that_any_reader_takes():
     stand.play(20)
     body = json.loads(Feed(stand.desk).written(), parse_constant=lambda text: pytest.fail(text))
     assert body["type"] == "snapshot"
+
+
+def test_a_look_that_is_broken_off_is_made_good_under_another_session(monkeypatch):
+    """Who stops the cell of a notebook stops it anywhere: nothing is half known then."""
+    stand = make_desk(3)
+    stand.play(40)
+    feed = Feed(stand.desk, session="s")
+    told_before = feed.snapshot()
+    poked = []
+    feed.on_change(lambda: poked.append(1))
+    stand.play(60)
+    apply, left = History.apply, iter(range(7))
+
+    def stopped(self, record):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return apply(self, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "apply", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            feed.refresh()
+    assert feed.since(told_before.session, told_before.seq) is None, "pages are told all of it"
+    assert feed.session != "s"
+    again, fresh = feed.snapshot(), Feed(stand.desk, session="t").snapshot()
+    assert (again.streams, again.tables["orders"]) == (fresh.streams, fresh.tables["orders"])
+    before = len(poked)
+    stand.play(3)
+    assert len(poked) > before, "and it is still told of records, once each"
+    assert feed._past.count + len(feed._heard) == len(stand.desk.books.journal)
+
+
+def test_a_return_goes_up_to_now_and_agrees_with_the_profit():
+    """At a price far from the last mark, the return has the sign of what was made: both are of one instant."""
+    stand = make_desk(3)
+    stand.play(120)
+    feed = Feed(stand.desk)
+    for price in ("9000", "1500", "4000"):
+        instrument = next(one for one in stand.desk.books.instruments.values() if one.contract is not None)
+        stand.desk.quote(stand.desk.index(instrument), stand.desk.books.now + 1, instrument.price(price), instrument.price(price))
+        shown_now = {name: (row.net, row.return_pct, row.drawdown_pct) for name, row in feed.snapshot().tables["sleeves"].items()}
+        stand.desk.mark(stand.desk.books.now)
+        for said in Report(stand.desk).rows():
+            net, made, fell = shown_now[said["sleeve"]]
+            assert net == said["net_profit"]
+            assert float(made) == pytest.approx(said["return"] * 100, abs=1e-4)
+            assert float(fell) == pytest.approx(said["drawdown"] * 100, abs=1e-4)

@@ -19,7 +19,7 @@ from helpers import Puppet, fill, new_desk
 from sleeves import QUIET, USD, Books, CoreVault, Desk, Place, Side, Treasury
 from sleeves.dashboard import history
 from sleeves.dashboard.history import DONE, History
-from sleeves.dashboard.messages import TABLES, plain, to_json
+from sleeves.dashboard.messages import TABLES, Depth, plain, to_json
 from sleeves.dashboard.picture import laws_of, tables
 from sleeves.dashboard.schema import definitions
 from sleeves.facts import CashFlow, FlowKind
@@ -484,7 +484,6 @@ def test_a_history_is_the_same_whenever_it_began():
     stand = make_desk(3)
     stand.play(20)
     kept = History().read(stand.desk.books.journal)
-    kept.go_live()
     stand.desk.books.listen(kept.apply)
     stand.play(150)
     fresh = History().read(stand.desk.books.journal)
@@ -554,3 +553,28 @@ def test_an_engine_that_raises_shows_why_it_is_idle():
     assert shown["sleeves"]["a"].status == "close_only"
     assert not shown["desk"]["desk:main"].ok
     assert "<b>no</b>" in History().read(desk.books.journal).alerts[-1].text
+
+
+@pytest.mark.parametrize(
+    "depth",
+    [
+        lambda market: 1 / 0,
+        lambda market: "abc",
+        lambda market: ([("nan", "1")], []),
+        lambda market: ([("1e5", "x")], []),
+        lambda market: ([("1", "2", "3")], []),
+    ],
+)
+def test_a_page_goes_on_without_a_depth_that_cannot_be_had(depth, caplog):
+    stand = make_desk(3)
+    stand.play(60)
+    books = tables(stand.desk, depth=depth)["books"]
+    assert books and all(row.depth is None for row in books.values())
+    assert "no depth of" in caplog.text
+
+
+def test_a_depth_is_told_as_plain_decimals():
+    stand = make_desk(3)
+    stand.play(60)
+    books = tables(stand.desk, depth=lambda market: ([("1.5E+3", "2")], [(Decimal("1501.0"), 3)]))["books"]
+    assert {row.depth for row in books.values()} == {Depth((("1500", "2"),), (("1501.0", "3"),))}

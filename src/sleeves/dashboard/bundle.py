@@ -167,8 +167,11 @@ def _wrapped(name: str, order: list[str], read: Read) -> str:
 def page(of: Desk | Feed | Snapshot | Mapping[str, object], *, title: str = "") -> str:
     """One HTML page that shows a desk as it stands, without a request to anywhere.
 
-    `of` is a desk, a feed, a `Snapshot`, or one as plain data. `title` is text, by default what the snapshot's own is.
+    `of` is a desk, a feed, a `Snapshot`, or one as plain data. `title` is text, by default what the snapshot's own is. Raises
+    `VaultError` for a title that is no text that can be written.
     """
+    if not isinstance(title, str) or any(0xD800 <= ord(one) <= 0xDFFF for one in title):
+        raise VaultError(f"a page's title is text, not {title!a}")
     snapshot = _snapshot(of, title)
     name = str(snapshot.get("title") or "sleeves")
     script = link("index.js")

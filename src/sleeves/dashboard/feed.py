@@ -47,7 +47,7 @@ log.addHandler(logging.NullHandler())
 TOGETHER = 0.02
 """Seconds that a refresh waits after a record, so that what belongs together is told together."""
 SHARE = 4
-"""A refresh waits so many times as long as the last one took, at least: a desk is to trade, and to be looked at only then."""
+"""Between two refreshes there is so many times as long as one took, at least: a desk is to trade, and to be looked at only then."""
 UNSEEN = 1.0
 """Seconds between refreshes while nobody is told anything: charts go on all the same."""
 DRAWN = 1.0
@@ -149,7 +149,9 @@ class Feed:
         for series, points in past.points().items():
             self._charts[series] = thinned(points, column=_column(series))
             points.clear()
-        self._end = self.desk.books.listen(self._hear)
+        if self._end is None:
+            self._end = self.desk.books.listen(self._hear)
+        self._heard = []
         self._past, self._tables = past, fresh
         self._draw(past, fresh)
         return past
@@ -238,14 +240,34 @@ class Feed:
         return delta
 
     def _take_in(self, past: History) -> None:
-        """Take in the records that came since."""
+        """Take in the records that came since.
+
+        Where that is broken off, as by who stops the cell of a notebook, the journal is read anew and pages are told all of it.
+        """
         records, self._heard = self._heard, []
-        for record in records:
-            alert, said = past.apply(record)
-            if alert is not None:
-                self._added["alerts"].append(alert)
-            if said is not None:
-                self._added["log"].append(said)
+        whole = False
+        try:
+            for record in records:
+                alert, said = past.apply(record)
+                if alert is not None:
+                    self._added["alerts"].append(alert)
+                if said is not None:
+                    self._added["log"].append(said)
+            whole = True
+        finally:
+            if not whole:
+                self._anew()
+
+    def _anew(self) -> None:
+        """Know nothing any more, and be another session: the next look reads the journal from its beginning."""
+        self._past, self._read, self._heard = None, History(), []
+        self._written, self.session, self.seq = None, secrets.token_urlsafe(9), 0
+        self._ring.clear()
+        self._drawn.clear()
+        for items in self._added.values():
+            items.clear()
+        for one in self._subscribers:
+            one.resync()
 
     def _taken(self) -> dict[str, tuple[AlertItem | LogItem, ...]]:
         """What the streams got since that was last told."""
@@ -395,11 +417,13 @@ class Feed:
             self._runs, self._bell, self._came = False, None, None
 
     async def _run(self) -> None:
+        rested = self.clock()
         while not self.closed:
             await self._wait()
-            await anyio.sleep(SHARE * self._cost)
+            await anyio.sleep(max(0.0, rested - self.clock()))
             try:
                 self.refresh()
+                rested = self.clock() + SHARE * self._cost
             except Exception:
                 if self.closed:
                     return

@@ -42,6 +42,7 @@ from ..records import (
     Refusal,
     Residual,
 )
+from ..risk import left_of
 from ..tearsheet import thin
 from ..vault import of_client
 from .messages import KEPT, POINTS, AlertItem, LogItem, OrderRow, Point
@@ -102,6 +103,15 @@ class Track:
     last: tuple[int, int, int] | None = None
     """Equity, and what was paid in and taken out until then."""
 
+    def until(self, equity: int | None) -> tuple[float, float]:
+        """The index, and its deepest fall, with a last stretch up to an equity of now; as of the last sample where that is not known."""
+        if equity is None or self.last is None:
+            return self.index, self.fall
+        base = self.last[0] + self.fold.paid_in - self.last[1]
+        index = self.index * (left_of((equity + self.fold.taken_out - self.last[2]) / base - 1) if base > 0 else 1.0)
+        high = max(self.high, index)
+        return index, max(self.fall, (high - index) / high)
+
     def sample(self, at: int, prices: Mapping[str, int], instruments: Mapping[str, Instrument], *, shown: bool) -> None:
         """Note where it stands: at each mark, and before and after each transfer, so that no flow is taken for profit."""
         f = self.fold
@@ -118,7 +128,7 @@ class Track:
         now = f.balance + unrealized, f.paid_in, f.taken_out
         if self.last is not None:
             base = self.last[0] + now[1] - self.last[1]
-            self.index *= 1 + (((now[0] + now[2] - self.last[2]) / base - 1) if base > 0 else 0.0)
+            self.index *= left_of((now[0] + now[2] - self.last[2]) / base - 1) if base > 0 else 1.0
             self.periods += 1
             self.high = max(self.high, self.index)
             self.fall = max(self.fall, (self.high - self.index) / self.high)

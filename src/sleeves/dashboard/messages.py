@@ -141,6 +141,8 @@ class DeskRow:
     residuals: Words
     """What stands unexplained."""
     engines: Count
+    running: bool | None
+    """Whether a run is on, which hears its venues; null where none was seen yet."""
     real_money: bool | None
     """Whether any venue of this run moves real money; null where no venue was named."""
     laws: str
@@ -216,9 +218,9 @@ class SleeveRow:
     """The last refusal of one of its wishes."""
     refused_ms: Millis | None
     return_pct: Exact | None
-    """Flow-aware, in percent, at the journal's marks; null while there are not two."""
+    """Flow-aware, in percent, over the journal's marks and up to the equity of now; null while there is no mark to begin at."""
     drawdown_pct: Exact | None
-    """The deepest fall of that return's index, in percent, 0 or less."""
+    """The deepest fall of that return's index, in percent, 0 or more."""
 
 
 @frozen(order=False)

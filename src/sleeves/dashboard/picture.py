@@ -8,6 +8,7 @@ changes anything, asks a venue, or waits.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -41,6 +42,9 @@ from .messages import (
 )
 
 __all__ = ["LookAtDepth", "Tables", "laws_of", "tables"]
+
+log = logging.getLogger("sleeves.dashboard")
+log.addHandler(logging.NullHandler())
 
 WISHES = 6
 """How many of the wishes that an engine had at once are shown in words."""
@@ -126,6 +130,7 @@ class _Reader:
             not_armed=tuple(desk.not_armed),
             residuals=health.residuals,
             engines=len(self.engines),
+            running=None if self.pulse.runs is None else self.pulse.runs > 0,
             real_money=any(real) if real else None,
             laws=laws,
             time_ms=millis(desk.books.now),
@@ -164,7 +169,11 @@ class _Reader:
             if seen.refused is not None:
                 refused, refused_at = str(seen.refused), seen.refused.at
         track = self.past.sleeves.get(sleeve.name)
-        measured = self.past.marked and track is not None and track.periods > 0
+        equity = None if unrealized is None else balance + unrealized
+        made = fell = None
+        if track is not None and self.past.marked and track.periods > 0:
+            index, fall = track.until(None if equity is None else equity.units)
+            made, fell = _percent(index - 1), _percent(fall)
         return SleeveRow(
             vault=sleeve.vault.owner,
             asset=sleeve.asset.code,
@@ -182,7 +191,7 @@ class _Reader:
             margin=sleeve.margin.text,
             deployed=sleeve.deployed.text,
             balance=balance.text,
-            equity=_text(None if unrealized is None else balance + unrealized),
+            equity=_text(equity),
             realized=realized.text,
             unrealized=_text(unrealized),
             fees=fees.text,
@@ -194,8 +203,8 @@ class _Reader:
             wished_ms=millis(wished_at) if wished_at else None,
             refused=refused,
             refused_ms=millis(refused_at) if refused_at else None,
-            return_pct=_percent(track.index - 1) if track is not None and measured else None,
-            drawdown_pct=_percent(track.fall) if track is not None and measured else None,
+            return_pct=made,
+            drawdown_pct=fell,
         )
 
     # -- what is held ------------------------------------------------------------------------------------------------
@@ -355,7 +364,6 @@ class _Reader:
                 )
                 for one in sorted(resting, key=lambda one: (-(one.order.place.limit or 0), one.order.id))
             )
-            seen = None if self.depth is None else self.depth(market)
             yield (
                 f"{name}|{symbol}",
                 BookRow(
@@ -364,9 +372,23 @@ class _Reader:
                     bid=None if quote is None else market.price_text(quote.bid),
                     ask=None if quote is None else market.price_text(quote.ask),
                     own=own,
-                    depth=None if seen is None else Depth(*(tuple((str(p), str(q)) for p, q in half) for half in seen)),
+                    depth=self._depth(market),
                 ),
             )
+
+    def _depth(self, market: Instrument) -> Depth | None:
+        """What is known of a market beyond its best prices; nothing where whoever knows it fails: a page goes on without."""
+        if self.depth is None:
+            return None
+        try:
+            seen = self.depth(market)
+            if seen is None:
+                return None
+            bids, asks = (tuple((_decimal(price), _decimal(qty)) for price, qty in half) for half in seen)
+        except Exception as error:
+            log.warning("no depth of %s: %s: %s", market, type(error).__name__, error)
+            return None
+        return Depth(bids, asks)
 
     def confirmations(self) -> dict[str, Row]:
         found: dict[str, Row] = {}
@@ -375,6 +397,14 @@ class _Reader:
             words = " then ".join(map(describe, legs))
             found[one.id] = ConfirmationRow(one.sleeve, words, millis(one.at), millis(one.expires), one.by, str(one.worth))
         return found
+
+
+def _decimal(number: object) -> str:
+    """A plain decimal number as text. Raises `ValueError` for what is none."""
+    found = Decimal(str(number))
+    if not found.is_finite():
+        raise ValueError(f"{number!r} is no price or quantity")
+    return f"{found:f}"
 
 
 def _text(amount: Amount | None) -> str | None:

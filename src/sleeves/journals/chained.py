@@ -53,6 +53,11 @@ class Chained(ABC):
         self._waiting = 0
         self._since = 0.0
 
+    @property
+    def failed(self) -> str:
+        """Why it takes no more; nothing while it does."""
+        return self._failed
+
     # -- what a storage does ------------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -258,6 +258,7 @@ export class SleevesPage extends View {
       ...desk.in_doubt.map((id) => `Order ${id}: its fate is not known`),
       ...desk.residuals.map((text) => `Not explained: ${text}`),
       ...desk.not_armed.map((venue) => `${venue} is not armed: no new risk with real money there`),
+      ...(desk.running === false ? ["No run is on: nothing is heard of any venue, and nothing is traded."] : []),
       ...(desk.recovering ? ["The desk is recovering: it asks its venues what happened, and trades when it knows."] : []),
     ];
     this.why.hidden = lines.length === 0;
