@@ -350,6 +350,54 @@ def closing(desk, stand, sleeve, market, amount):
     return Fill(name, desk.books.now, market, side, abs(amount.units), mark.price, cost, none, Liquidity.TAKER, f"t-{name}")
 
 
+def resting_exit():
+    """A stand whose sleeve `rest` has a position that an exit at a limit is to close."""
+    stand = make_desk(1, rows=300)
+    while not any(order.sleeve == "rest" and order.place.side is Side.SELL for order in stand.desk.open_orders()):
+        assert stand.play(1)
+    (order,) = [order for order in stand.desk.open_orders() if order.sleeve == "rest"]
+    return stand, order
+
+
+def test_close_all_does_not_promise_what_an_exit_does_already():
+    stand, order = resting_exit()
+    wish = said("close_all", target="rest")
+    found, answer = seen(stand, wish), done(stand, wish)
+    assert (found.ok, found.code) == (False, answer.code.value)
+    assert found.numbers["positions"] == "0"
+    assert "worth" not in found.numbers
+    price = SPOT.price_text(order.place.limit)
+    assert f"{order.id} at {price} does already; cancel that first" in found.message
+    wider = seen(stand, said("close_all", target="desk:main"))
+    assert wider.ok
+    held = sum(len(sleeve.positions()) for sleeve in stand.sleeves.values())
+    assert wider.numbers["positions"] == str(held - 1)
+    assert "rest BTC/USD" not in wider.numbers
+    assert wider.message.endswith("at market; 1 stay")
+    assert any("rest BTC/USD is not closed at market" in words and order.id in words for words in wider.warnings)
+
+
+def test_close_all_says_how_much_an_exit_leaves_to_be_closed():
+    stand, order = resting_exit()
+    sleeve = stand.sleeves["rest"]
+    part = Place(SPOT, Side.SELL, order.place.qty // 4, limit=order.place.limit, post_only=True)
+    stand.carry(stand.desk.cancel_all(sleeve))
+    stand.play(1)
+    assert not [one for one in stand.desk.open_orders() if one.sleeve == "rest"]
+    stand.carry(stand.desk.order(sleeve, part, by="ann"))
+    wish = said("close_all", target="rest")
+    found = seen(stand, wish)
+    left = sleeve.position_units(SPOT) - part.qty
+    assert found.ok
+    value = USD.units(SPOT.cost(stand.desk.marks()[SPOT.symbol].price, left, Rounding.FLOOR))
+    assert found.numbers["rest BTC/USD"] == f"{SPOT.qty_text(left)} BTC, worth {value}"
+    assert any(f"only {SPOT.qty_text(left)} BTC goes at market" in words for words in found.warnings)
+    known = {one.id for one in stand.desk.open_orders()}
+    assert done(stand, wish).ok
+    (sent,) = [one for one in stand.desk.open_orders() if one.id not in known]
+    assert sent.place.qty == left
+
+
 def test_a_kill_says_what_each_position_is_worth(stand):
     found = seen(stand, said("kill", target="desk:main", flatten=True))
     marks, worth, count = stand.desk.marks(), USD("0"), 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import cast
 
 from attrs import define, evolve, field, frozen
@@ -213,14 +213,24 @@ def _exit(sheet: Sheet, sleeve: Sleeve, market: Instrument) -> Place:
     """The order that closes a sleeve's position, as `Desk.close` makes it. Raises `NotEnough` for nothing to close."""
     qty = sleeve.position_units(market)
     side = Side.BUY if qty < 0 else Side.SELL
-    ordered = [o for o in _orders(sheet, sleeve) if o.place.side is side and o.place.instrument == market]
+    ordered = _exits(sheet, sleeve, market, side)
     left = abs(qty) - sum(o.place.qty - sheet.desk.filled(o.id) for o in ordered)
     left = market.round_qty(left) if left > 0 else 0
     if not left:
-        closing = ", ".join(order.id for order in ordered)
-        what = f"{closing} does already" if closing and qty else "nothing of it to close"
+        what = f"{_named(ordered)} does already; cancel that first" if ordered and qty else "nothing of it to close"
         raise NotEnough(f"{sleeve.name} has {sleeve.position(market)} of {market}: {what}", sleeve.position(market))
     return Place(market, side, left, reduce_only=True, why="close")
+
+
+def _exits(sheet: Sheet, sleeve: Sleeve, market: Instrument, side: Side) -> list[Order]:
+    """The open orders of a sleeve that close a position already, as `Desk.close` counts them."""
+    return [order for order in _orders(sheet, sleeve) if order.place.side is side and order.place.instrument == market]
+
+
+def _named(orders: Iterable[Order]) -> str:
+    """Orders by id, with their limits."""
+    limits = ((order.id, order.place.limit, order.place.instrument) for order in orders)
+    return ", ".join(name if limit is None else f"{name} at {market.price_text(limit)}" for name, limit, market in limits)
 
 
 def _orders(sheet: Sheet, sleeve: Sleeve) -> list[Order]:
@@ -345,15 +355,33 @@ def _close_all(sheet: Sheet) -> str:
     target = cast(CloseAll, sheet.case.instruction).target
     sleeves = sheet.case.sleeves(target)
     orders = [order for sleeve in sleeves for order in _orders(sheet, sleeve) if takes_more(sleeve, order)]
-    closed = _positions(sheet, sleeves, closed=True)
+    held = [(sleeve, market, amount) for sleeve in sleeves for market, amount in sleeve.positions().items()]
+    going: list[tuple[Sleeve, Instrument, Amount]] = []
+    staying: list[str] = []
+    for sleeve, market, whole in held:
+        try:
+            place = _exit(sheet, sleeve, market)
+            _check_seated(sheet, sleeve)
+            _judge(sheet, sleeve, place)
+        except SleevesError as error:
+            staying.append(f"{sleeve.name} {market} is not closed at market: {error}")
+            continue
+        going.append((sleeve, market, Amount(place.side.sign * -place.qty, market.base)))
+        exits = _exits(sheet, sleeve, market, place.side)
+        if exits:
+            left = f"{market.qty_text(place.qty)} {market.base}"
+            sheet.warnings.append(
+                f"{sleeve.name} has {whole} of {market}: {_named(exits)} closes some of it, and only {left} goes at market"
+            )
+    closed = _positions(sheet, going, closed=True)
     sheet.numbers["orders_off"] = str(len(orders))
-    if not closed and not orders:
+    sheet.warnings += staying
+    if not held and not orders:
         return "there is nothing to close"
-    for sleeve in sleeves:
-        if sleeve.own_status is Status.HALTED and sleeve.positions():
-            sheet.warnings.append(f"{sleeve.name} is halted: what it has is not closed; revive it, or kill it with flatten")
+    if not closed and not orders:
+        raise No(Code.RESIDUAL, f"nothing of {target} would be closed: {'; '.join(staying)}")
     sheet.warnings.append("at market: it fills at the prices that are there then")
-    return f"close {closed} positions of {target} at market"
+    return f"close {closed} positions of {target} at market" + (f"; {len(staying)} stay" if staying else "")
 
 
 def _kill(sheet: Sheet) -> str:
@@ -362,7 +390,8 @@ def _kill(sheet: Sheet) -> str:
     _moves(sheet, one.target, Move.KILL)
     sheet.numbers["engines_stopped"] = str(sum(sleeve.name in sheet.desk.engines for sleeve in sleeves))
     sheet.numbers["orders_off"] = str(sum(len(_orders(sheet, sleeve)) for sleeve in sleeves))
-    open_ones = _positions(sheet, sleeves, closed=one.flatten)
+    held = [(sleeve, market, amount) for sleeve in sleeves for market, amount in sleeve.positions().items()]
+    open_ones = _positions(sheet, held, closed=one.flatten)
     if one.flatten:
         sheet.warnings.append("at market: it fills at the prices that are there then")
         return f"stop {one.target} and close {open_ones} positions at market"
@@ -371,37 +400,36 @@ def _kill(sheet: Sheet) -> str:
     return f"stop {one.target}; positions stay as they are"
 
 
-def _positions(sheet: Sheet, sleeves: Iterable[Sleeve], *, closed: bool) -> int:
-    """The open positions of sleeves and what they are worth at the latest middle prices; how many there are."""
-    marks, count = sheet.desk.marks(), 0
+def _positions(sheet: Sheet, held: Collection[tuple[Sleeve, Instrument, Amount]], *, closed: bool) -> int:
+    """So much of sleeves' positions, and what that is worth at the latest middle prices; how many they are."""
+    marks = sheet.desk.marks()
     worth: dict[str, Amount] = {}
     gains: dict[str, Amount] = {}
     gone: dict[tuple[str, int], dict[str, int]] = {}
     vaults: dict[str, CoreVault] = {}
     unpriced: list[str] = []
-    for sleeve in sleeves:
-        for market, amount in sleeve.positions().items():
-            count += 1
-            mark = marks.get(market.symbol)
-            name = f"{sleeve.name} {market.symbol}"
-            if mark is None:
-                sheet.numbers[name] = str(amount)
-                unpriced.append(name)
-                continue
-            units = market.cost(mark.price, amount.units, Rounding.FLOOR)
-            value = sheet.amount(abs(units), market)
-            sheet.numbers[name] = f"{amount}, worth {value}"
-            gain = sheet.amount(units - sleeve.open_cost_units(market), market)
-            code = market.quote.code
-            worth[code] = worth[code] + value if code in worth else value
-            gains[code] = gains[code] + gain if code in gains else gain
-            if market.contract is not None:
-                key = sleeve.vault.owner, sleeve.account or 0
-                vaults[key[0]] = sleeve.vault
-                there = gone.setdefault(key, {})
-                there[market.symbol] = there.get(market.symbol, 0) + amount.units
-    sheet.stale(market for sleeve in sleeves for market in sleeve.positions())
-    sheet.numbers["positions"] = str(count)
+    for sleeve, market, amount in held:
+        mark = marks.get(market.symbol)
+        name = f"{sleeve.name} {market.symbol}"
+        if mark is None:
+            sheet.numbers[name] = str(amount)
+            unpriced.append(name)
+            continue
+        units = market.cost(mark.price, amount.units, Rounding.FLOOR)
+        value = sheet.amount(abs(units), market)
+        sheet.numbers[name] = f"{amount}, worth {value}"
+        spent = divide(sleeve.open_cost_units(market) * abs(amount.units), abs(sleeve.position_units(market)), Rounding.FLOOR)
+        gain = sheet.amount(units - spent, market)
+        code = market.quote.code
+        worth[code] = worth[code] + value if code in worth else value
+        gains[code] = gains[code] + gain if code in gains else gain
+        if market.contract is not None:
+            key = sleeve.vault.owner, sleeve.account or 0
+            vaults[key[0]] = sleeve.vault
+            there = gone.setdefault(key, {})
+            there[market.symbol] = there.get(market.symbol, 0) + amount.units
+    sheet.stale(market for _, market, _ in held)
+    sheet.numbers["positions"] = str(len(held))
     sheet.numbers |= {"worth" if len(worth) == 1 else f"worth_{code}": str(value) for code, value in worth.items()}
     sheet.numbers |= {"unrealized" if len(gains) == 1 else f"unrealized_{code}": str(value) for code, value in gains.items()}
     if unpriced:
@@ -410,7 +438,7 @@ def _positions(sheet: Sheet, sleeves: Iterable[Sleeve], *, closed: bool) -> int:
         ((owner, number), sizes), *_ = gone.items()
         joint = sheet.desk.account(vaults[owner], number)
         sheet.health(joint, None if joint is None else _closed(joint, sizes))
-    return count
+    return len(held)
 
 
 def _closed(account: MarginAccount, sizes: Mapping[str, int]) -> MarginAccount:
