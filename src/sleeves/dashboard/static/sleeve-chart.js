@@ -383,7 +383,7 @@ export class SleeveChart extends View {
       height,
       ms: 1,
       tzDate: (time) => uPlot.tzDate(new Date(time), "Etc/UTC"),
-      padding: [10, 8, 0, 4],
+      padding: [10, 20, 0, 4],
       legend: { show: false },
       cursor: {
         y: false,
