@@ -11,6 +11,7 @@ from looking import picture, wait_live
 from pages import parted
 
 from sleeves.dashboard.bundle import save
+from sleeves.sim import Tape, replay
 
 GLARING = """
 * { font: 40px/3 fantasy !important; color: #f0f !important; }
@@ -95,7 +96,8 @@ def test_the_file_opens_without_a_server_asks_for_nothing_and_holds_all(watched,
     wait_live(page, "still")
     page.locator("engine-vault-card[sleeve=quiet]").get_by_text(HOSTILE).first.wait_for()
     mine = picture(page)
-    fresh["tables"]["desk"]["desk:main"]["real_money"] = None  # the file was made of the desk alone, and no venue was named
+    for unknown in ("real_money", "running"):  # the file was made of the desk alone: no venue was named, and no pulse handed in
+        fresh["tables"]["desk"]["desk:main"][unknown] = None
     for name in ("tables", "streams"):
         assert parted(mine[name], fresh[name], name) == []
     assert watch.requests == [path.as_uri()], "one file, and nothing else"
@@ -114,3 +116,14 @@ def test_a_name_cannot_break_out_of_the_file(watched, tmp_path):
     assert page.title() != "ran"
     assert name in page.evaluate("JSON.stringify(document.querySelector('sleeves-desk').store.rows('sleeves'))").replace('\\"', '"')
     assert json.loads(json.dumps(picture(page)))["tables"]["sleeves"]["quiet"]["engine"] == name
+
+
+def test_a_name_that_would_run_is_text_in_the_tear_sheet(watched, tmp_path):
+    path = tmp_path / "sheet.html"
+    desk = a_desk(hostile=True)
+    replay(desk, Tape.sample().slice(0, 200), bounds=False, progress=False).save(path, title=HOSTILE)
+    page = watched(hosts=("file",)).context.new_page()
+    page.goto(path.as_uri())
+    page.get_by_text(HOSTILE).first.wait_for()
+    assert page.title() == HOSTILE
+    assert page.evaluate("everywhere('[onerror], [onload], img[src=x]').length") == 0
