@@ -154,6 +154,19 @@ async def test_a_page_that_is_signed_in_speaks_from_its_own_origin_until_it_sign
 
 
 @story
+async def test_a_page_that_says_nothing_is_told_nothing_more_once_it_is_signed_out():
+    async with served() as house:
+        await house.client.get(house.page.login)
+        own = {"Origin": house.page.url.rstrip("/")}
+        async with house.line(subprotocols=["sleeves.v1"], headers=own) as line:
+            await line.say(type="hello")
+            await line.until("snapshot")
+            await house.client.post(house.page.url + "logout", headers=own)
+            with anyio.fail_after(20):
+                assert await line.ended() == 1008
+
+
+@story
 async def test_a_host_apps_sign_in_that_ends_ends_its_open_sockets_too(monkeypatch):
     monkeypatch.setattr("sleeves.dashboard.routes.ASK_AGAIN", 0.0)
     signed_in = {"ann"}
@@ -256,6 +269,45 @@ async def test_resync_and_a_second_hello_tell_all_of_it_anew():
         await line.until("snapshot")
         await line.say(type="hello")
         await line.until("snapshot")
+
+
+@story
+async def test_a_page_that_asks_on_and_on_is_told_all_of_it_now_and_then():
+    stand = make_desk(engines=2, contracts=False)
+    feed = Feed(stand.desk, commands=True)
+    written, write = [], feed.written
+    feed.written = lambda: (written.append(stand.play(1)), write())[1]
+    async with served(stand, feed=feed) as house, house.line() as line:
+        since = anyio.current_time()
+        await line.say(type="hello")
+        await line.until("snapshot")
+        for _ in range(30):
+            await line.say(type="resync")
+            await anyio.sleep(0.02)
+        await line.until("snapshot")
+        assert len(written) <= 2 + (anyio.current_time() - since) / sockets.WHOLE_EVERY
+        await line.say(type="resync")
+        await line.until("snapshot")
+        stand.desk.pause(stand.sleeves["quiet"], by="ann")
+        while line.page.tables["sleeves"]["quiet"]["status"] != "paused":
+            await line.until("delta")
+
+
+@story
+async def test_all_who_ask_meanwhile_are_told_together():
+    rounds, seen = sockets.Rounds(), []
+
+    async def one():
+        await rounds.turn()
+        seen.append(rounds._next)
+
+    await one()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(100):
+            tasks.start_soon(one)
+    assert len(seen) == 101
+    assert len(set(seen)) == 2, "one at once, and all others in the round behind it"
+    assert seen[-1] >= seen[0] + sockets.ROUND
 
 
 @pytest.mark.slow

@@ -17,9 +17,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 
 from ..errors import VaultError
-from .guard import Guard, Visitor
+from .guard import VISITOR, Guard, Visitor
 
-__all__ = ["OPEN", "VISITOR", "Door", "asked_of", "refusal", "turn_away"]
+__all__ = ["OPEN", "Door", "asked_of", "refusal", "turn_away"]
 
 log = logging.getLogger("sleeves.dashboard")
 log.addHandler(logging.NullHandler())
@@ -28,8 +28,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
-VISITOR = "sleeves.visitor"
-"""Where in a scope it stands who was let in."""
 OPEN = frozenset({"/login", "/login.css"})
 """What is there for everybody, so that they can sign in."""
 SAFE = frozenset({"GET", "HEAD"})

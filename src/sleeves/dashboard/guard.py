@@ -26,7 +26,7 @@ from attrs import field, frozen
 from ..errors import VaultError
 from ..keys import Secret
 
-__all__ = ["LOOPBACK", "PROTOCOL", "TOKEN_PROTOCOL", "Failures", "Guard", "Rate", "Rates", "Visitor", "new_token"]
+__all__ = ["LOOPBACK", "PROTOCOL", "TOKEN_PROTOCOL", "VISITOR", "Failures", "Guard", "Rate", "Rates", "Visitor", "new_token"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 """The names that a page answers to where nothing else is said."""
@@ -34,6 +34,8 @@ PROTOCOL = "sleeves.v1"
 """The WebSocket subprotocol that is spoken."""
 TOKEN_PROTOCOL = "sleeves.token."
 """What a subprotocol that bears the token begins with: a browser can send a socket no header of its own."""
+VISITOR = "sleeves.visitor"
+"""Where in a request's scope it stands who was let in."""
 
 LONGEST = 512
 """The most characters of a credential that are looked at."""

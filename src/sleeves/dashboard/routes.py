@@ -10,6 +10,7 @@ import html
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.resources import files
 from itertools import islice
@@ -37,11 +38,11 @@ from ..pulse import Pulse
 from ..records import Record
 from . import openapi, schema
 from .clerk import Clerk
-from .door import VISITOR, Door, asked_of, refusal, turn_away
+from .door import Door, asked_of, refusal, turn_away
 from .feed import Feed
-from .guard import Guard, Rates, Visitor, new_token
+from .guard import VISITOR, Guard, Rates, Visitor, new_token
 from .messages import LARGEST, Answer, BadMessage, Do, Preview, Refused, from_json, plain, to_json
-from .socket import Line
+from .socket import Line, Rounds
 
 if TYPE_CHECKING:
     from .app import Authorize
@@ -56,6 +57,10 @@ MOST_WAIT = 60.0
 """How long an answer about an instruction may be waited for, in seconds."""
 READS_PER_SECOND, READ_BURST = 20.0, 60.0
 """Requests for data by one session in a second, and at once after a rest."""
+WIDE = 200
+"""Records in one answer beyond which it counts as a wide one."""
+WIDE_PER_SECOND, WIDE_BURST = 4.0, 20.0
+"""The same of those."""
 FOLDS_PER_SECOND, FOLD_BURST = 0.5, 5.0
 """The same of what reads the whole journal."""
 RUNS_ELSEWHERE = 1.0
@@ -154,11 +159,13 @@ class House:
         self.desk, self.guard, self.feed, self.clerk, self.title = desk, guard, feed, clerk, title
         self.pulse = Pulse(most_silence=None) if pulse is None else pulse
         self._reads = Rates(READS_PER_SECOND, READ_BURST)
+        self._wide = Rates(WIDE_PER_SECOND, WIDE_BURST)
         self._folds = Rates(FOLDS_PER_SECOND, FOLD_BURST)
         self._files: Files | None = None
         self._turn: anyio.Lock | None = None
         """Whose turn it is to keep the feed running: the lifespan's, or where there is none, that of one socket after the other."""
         self._folding = False
+        self._rounds = Rounds()
 
     def routes(self) -> list[Route | WebSocketRoute]:
         """Every address and what answers it."""
@@ -206,7 +213,7 @@ class House:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.run)
             who = cast(Visitor, socket.scope[VISITOR])
-            await Line(socket, self.feed, self.clerk, who, self._welcome(socket, who)).run()
+            await Line(socket, self.feed, self.clerk, who, self._welcome(socket, who), self._rounds).run()
             tasks.cancel_scope.cancel()
 
     def _welcome(self, socket: WebSocket, who: Visitor) -> Callable[[], Awaitable[bool]]:
@@ -300,6 +307,7 @@ class House:
         if slow is not None:
             return slow
         await self.feed.ready()
+        await self._rounds.turn()
         return Response(self.feed.written(), media_type="application/json")
 
     async def markets(self, request: Request) -> Response:
@@ -377,11 +385,11 @@ class House:
         after, limit = _count(request, "after"), _count(request, "limit")
         if isinstance(after, Response) or isinstance(limit, Response):
             return after if isinstance(after, Response) else cast(Response, limit)
-        slow = self._slow(request)
+        most = min(MOST_RECORDS, WIDE if limit is None else limit)
+        slow = self._slow(request, self._wide if most > WIDE else None)
         if slow is not None:
             return slow
         journal = self.desk.books.journal
-        most = min(MOST_RECORDS, 200 if limit is None else limit)
         count = len(journal)
         start = min(count, max(0, count - most) if after is None else after)
         lines = [f'{{"n":{n},"record":{encode(record)}}}' for n, record in enumerate(islice(journal.after(start), most), start + 1)]
@@ -442,12 +450,24 @@ class House:
 
     async def schema(self, _: Request) -> Response:
         """The JSON Schema of every message and instruction."""
-        return _json(schema.document(), "application/schema+json")
+        return Response(_schema(), media_type="application/schema+json")
 
     async def openapi(self, request: Request) -> Response:
         """All of these addresses as an OpenAPI document."""
         root = str(request.scope.get("root_path", "")).rstrip("/")
-        return _json(openapi.document(server=root + "/", commands=self.clerk.control is not None, sign_in=self.guard.token is not None))
+        return Response(_described(root + "/", self.clerk.control is not None, self.guard.token is not None), media_type="application/json")
+
+
+@cache
+def _schema() -> str:
+    """The schema's text, written once."""
+    return _text(schema.document())
+
+
+@lru_cache(maxsize=16)
+def _described(server: str, commands: bool, sign_in: bool) -> str:
+    """The OpenAPI document's text, written once for each place that it stands at."""
+    return _text(openapi.document(server=server, commands=commands, sign_in=sign_in))
 
 
 def _who(request: Request) -> Visitor:
@@ -464,8 +484,12 @@ def _cookie_path(request: Request) -> str:
     return quote(str(request.scope.get("root_path", "")).rstrip("/") + "/", safe="/!$&'()*+,:=@~")
 
 
-def _json(body: object, kind: str = "application/json") -> Response:
-    return Response(json.dumps(body, allow_nan=False, separators=(",", ":")), media_type=kind)
+def _json(body: object) -> Response:
+    return Response(_text(body), media_type="application/json")
+
+
+def _text(body: object) -> str:
+    return json.dumps(body, allow_nan=False, separators=(",", ":"))
 
 
 def _no(refused: Refused) -> Response:

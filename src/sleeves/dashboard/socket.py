@@ -15,11 +15,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from ..errors import JournalError
 from .clerk import Clerk, Visit
-from .feed import Feed, Subscription
+from .feed import QUEUE, Feed, Subscription
 from .guard import PROTOCOL, Visitor
 from .messages import Hello, Message, Ping, Refused, Resync, to_json
 
-__all__ = ["Line"]
+__all__ = ["Line", "Rounds"]
 
 log = logging.getLogger("sleeves.dashboard")
 log.addHandler(logging.NullHandler())
@@ -28,6 +28,12 @@ HELLO_WITHIN = 10.0
 """How long a page may take for its first message, in seconds."""
 SILENT = 90.0
 """How long a page may say nothing, in seconds: pages ping more often than that."""
+WELCOME_EVERY = 1.0
+"""How often it is looked whether who was let in still is, in seconds, whether the page says anything or not."""
+WHOLE_EVERY = 1.0
+"""How often one page is told all of it at most, in seconds: one that asks again sooner waits."""
+ROUND = 0.25
+"""The same for all pages of a desk: those who ask meanwhile are told together, of one writing."""
 MOST_AT_ONCE = 32
 """Instructions of one page that are under way at once."""
 MOST_REFUSED = 400
@@ -39,15 +45,37 @@ ENDED, BAD, NOT_WELCOME, TOO_LARGE, FAILED = 1000, 1002, 1008, 1009, 1011
 """Why a line is hung up, as WebSockets say it."""
 
 
+class Rounds:
+    """When all of a desk may be looked at and written: who asks soon after another waits for the next round, with all who wait."""
+
+    def __init__(self) -> None:
+        self._next = float("-inf")
+
+    async def turn(self) -> None:
+        """Return when it is one's turn: at once, or within `ROUND` seconds."""
+        now, at = anyio.current_time(), self._next
+        if now < at:
+            await anyio.sleep_until(at)
+            now = at
+        self._next = max(self._next, now + ROUND)
+
+
 class Line:
     """One socket, from its opening until it is closed."""
 
-    def __init__(self, socket: WebSocket, feed: Feed, clerk: Clerk, who: Visitor, welcome: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(
+        self, socket: WebSocket, feed: Feed, clerk: Clerk, who: Visitor, welcome: Callable[[], Awaitable[bool]], rounds: Rounds
+    ) -> None:
         self._socket = socket
         self._feed = feed
         self._visit: Visit = clerk.visit(who.session, who.name)
         self._welcome = welcome
-        """Whether who was let in still is; asked at each message."""
+        """Whether who was let in still is; asked at each message, and now and then."""
+        self._rounds = rounds
+        self._whole = float("-inf")
+        """When it was told all of it last."""
+        self._owed = False
+        """Whether it is to be told all of it."""
         self._answers: deque[bytes] = deque()
         self._bell = anyio.Event()
         self._turn = anyio.Lock()
@@ -64,18 +92,26 @@ class Line:
             if hello is None:
                 return
             await self._feed.ready()
+            missed = self._feed.since(hello.session, hello.seq)
+            if missed is None or len(missed) > QUEUE:
+                await self._rounds.turn()
+                self._whole = anyio.current_time()
             with self._feed.subscribe(hello.session, hello.seq) as told:
                 if not told.waiting:  # it missed nothing: it is to know that it is up to date, in a still market too
                     await self._visit.hear(Ping(), self._note)
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._tell, told, tasks.cancel_scope)
                     tasks.start_soon(self._answer)
+                    tasks.start_soon(self._watch, tasks.cancel_scope)
                     await self._listen(told, tasks)
                     tasks.cancel_scope.cancel()
         except* WebSocketDisconnect:
             pass
         except* JournalError:
             log.exception("the journal could not keep an instruction: the desk is dead")
+            self._code = FAILED
+        except* Exception:
+            log.exception("a page's line broke")
             self._code = FAILED
         finally:
             await self._hang_up()
@@ -120,7 +156,9 @@ class Line:
             self._code = NOT_WELCOME if self._bad > MOST_REFUSED else self._code
             return self._code == ENDED
         if isinstance(message, (Hello, Resync)):
-            told.resync()
+            if not self._owed:
+                self._owed = True
+                tasks.start_soon(self._tell_all, told)
         elif self._under_way >= MOST_AT_ONCE:
             self._note(Refused(getattr(message, "id", None), "too_fast", f"{MOST_AT_ONCE} instructions of this page are under way"))
         else:
@@ -150,6 +188,21 @@ class Line:
         async for written in told:
             await self._send(written)
         scope.cancel()  # the feed is closed
+
+    async def _tell_all(self, told: Subscription) -> None:
+        """All of it anew, as soon as it may be."""
+        await anyio.sleep_until(self._whole + WHOLE_EVERY)
+        await self._rounds.turn()
+        self._owed, self._whole = False, anyio.current_time()
+        told.resync()
+
+    async def _watch(self, scope: anyio.CancelScope) -> None:
+        """Hang up on who is let in no more, though it says nothing."""
+        await anyio.sleep(WELCOME_EVERY)
+        while await self._welcome():
+            await anyio.sleep(WELCOME_EVERY)
+        self._code = NOT_WELCOME
+        scope.cancel()
 
     async def _answer(self) -> None:
         while True:
