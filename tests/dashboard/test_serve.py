@@ -24,6 +24,8 @@ from sleeves.errors import VaultError
 from sleeves.keys import Secret
 from sleeves.live import trade
 
+serving = sys.modules["sleeves.dashboard.serve"]
+"""The module, which the function of its name hides."""
 TOKEN = "t0ken-of-the-tests-and-of-nobody-else"
 
 
@@ -93,6 +95,174 @@ def test_a_port_in_use_is_said():
                 await serve(stand.desk, port=taken.getsockname()[1], token=TOKEN)
 
         run(story)
+
+
+def served_to(visit, **terms):
+    """Have a page served, and visited from a thread of its own: `visit(page, host, port)`; returns what it does."""
+    found = []
+
+    async def story():
+        ready, pages = anyio.Event(), []
+        async with anyio.create_task_group() as tasks:
+            stand = make_desk(engines=2, contracts=False)
+            tasks.start_soon(partial(serve, stand.desk, port=0, token=TOKEN, on_ready=lambda page: (pages.append(page), ready.set()), **terms))
+            await ready.wait()
+            port = int(pages[0].url.rstrip("/").rpartition(":")[2])
+            found.append(await anyio.to_thread.run_sync(visit, pages[0], "127.0.0.1", port))
+            tasks.cancel_scope.cancel()
+
+    run(story)
+    return found[0]
+
+
+def cut_off(line):
+    """Wait until a connection is ended by the other side; what was said before is passed over."""
+    line.settimeout(30)
+    try:
+        while line.recv(65_536):
+            pass
+    except ConnectionError:
+        pass
+    finally:
+        line.close()
+    return True
+
+
+def asked(line, path, *headers):
+    """Ask for something by a connection that is kept, and read the first line of what it is answered."""
+    head = "\r\n".join([f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *headers, "", ""])
+    line.settimeout(30)
+    line.sendall(head.encode())
+    return line.recv(65_536).partition(b"\r\n")[0]
+
+
+def test_strangers_hold_few_lines_and_keep_nobody_out(monkeypatch):
+    monkeypatch.setattr(serving, "MOST_STRANGERS", 8)
+
+    def visit(page, *where):
+        bearer = f"Authorization: Bearer {TOKEN}"
+        mine, strangers = upgraded(where), []
+        for _ in range(40):
+            strangers.append(socket.create_connection(where))
+            strangers[-1].sendall(b"GET / HT")
+        assert all(cut_off(line) for line in strangers[:32])
+        assert pongs(mine), "who was let in is not cut off"
+        with socket.create_connection(where) as late:
+            assert asked(late, "/api/health", bearer).startswith(b"HTTP/1.1 200")
+        for line in [mine, *strangers]:
+            line.close()
+
+    served_to(visit)
+
+
+def test_there_are_so_many_lines_and_no_more(monkeypatch):
+    monkeypatch.setattr(serving, "MOST_LINES", 4)
+
+    def visit(page, *where):
+        mine = [upgraded(where) for _ in range(4)]
+        assert cut_off(socket.create_connection(where))
+        assert all(map(pongs, mine))
+        for line in mine:
+            line.close()
+
+    served_to(visit)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET / HT",
+        b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50\r\n\r\ntoken=",
+    ],
+)
+def test_a_request_that_does_not_come_is_not_waited_for(monkeypatch, begun):
+    monkeypatch.setattr(serving, "REQUEST_WITHIN", 0.5)
+
+    def visit(page, *where):
+        line = socket.create_connection(where)
+        line.sendall(begun)
+        return cut_off(line)
+
+    assert served_to(visit)
+
+
+def upgraded(where):
+    """A page's socket, as bytes."""
+    line = socket.create_connection(where)
+    words = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
+    assert asked(line, "/socket", *words, f"Authorization: Bearer {TOKEN}").startswith(b"HTTP/1.1 101")
+    line.sendall(frame(1, b'{"type":"hello"}'))
+    return line
+
+
+def pongs(line):
+    """Whether a page's socket is answered."""
+    line.sendall(frame(1, b'{"type":"ping"}'))
+    seen = b""
+    while b'"pong"' not in seen:
+        more = line.recv(65_536)
+        if not more:
+            return False
+        seen = seen[-20:] + more
+    return True
+
+
+def frame(kind, data):
+    """A frame as a browser sends it, its mask being nothing."""
+    return bytes([0x80 | kind, 0x80 | len(data)]) + bytes(4) + data
+
+
+def test_a_socket_that_pings_without_end_is_cut_off():
+    def visit(page, *where):
+        line = upgraded(where)
+        for _ in range(10):
+            line.sendall(frame(9, b"a"))
+        seen = b""
+        while b"\x8a\x01a" not in seen:  # some are answered
+            seen = seen[-3:] + line.recv(65_536)
+            assert seen
+        try:
+            while True:
+                line.sendall(frame(9, b"p" * 125) * 500)
+                if not line.recv(65_536):
+                    break
+        except ConnectionError:
+            pass
+        finally:
+            line.close()
+
+    served_to(visit)
+
+
+def test_who_reads_nothing_of_what_waits_is_cut_off():
+    class Transport:
+        waits, closing, ended = 0, False, False
+
+        def get_write_buffer_size(self):
+            return self.waits
+
+        def is_closing(self):
+            return self.closing
+
+        def abort(self):
+            self.ended = True
+
+    now = [0.0]
+    lines = serving.Lines(clock=lambda: now[0])
+    slow, stuck, gone, still = (Transport() for _ in range(4))
+    for one in (slow, stuck, gone, still):
+        lines.came(object(), one)
+        lines.asks(one, False)
+        one.waits = 10_000_000
+    for one in (slow, stuck):
+        lines.fills(one, True)
+    gone.closing = True
+    for second in range(100):
+        now[0] = float(second)
+        slow.waits -= 1_000
+        lines.sweep()
+    assert (slow.ended, stuck.ended, gone.ended, still.ended) == (False, True, True, False)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from ipaddress import ip_address
@@ -28,11 +29,25 @@ from ..keys import Secret
 from ..pulse import Pulse
 from .app import Authorize, app
 from .feed import Feed
+from .guard import VISITOR, Rate
 
 __all__ = ["Served", "serve"]
 
 log = logging.getLogger("sleeves.dashboard")
 log.addHandler(logging.NullHandler())
+
+MOST_LINES = 512
+"""Connections at once; half of what the process may have open where that is less, since venues and journals need some too."""
+MOST_STRANGERS = 32
+"""Those among them that were not let in: of more, the oldest is cut off, so that who has the token always comes in."""
+BACKLOG = 128
+"""Connections that are taken at once."""
+REQUEST_WITHIN = 10.0
+"""How long a request may take to come, head and body, in seconds."""
+UNREAD = 30.0
+"""How long somebody may read nothing of what is sent, in seconds, once it is more than a little."""
+PINGS_PER_SECOND, PING_BURST = 5.0, 20.0
+"""Ping frames of one socket; who sends more is cut off, since nobody waits for their pongs."""
 
 
 @frozen(order=False)
@@ -106,11 +121,14 @@ async def serve(
         by=by,
     )
     listener = _listen(host, port)
+    lines = Lines()
     try:
+        http, ws = _protocols(lines)
         config = uvicorn.Config(
             made,
-            http="h11",
-            ws="wsproto",
+            http=http,
+            ws=ws,
+            backlog=BACKLOG,
             lifespan="on",
             log_config=None,
             access_log=False,  # an address may have the token in it
@@ -122,7 +140,7 @@ async def serve(
         port = listener.getsockname()[1]
         name = listed[0] if listed and not _is_loopback(host) and listed[0] != "*" else host
         shown = f"[{name}]" if ":" in name and not name.startswith("[") else name
-        await _run(_server(uvicorn.Server)(config), listener, Served(f"http://{shown}:{port}/", made.state.token), on_ready)
+        await _run(_server(uvicorn.Server, lines)(config), listener, Served(f"http://{shown}:{port}/", made.state.token), on_ready)
     finally:
         listener.close()
 
@@ -154,7 +172,129 @@ async def _run(server: Any, listener: socket.socket, served: Served, on_ready: C
                 await over.wait()
 
 
-def _server(base: type[Any]) -> type[Any]:
+class Lines:
+    """Who is connected: so many at once, few of them strangers, and nobody for long who neither asks nor reads.
+
+    A descriptor is dear where a desk trades beside the page. Kept by the connection's transport, the oldest first.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lines: dict[Any, _Held] = {}
+        self.most = min(MOST_LINES, _descriptors() // 2)
+
+    def came(self, protocol: Any, transport: Any) -> None:
+        """Somebody came, or goes on by another protocol."""
+        if transport in self._lines:
+            self._lines[transport].protocol = protocol
+            return
+        strangers = [one for one, held in self._lines.items() if not held.let_in and not one.is_closing()]
+        if len(strangers) >= MOST_STRANGERS or (strangers and len(self._lines) >= self.most):
+            strangers[0].abort()
+        elif len(self._lines) >= self.most:
+            transport.abort()
+        self._lines[transport] = _Held(protocol, self._clock())
+
+    def asks(self, transport: Any, unfinished: bool) -> None:
+        """Somebody sent something, and it was the end of a request or not."""
+        held = self._lines.get(transport)
+        if held is not None:
+            held.asks_since = (held.asks_since or self._clock()) if unfinished else None
+
+    def fills(self, transport: Any, full: bool) -> None:
+        """More waits to be read than a little, or no more."""
+        held = self._lines.get(transport)
+        if held is not None:
+            held.full = full
+
+    def went(self, transport: Any) -> None:
+        self._lines.pop(transport, None)
+
+    def sweep(self) -> None:
+        """Cut off who takes too long."""
+        now = self._clock()
+        for transport, held in list(self._lines.items()):
+            unread = transport.get_write_buffer_size()
+            if not unread or unread < held.unread or not (held.full or transport.is_closing()):
+                held.reads_since = now
+            held.unread = unread
+            late = held.asks_since is not None and now - held.asks_since > REQUEST_WITHIN
+            if late or now - held.reads_since > UNREAD:
+                transport.abort()
+
+
+class _Held:
+    """A connection, since when a request of it is unfinished, and since when nothing is read of what waits for it."""
+
+    def __init__(self, protocol: Any, now: float) -> None:
+        self.protocol = protocol
+        self.asks_since: float | None = now
+        self.reads_since = now
+        self.unread = 0
+        self.full = False
+
+    @property
+    def let_in(self) -> bool:
+        scope = getattr(self.protocol, "scope", None)
+        return scope is not None and scope.get(VISITOR) is not None
+
+
+def _descriptors() -> int:
+    """How many files and sockets the process may have open."""
+    try:
+        import resource
+    except ImportError:  # another system
+        return 2 * MOST_LINES
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 2 * MOST_LINES if most == resource.RLIM_INFINITY else most
+
+
+def _protocols(lines: Lines) -> tuple[type[Any], type[Any]]:
+    """uvicorn's protocols for requests and for sockets, within the limits above."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+    from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+
+    class Kept:
+        """What both have: they are counted, and say when more waits than a little."""
+
+        transport: Any
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)  # type: ignore[misc]
+            lines.came(self, transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            lines.went(self.transport)
+            super().connection_lost(exc)  # type: ignore[misc]
+
+        def pause_writing(self) -> None:
+            lines.fills(self.transport, True)
+            super().pause_writing()  # type: ignore[misc]
+
+        def resume_writing(self) -> None:
+            lines.fills(self.transport, False)
+            super().resume_writing()  # type: ignore[misc]
+
+    class Request(Kept, H11Protocol):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            lines.asks(self.transport, str(self.conn.their_state) in ("IDLE", "SEND_BODY"))
+
+    class Socket(Kept, WSProtocol):
+        def connection_made(self, transport: Any) -> None:
+            self.pings = Rate(PINGS_PER_SECOND, PING_BURST)
+            super().connection_made(transport)
+
+        def handle_ping(self, event: Any) -> None:
+            if self.pings.take():
+                super().handle_ping(event)
+            else:
+                self.transport.abort()
+
+    return Request, Socket
+
+
+def _server(base: type[Any], lines: Lines) -> type[Any]:
     """uvicorn's server without its hands on the process's signals, which are the run's."""
 
     class Quiet(base):  # type: ignore[misc]
@@ -164,6 +304,11 @@ def _server(base: type[Any]) -> type[Any]:
 
         def capture_signals(self) -> AbstractContextManager[None]:
             return nullcontext()
+
+        async def on_tick(self, counter: int) -> bool:
+            if counter % 10 == 0:  # once a second
+                lines.sweep()
+            return bool(await super().on_tick(counter))
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
