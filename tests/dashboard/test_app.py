@@ -283,6 +283,20 @@ async def test_what_a_proxy_is_told_of_its_own_sign_in_is_no_token():
 
 
 @story
+async def test_a_sign_in_that_fails_lets_nobody_in_and_is_told_once_a_minute(caplog):
+    def broken(connection):
+        raise RuntimeError("the users' database is away")
+
+    house = quiet_house(token=None, authorize=broken)
+    async with house.client(headers={}) as client:
+        for _ in range(5):
+            answer = await client.get("/api/health")
+            assert (answer.status_code, answer.json()["code"]) == (503, "sign_in_failed")
+            assert "content-security-policy" in answer.headers
+    assert len([record for record in caplog.records if record.name == "sleeves.dashboard"]) == 1
+
+
+@story
 async def test_under_https_the_cookie_is_secure():
     house = quiet_house(hosts=["bots.example.com"])
     transport = httpx.ASGITransport(house.app)
@@ -798,10 +812,10 @@ async def test_a_dead_journal_fails_the_request_and_says_nothing_of_how():
         raise JournalError("disk full at /somewhere/private")
 
     stand.desk.books.journal.append = broken
-    transport = httpx.ASGITransport(house.app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url=HERE, headers=BEARER) as client:
+    async with house.client() as client:
         answer = await instructed(client, {"what": "pause", "id": "p", "target": "quiet"})
-        assert answer.status_code == 500
+        assert (answer.status_code, answer.json()["code"]) == (503, "dead")
+        assert "content-security-policy" in answer.headers
         assert "private" not in answer.text
 
 

@@ -105,10 +105,11 @@ def served_to(visit, **terms):
         ready, pages = anyio.Event(), []
         async with anyio.create_task_group() as tasks:
             stand = make_desk(engines=2, contracts=False)
-            tasks.start_soon(partial(serve, stand.desk, port=0, token=TOKEN, on_ready=lambda page: (pages.append(page), ready.set()), **terms))
+            told = {"on_ready": lambda page: (pages.append(page), ready.set()), "token": TOKEN}
+            tasks.start_soon(partial(serve, stand.desk, port=0, **told | terms))
             await ready.wait()
             port = int(pages[0].url.rstrip("/").rpartition(":")[2])
-            found.append(await anyio.to_thread.run_sync(visit, pages[0], "127.0.0.1", port))
+            found.append(await anyio.to_thread.run_sync(visit, pages[0], terms.get("host", "127.0.0.1"), port))
             tasks.cancel_scope.cancel()
 
     run(story)
@@ -153,6 +154,14 @@ def test_strangers_hold_few_lines_and_keep_nobody_out(monkeypatch):
             line.close()
 
     served_to(visit)
+
+
+def test_any_name_of_this_machine_is_answered_to_where_it_is_served_there():
+    assert served_to(lambda page, *where: httpx.get(page.login).status_code, host="127.0.0.2") == 200
+
+
+async def told_later(page):
+    """What nobody would wait for."""
 
 
 def test_there_are_so_many_lines_and_no_more(monkeypatch):
@@ -266,7 +275,19 @@ def test_who_reads_nothing_of_what_waits_is_cut_off():
 
 
 @pytest.mark.parametrize(
-    ("terms", "words"), [({"port": -1}, "port"), ({"port": 70_000}, "port"), ({"port": True}, "port"), ({"token": "short"}, "16 to 256")]
+    ("terms", "words"),
+    [
+        ({"port": -1}, "port"),
+        ({"on_ready": told_later}, "plain function"),
+        ({"grace": float("inf")}, "grace"),
+        ({"hosts": []}, "hosts"),
+        ({"title": None}, "title"),
+        ({"title": "\ud800"}, "title"),
+        ({"authorize": 5}, "authorize"),
+        ({"port": 70_000}, "port"),
+        ({"port": True}, "port"),
+        ({"token": "short"}, "16 to 256"),
+    ],
 )
 def test_terms_that_cannot_be_are_refused(terms, words):
     stand = make_desk(engines=2, contracts=False)
@@ -406,4 +427,5 @@ def test_the_command_says_that_a_port_is_taken(capsys):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert main(["dashboard", "--port", str(taken.getsockname()[1])]) == 2
-    assert "in use" in capsys.readouterr().err
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+    assert f"in use: {where}; port 0 takes any" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 
 from ..errors import VaultError
-from .guard import VISITOR, Guard, Visitor
+from .guard import VISITOR, Guard, Rate, Visitor
 
 __all__ = ["OPEN", "Door", "asked_of", "refusal", "turn_away"]
 
@@ -66,6 +66,7 @@ class Door:
         self.app = app
         self.guard = guard
         self.authorize = authorize
+        self._complains = Rate(1 / 60, 1)
         self.headers = _headers(frames, shared=bool(guard.origins))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,7 +122,12 @@ class Door:
 
     async def _ask_host(self, connection: HTTPConnection) -> Visitor | Response:
         assert self.authorize is not None
-        name = await asked_of(self.authorize, connection)
+        try:
+            name = await asked_of(self.authorize, connection)
+        except Exception:
+            if self._complains.take():
+                log.exception("authorize failed, so nobody is let in by it")
+            return refusal(503, "sign_in_failed", "who that is could not be asked", {"Retry-After": "5"})
         if name is None:
             return refusal(401, "not_signed_in", "sign in first")
         try:

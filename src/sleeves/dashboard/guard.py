@@ -87,6 +87,8 @@ class Guard:
         self.token = None if token is None else check_token(token)
         del token
         self.by = check_name(by)
+        if hosts is not None and not (hosts := _listed(hosts, "hosts")):
+            raise VaultError("hosts is empty, so the page would answer to no name: leave it out for this machine's own")
         self.hosts = frozenset(LOOPBACK if hosts is None else map(_check_host, _listed(hosts, "hosts")))
         self.origins = tuple(_check_origin(one) for one in _listed(origins, "origins"))
         self.failures = Failures(clock)

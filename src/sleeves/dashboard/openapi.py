@@ -69,7 +69,7 @@ def _no(name: str) -> Part:
     return {"$ref": f"#/components/responses/{name}"}
 
 
-DOOR = {"401": _no("not_signed_in"), "403": _no("refused"), "421": _no("foreign_host"), "429": _no("too_fast")}
+DOOR = {"401": _no("not_signed_in"), "403": _no("refused"), "421": _no("foreign_host"), "429": _no("too_fast"), "503": _no("dead")}
 """What any address may answer."""
 
 
@@ -298,6 +298,7 @@ _OWN: dict[str, Part] = {
 
 _RESPONSES: dict[str, Part] = {
     "not_signed_in": _json(_ref("error"), "nobody known: sign in, or send the token as a Bearer"),
+    "dead": _json(_ref("error"), "the journal failed, so the desk is dead; or the host app's own sign-in failed"),
     "refused": _json({"anyOf": [_ref("error"), _ref("server.refused")]}, "not from this origin; or this page only shows"),
     "foreign_host": _json(_ref("error"), "this page does not answer to that host name"),
     "too_fast": _json({"anyOf": [_ref("error"), _ref("server.refused")]}, "too much at once"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import html
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import cache, lru_cache
@@ -30,7 +31,7 @@ from starlette.websockets import WebSocket
 from ..codec import encode
 from ..control import Control
 from ..desk import Desk
-from ..errors import VaultError
+from ..errors import JournalError, VaultError
 from ..explain import Waterfall, explain
 from ..journal import Memory
 from ..keys import Secret
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     from .app import Authorize
 
 __all__ = ["build"]
+
+log = logging.getLogger("sleeves.dashboard")
+log.addHandler(logging.NullHandler())
 
 MILLISECOND = 1_000_000
 """In nanoseconds."""
@@ -116,6 +120,10 @@ def build(
     by: str,
 ) -> Starlette:
     """What `app` says."""
+    if not isinstance(title, str) or not title.isprintable():
+        raise VaultError(f"title {ascii(title)[:80]} must be a text that can be shown, on one line")
+    if authorize is not None and not callable(authorize):
+        raise VaultError(f"authorize {authorize!r} must be a function that names who a connection is")
     clerk = Clerk(desk, control)
     if token is None and authorize is None:
         token = new_token()
@@ -429,7 +437,11 @@ class House:
         if not isinstance(message, Do):
             return _no(Refused(None, "bad_message", "here something is to be done"))
         who = _who(request)
-        return _answer(await self.clerk.do(message, who.session, who.name))
+        try:
+            return _answer(await self.clerk.do(message, who.session, who.name))
+        except JournalError:
+            log.exception("the journal could not keep an instruction: the desk is dead")
+            return refusal(503, "dead", "the journal failed, so the desk is dead: what it would do cannot be kept")
 
     async def instructed(self, request: Request) -> Response:
         """How an instruction stands by now; with `wait`, in so many seconds or once it is through."""

@@ -10,6 +10,8 @@ It needs the `dashboard` extra, takes no signal, and ends with the scope that it
 from __future__ import annotations
 
 import asyncio
+import errno
+import inspect
 import logging
 import socket
 import time
@@ -29,7 +31,7 @@ from ..keys import Secret
 from ..pulse import Pulse
 from .app import Authorize, app
 from .feed import Feed
-from .guard import VISITOR, Rate
+from .guard import LOOPBACK, VISITOR, Rate
 
 __all__ = ["Served", "serve"]
 
@@ -101,11 +103,17 @@ async def serve(
     except RuntimeError:
         what = "uvicorn needs asyncio: run with anyio.run(..., backend='asyncio'), or hand app(desk) to a server of your loop's"
         raise VaultError(what) from None
+    if inspect.iscoroutinefunction(on_ready):
+        raise VaultError("on_ready is a plain function: it is called, and not waited for")
+    if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace < 3_600:
+        raise VaultError(f"grace {grace!r} must be seconds from 0 to an hour")
     listed = None if hosts is None else list(hosts)
     if not _is_loopback(host):
         if not listed:
             raise VaultError(f"{host!r} is reached from other machines: say by which names, hosts=['bots.example.com']")
         log.warning("the page is served at %s beyond this machine: put TLS in front of it", host)
+    elif listed is None and host.strip("[]") not in ("localhost", "127.0.0.1", "::1"):
+        listed = [*LOOPBACK, f"[{host}]" if ":" in host else host]  # this machine has more names than these
     made = app(
         desk,
         control=control,
@@ -335,8 +343,10 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(256)
-    except BaseException:
+        listener.listen(BACKLOG)
+    except BaseException as error:
         listener.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise OSError(error.errno, f"Address already in use: {host}:{port}; port 0 takes any that is free") from error
         raise
     return listener
