@@ -44,7 +44,7 @@ __all__ = ["Feed", "Subscription"]
 log = logging.getLogger("sleeves.dashboard")
 log.addHandler(logging.NullHandler())
 
-TOGETHER = 0.02
+TOGETHER = 0.01
 """Seconds that a refresh waits after a record, so that what belongs together is told together."""
 SHARE = 4
 """Between two refreshes there is so many times as long as one took, at least: a desk is to trade, and to be looked at only then."""
