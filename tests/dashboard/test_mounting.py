@@ -16,7 +16,7 @@ from stand import Page, make_desk
 
 from sleeves.control import Control
 from sleeves.dashboard import app
-from sleeves.dashboard.serve import _listen, _run, _server
+from sleeves.dashboard.serve import Lines, _listen, _run, _server
 
 TOKEN = "t0ken-of-the-tests-and-of-nobody-else"
 
@@ -44,7 +44,7 @@ async def behind(made):
     ready = anyio.Event()
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_run, _server(uvicorn.Server)(config), listener, None, lambda _: ready.set())
+            tasks.start_soon(_run, _server(uvicorn.Server, Lines())(config), listener, None, lambda _: ready.set())
             await ready.wait()
             yield f"http://127.0.0.1:{port}"
             tasks.cancel_scope.cancel()

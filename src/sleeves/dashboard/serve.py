@@ -40,8 +40,9 @@ log.addHandler(logging.NullHandler())
 
 MOST_LINES = 512
 """Connections at once; half of what the process may have open where that is less, since venues and journals need some too."""
-MOST_STRANGERS = 32
-"""Those among them that were not let in: of more, the oldest is cut off, so that who has the token always comes in."""
+MOST_STRANGERS = 192
+"""Those among them that were not let in, as a hundred pages are that all come at once: of more the oldest is cut off, so who has the
+token always comes in."""
 BACKLOG = 128
 """Connections that are taken at once."""
 REQUEST_WITHIN = 10.0
