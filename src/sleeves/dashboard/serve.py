@@ -287,7 +287,9 @@ def _protocols(lines: Lines) -> tuple[type[Any], type[Any]]:
     class Request(Kept, H11Protocol):
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            lines.asks(self.transport, str(self.conn.their_state) in ("IDLE", "SEND_BODY"))
+            # an upgrade is handed over before its end is read, and is asked all the same
+            goes_on = self.transport.get_protocol() is self
+            lines.asks(self.transport, goes_on and str(self.conn.their_state) in ("IDLE", "SEND_BODY"))
 
     class Socket(Kept, WSProtocol):
         def connection_made(self, transport: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import time
 
 import httpx
@@ -56,3 +57,15 @@ def test_a_hundred_reconnects_at_any_moment_lose_nothing_and_double_nothing():
     assert page.applied == list(range(page.applied[0], page.seq + 1)), "each number once, and in order"
     assert len(page.applied) > RECONNECTS
     assert parted(page.picture(), now) == []
+
+
+def test_a_line_lasts_longer_than_a_request_may_take(monkeypatch):
+    """A socket begins as a request, and is asked for once; what cuts requests that do not come must not cut it."""
+    monkeypatch.setattr(sys.modules["sleeves.dashboard.serve"], "REQUEST_WITHIN", 0.5)
+    page = Page()
+    with House(a_desk(), a_market(pace=0.01)) as house, httpx.Client(trust_env=False) as client, a_line(client, house.port) as line:
+        line.send_text(json.dumps(page.hello()))
+        until = time.monotonic() + 3.5  # it is looked once a second who is late
+        hear(line, page, until=lambda: time.monotonic() > until)
+    assert page.snapshots == 1
+    assert not page.faults
