@@ -66,6 +66,8 @@ class Exposure:
     """Contracts, with all open orders filled, over equity: 10,000 is once. None when there is no equity."""
     liquidation: Mapping[str, Decimal | None] = field(factory=dict, hash=False)
     """By symbol, the price that liquidates it while all others stay; None when none does."""
+    health_bp: int = 0
+    """The health in hundredths, rounded down."""
 
     def __str__(self) -> str:
         lever = "none" if self.leverage_bp is None else decimal_text(self.leverage_bp, 4) + "x"
@@ -367,6 +369,7 @@ class Ground:
             health(account),
             leverage_bp(account),
             {market.symbol: None if tick is None else Decimal(market.price_text(tick)) for market, tick in ticks.items()},
+            health_bp(account),
         )
 
     @staticmethod

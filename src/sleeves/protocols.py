@@ -184,7 +184,10 @@ class Engine(Protocol[M]):
 
 
 class Gate(Protocol):
-    """A check of one wish before it becomes an order. A gate that raises refuses."""
+    """A check of one wish before it becomes an order. A gate that raises refuses.
+
+    To be asked is no order: previews ask too, and an order may be asked about twice. What a gate counts it takes from the view.
+    """
 
     def __call__(self, place: Place, view: View, vault: EngineVault) -> Refusal | None:
         """None to let it pass, or the refusal with its reason code and numbers."""

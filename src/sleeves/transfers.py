@@ -18,7 +18,7 @@ from .records import Asked
 from .shares import client_named
 from .vault import CoreVault
 
-__all__ = ["Transfers"]
+__all__ = ["Transfers", "check_whose"]
 
 
 class Transfers:
@@ -39,8 +39,7 @@ class Transfers:
         coins = vault.asset(amount)
         if coins.units <= 0:
             raise VaultError(f"deposit {coins}: the amount must be positive")
-        if vault.pool and not client:
-            raise VaultError(f"{vault.owner} is the pool {vault.pool}: say with client= whose money comes; a gift to all is for its sweep")
+        check_whose(vault, client)
         transfer = self._next(vault, coins, self._venue(vault, venue), client)
         vault.books.record(Asked(vault.books.time(at), by, vault.owner, transfer))
         self._ask(vault, transfer)
@@ -129,3 +128,9 @@ class Transfers:
             vault.refused(event.id, why=event.reason, at=event.at)
             del self._asked[event.id]
         return vault
+
+
+def check_whose(vault: CoreVault, client: str = "") -> None:
+    """Raises `VaultError` where coins for a pool come from nobody in particular."""
+    if vault.pool and not client:
+        raise VaultError(f"{vault.owner} is the pool {vault.pool}: say with client= whose money comes; a gift to all is for its sweep")

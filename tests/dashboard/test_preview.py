@@ -10,21 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stand import PERP, SPOT, make_desk
 
-from sleeves import USD, CoreVault, Desk, Place
+from helpers import Puppet, fill
+from sleeves import QUIET, USD, CoreVault, Desk, Place
 from sleeves.control import Control
 from sleeves.dashboard.feed import Feed
 from sleeves.dashboard.messages import plain
-from sleeves.dashboard.preview import LOOKS, READY, STOPS, look
+from sleeves.dashboard.preview import LOOKS, READY, STOPS, Sheet, look
 from sleeves.engines import Trend
 from sleeves.errors import VaultError
 from sleeves.gates import DailyLoss, Drawdown
 from sleeves.instructions import INSTRUCTIONS, Code, from_terms
 from sleeves.margin import health_bp
-from sleeves.money import Rounding
+from sleeves.megavault import Megavault
+from sleeves.money import Rounding, decimal_text
 from sleeves.orders import Fill, Liquidity, Side
 from sleeves.policy import FLASH
 from sleeves.shell import carry
-from sleeves.sim import VirtualDriver
+from sleeves.sim import Tape, VirtualDriver
 from strategies import heavy
 
 VAULT = "core:main:USD"
@@ -312,9 +314,9 @@ def test_an_order_says_what_it_is_worth_and_what_it_does_to_the_account(strained
     assert found.numbers["price"] == f"{PERP.price_text(book.ask)} USD"
     what = desk.what_if(Place(PERP, Side.BUY, PERP.qty("0.1")), sleeve)
     for told, footing in ((found.before, what.before), (found.after, what.after)):
-        assert told["health"] == str(footing.joint.health)
+        assert told["health"] == decimal_text(footing.joint.health_bp, 2)
         assert told["liquidated_at"] == f"{footing.joint.liquidation['BTC-PERP']} USD"
-        assert told["sleeve_health"] == str(footing.sleeves["swing"].health)
+        assert told["sleeve_health"] == decimal_text(footing.sleeves["swing"].health_bp, 2)
         assert told["leverage"].endswith("x")
     assert found.before["position"] == str(sleeve.position(PERP))
     assert found.before["liquidated_at"] != found.after["liquidated_at"]
@@ -438,6 +440,51 @@ def test_low_health_is_warned_of(strained):
     found = seen(strained, said("open", sleeve="carry", market="BTC-PERP", side=side, qty="8"))
     assert float(found.after["health"]) < 50
     assert any(warning.startswith("health would be") and "poor" in warning for warning in found.warnings)
+
+
+def test_a_health_is_cut_off_and_never_told_a_step_higher(strained):
+    """79.6 is not 80: nothing can be withdrawn at it, and the words about it say so."""
+    account = strained.desk.account(strained.vault)
+    found = seen(strained, said("open", sleeve="swing", market="BTC-PERP", side="buy", qty="0.001"))
+    assert found.before["health"] == decimal_text(health_bp(account), 2) and "." in found.before["health"]
+    sheet = Sheet(strained.desk, None)
+    for health, words in ((79.99, "withdrawn"), (80.0, ""), (49.99, "poor"), (19.99, "critical")):
+        sheet.warnings.clear()
+        sheet.warn_of(health)
+        assert (words in sheet.warnings[0] and f"{health:g}" in sheet.warnings[0]) if words else not sheet.warnings
+
+
+@pytest.mark.parametrize(("policy", "word"), [(FLASH, "goes back to the vault"), (QUIET, "is set aside")])
+def test_a_close_that_ends_flat_promises_no_money_that_goes_back_at_once(policy, word):
+    """A Flash sleeve hands its profit back on the close, and what was set aside arrives: neither is in the numbers, both are said."""
+    vault = CoreVault(USD, total="1000", tradeable="1000")
+    desk = Desk(vault)
+    sleeve = vault.sleeve("a", policy, allocate="500")
+    puppet = Puppet(SPOT, "a")
+    puppet.sit(desk, sleeve)
+    puppet.quote("100")
+    desk.step(fill(desk.order(sleeve, Place(SPOT, Side.BUY, SPOT.qty("1")), by="ann")[0].order, price="100"))
+    puppet.quote("200")
+    if policy is QUIET:
+        assert "available" in look(desk, {}, said("close", sleeve="a", market="BTC/USD")).after, "nothing goes back, nothing arrives"
+        vault.allocate(sleeve, "50")
+    half = look(desk, {}, said("open", sleeve="a", market="BTC/USD", side="sell", qty="0.5"))
+    assert "available" in half.after and not any(word in one for one in half.warnings), "it is not flat then"
+    found = look(desk, {}, said("close", sleeve="a", market="BTC/USD"))
+    assert found.ok and "available" not in found.after
+    assert any(word in one for one in found.warnings)
+
+
+def test_a_deposit_into_a_pool_is_refused_as_the_deed_refuses_it():
+    vault = CoreVault(USD, total="1000", tradeable="900")
+    desk = Desk(vault)
+    Megavault(vault, founder="ann")
+    venue = VirtualDriver(Tape.sample().slice(0, 2), {"USD": USD("1000")}, wallet={"USD": USD("500")})
+    asked = said("deposit", vault=VAULT, amount="100", venue=venue.name)
+    found = look(desk, {venue.name: venue}, asked)
+    answer = anyio.run(Control(desk, venue).do, asked)
+    assert not found.ok and (found.code, found.message) == (answer.code.value, answer.message)
+    assert "say with client=" in found.message
 
 
 def test_a_desk_without_prices_says_that_it_knows_none():

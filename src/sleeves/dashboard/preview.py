@@ -53,6 +53,7 @@ from ..protocols import Venue
 from ..records import Record, Refusal
 from ..sleeve import Sleeve, Stateful
 from ..status import Hold, Move, Status
+from ..transfers import check_whose
 from ..vault import CoreVault
 
 __all__ = ["READY", "STOPS", "WARN_BELOW", "Look", "look"]
@@ -176,7 +177,7 @@ def _times(bp: int | None) -> str:
 
 
 def _health(one: Exposure) -> str:
-    return str(one.health)
+    return decimal_text(one.health_bp, 2)
 
 
 def _leverage(one: Exposure) -> str:
@@ -267,7 +268,10 @@ def _order(sheet: Sheet, sleeve: Sleeve, place: Place) -> None:
         sheet.numbers["set_aside"] = str(Amount(terms[2], terms[1]))
         if terms[2] > free:
             sheet.warnings.append(f"{sleeve.name} has only {Amount(free, sleeve.asset)} available")
-    if market.contract is None and market.quote == sleeve.asset:
+    if _ends_flat(sleeve, place) and (sleeve.policy.share_ppm or sleeve.pending.units):
+        what = "what it has made goes back to the vault" if sleeve.policy.share_ppm else "what is set aside for it arrives"
+        sheet.warnings.append(f"{sleeve.name} is flat then, and {what}: what is available after that is not worked out here")
+    elif market.contract is None and market.quote == sleeve.asset:
         sheet.goes("available", Amount(free, sleeve.asset), Amount(free - place.side.sign * cost - fee, sleeve.asset))
     elif market.contract is not None and terms is not None and terms[2]:
         sheet.goes("available", Amount(free, sleeve.asset), Amount(free - terms[2], sleeve.asset))
@@ -275,6 +279,13 @@ def _order(sheet: Sheet, sleeve: Sleeve, place: Place) -> None:
         _risked(sheet, sleeve, market, sheet.desk.what_if(place, sleeve))
     except VaultError as error:
         sheet.warnings.append(f"what it does to health is not known: {error}")
+
+
+def _ends_flat(sleeve: Sleeve, place: Place) -> bool:
+    """Whether a sleeve has nothing left once an order is filled whole; less than the venue takes is nothing."""
+    left = sleeve.position_units(place.instrument) + place.side.sign * place.qty
+    others = [one for one in sleeve.positions() if one != place.instrument]
+    return not others and abs(left) < max(1, place.instrument.lot_units, place.instrument.min_qty_units)
 
 
 def _risked(sheet: Sheet, sleeve: Sleeve, market: Instrument, found: WhatIf) -> None:
@@ -286,7 +297,7 @@ def _risked(sheet: Sheet, sleeve: Sleeve, market: Instrument, found: WhatIf) -> 
     if market.contract is not None:
         prices = [one.joint.liquidation.get(market.symbol) for one in (before, after)]
         sheet.goes("liquidated_at", *("no price" if price is None else f"{price} {market.quote}" for price in prices))
-    sheet.warn_of(after.joint.health)
+    sheet.warn_of(after.joint.health_bp / 100)
 
 
 def _judge(sheet: Sheet, sleeve: Sleeve, place: Place) -> None:
@@ -465,6 +476,7 @@ def _deposit(sheet: Sheet) -> str:
     one, case = cast(Deposit, sheet.case.instruction), sheet.case
     vault, venue = case.vault(one.vault), case.venue(one.venue)
     coins = case.coins(vault.asset, one.amount)
+    check_whose(vault)
     _check_home(sheet, vault, venue.name)
     sheet.numbers |= {"amount": str(coins), "venue": venue.name}
     made = _booked(vault._finding(coins.units, at=vault.books.now, by=one.author, why=""), vault)
