@@ -44,7 +44,9 @@ def test_it_follows_a_replay_and_a_run_and_ends_as_the_books_do(lab, context):
         return (lab.folder / "kept.json").is_file()
 
     until(through, "the notebook is through", 120)
-    replayed, traded = (int(text) for text in page.locator(".jp-OutputArea-executeResult .jp-RenderedText").all_inner_texts()[-3:-1])
+    results = page.locator(".jp-OutputArea-executeResult .jp-RenderedText")
+    until(lambda: results.count() >= 3, "the cells' results are on the page")
+    replayed, traded = (int(text) for text in results.all_inner_texts()[-3:-1])
     assert len([records for records in told if 0 < records < replayed]) >= 5, f"told while the replay ran: {told}"
     assert len([records for records in told if replayed < records < traded]) >= 5, f"told while the run ran: {told}"
     assert busy.count("busy") >= 10
