@@ -6,6 +6,8 @@ import asyncio
 import json
 import logging
 import re
+import subprocess
+import sys
 from functools import wraps
 from pathlib import Path
 
@@ -828,3 +830,37 @@ def test_a_desk_of_money_alone_is_shown_too():
             assert (await client.get("/api/markets")).json()["stats"]["highest_apr"] is None
 
     anyio.run(main)
+
+
+@pytest.mark.parametrize(
+    ("missing", "act", "said"),
+    [
+        ("starlette", "app(desk)", 'the dashboard needs starlette: python -m pip install "sleeves[dashboard]"'),
+        ("uvicorn", "anyio.run(serve, desk)", 'serving the dashboard needs uvicorn: python -m pip install "sleeves[dashboard]"'),
+    ],
+)
+def test_without_its_extra_it_says_what_is_missing_and_no_other_fault_is_taken_for_that(missing, act, said):
+    program = f"""
+import sys
+sys.modules[{missing!r}] = None
+import anyio
+from sleeves import USD, CoreVault, Desk
+from sleeves.dashboard import app, serve
+from sleeves.errors import MissingExtra
+desk = Desk(CoreVault(USD, total="1", tradeable="1"))
+try:
+    {act}
+except MissingExtra as error:
+    print(error)
+del sys.modules[{missing!r}]
+sys.modules["sleeves.dashboard.openapi"] = None
+try:
+    app(desk)
+except Exception as error:
+    print(type(error).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first.startswith(said), first
+    assert second == "ModuleNotFoundError", "a part of ours that is not there is no extra"

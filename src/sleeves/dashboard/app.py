@@ -53,6 +53,8 @@ def app(
     try:
         from .routes import build
     except ImportError as error:
+        if (error.name or "").partition(".")[0] != "starlette":
+            raise
         raise MissingExtra("starlette", "dashboard", "the dashboard") from error
     return build(
         desk,

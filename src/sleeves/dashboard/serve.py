@@ -98,6 +98,8 @@ async def serve(
     try:
         import uvicorn
     except ImportError as error:
+        if (error.name or "").partition(".")[0] != "uvicorn":
+            raise
         raise MissingExtra("uvicorn", "dashboard", "serving the dashboard") from error
     try:
         asyncio.get_running_loop()
