@@ -28,6 +28,7 @@ def lab(tmp_path_factory):
 
 
 def test_it_follows_a_replay_and_a_run_and_ends_as_the_books_do(lab, context):
+    (lab.folder / "kept.json").unlink(missing_ok=True)  # of a try before
     page = lab.open(context, "runs.ipynb")
     dark = "() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
     light = dark.replace("Dark", "Light")
