@@ -7,6 +7,7 @@ from functools import partial
 import anyio
 import pytest
 
+from helpers import fill
 from live_stand import BEGIN, MARKET, SECOND, looked, stand, until
 from sleeves import BTC, USD, Place, Side
 from sleeves.errors import JournalError, VaultError, VenueUnavailable, VenueUnknown
@@ -164,6 +165,15 @@ def test_a_sleeve_is_not_flat_while_an_order_of_it_is_out():
     assert pulse.snapshot(desk).flattening == ("a",) and pulse.time_to_flat is None, "it may still fill"
     desk.step(Canceled(order.id, order.at))
     assert pulse.snapshot(desk).flattening == () and pulse.time_to_flat == 2.0
+
+
+def test_a_halted_sleeve_that_nobody_closes_is_said_to_be_just_that():
+    desk, _, puppet, pulse, _ = attached()
+    order = desk.order(puppet.sleeve, buy(), by="ann")[0].order
+    desk.step(fill(order))
+    desk.kill(puppet.sleeve, flatten=False, by="ann", why="enough")
+    assert f"{puppet.sleeve.name} is halted, and nothing closes what it holds" in pulse.snapshot(desk).why
+    assert not any("is to be flat" in one for one in pulse.snapshot(desk).why)
 
 
 def test_a_kill_that_was_given_up_is_not_counted_as_flat():

@@ -475,6 +475,17 @@ def test_a_close_that_ends_flat_promises_no_money_that_goes_back_at_once(policy,
     assert any(word in one for one in found.warnings)
 
 
+def test_a_reclaim_says_that_what_is_set_aside_is_taken_first(stand):
+    sleeve = next(one for one in stand.sleeves.values() if not one.is_flat() and one.loose_units() > 0)
+    plain_one = seen(stand, said("reclaim", sleeve=sleeve.name, amount="1"))
+    assert not any("set aside" in warning for warning in plain_one.warnings)
+    stand.vault.allocate(sleeve, "10", by="ann")
+    assert sleeve.pending == USD("10")
+    found = seen(stand, said("reclaim", sleeve=sleeve.name, amount="4"))
+    assert (found.before["pending"], found.after["pending"]) == ("10 USD", "6 USD")
+    assert any(warning.startswith("4 USD of it is what is still set aside") for warning in found.warnings)
+
+
 def test_a_deposit_into_a_pool_is_refused_as_the_deed_refuses_it():
     vault = CoreVault(USD, total="1000", tradeable="900")
     desk = Desk(vault)

@@ -23,6 +23,7 @@ from sleeves.dashboard.serve import Served
 from sleeves.errors import VaultError
 from sleeves.keys import Secret
 from sleeves.live import trade
+from sleeves.records import Marked
 
 serving = sys.modules["sleeves.dashboard.serve"]
 """The module, which the function of its name hides."""
@@ -429,3 +430,12 @@ def test_the_command_says_that_a_port_is_taken(capsys):
         assert main(["dashboard", "--port", str(taken.getsockname()[1])]) == 2
         where = f"127.0.0.1:{taken.getsockname()[1]}"
     assert f"in use: {where}; port 0 takes any" in capsys.readouterr().err
+
+
+def test_the_demo_has_its_coin_and_its_contract_at_one_price():
+    """The contract's prices are taken to be the coin's: makers that look too rarely would leave its book an hour behind."""
+    demo = market(rows=300, first=1650)
+    anyio.run(partial(trade, demo.desk, demo.venue))
+    marks = [one.prices for one in demo.desk.books.journal if isinstance(one, Marked) and len(one.prices) == 2]
+    apart = [abs(prices["BTC-PERP"][0] / prices["BTC/USD"][0] - 1) for prices in marks]
+    assert len(marks) > 200 and max(apart) < 0.01

@@ -70,7 +70,7 @@ def market(pace: float = 0.0, *, seed: int = 7, rows: int | None = None, first: 
         ("maker", Maker(PERP, QUOTES, every=HOUR, name="maker"), FLASH, "6000"),
     ):
         desk.assign(engine, to=vault.sleeve(name, policy, allocate=money))
-    others = Flow.seeded(seed, spread="0.2%", layers=8, step="0.12%", size="2", refreshes=1, takes="3", take_size="4")
+    others = Flow.seeded(seed, spread="0.2%", layers=8, step="0.12%", size="2", refreshes=20, takes="3", take_size="4")
     rules = {
         spot.instrument.symbol: Rules(Fees.of("0.05%", "0.1%"), Slippage.of("0.02%", "0.05%"), settles=Settles.AT_ONCE),
         PERP.symbol: Rules.of(fees=Fees.of("-0.01%", "0.05%"), book=others, settles=Settles.AT_ONCE),

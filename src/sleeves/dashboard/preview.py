@@ -586,6 +586,8 @@ def _reclaim(sheet: Sheet) -> str:
     if coins.units > pending.units + loose.units:
         raise NotEnough(f"reclaim {coins} from {sleeve.name}: only {pending + loose} is free there", pending + loose)
     first = min(coins.units, pending.units)
+    if first:
+        sheet.warnings.append(f"{Amount(first, sleeve.asset)} of it is what is still set aside for {sleeve.name}: that is taken first")
     if not sleeve.apart:
         sheet.goes("free", sleeve.free, sleeve.free - Amount(coins.units - first, sleeve.asset))
         sheet.goes("pending", pending, pending - Amount(first, sleeve.asset))

@@ -158,8 +158,8 @@ class Shares {
     const percentage = part === null ? 0 : 100 * part;
     setStyle(this.deployed, "flex-basis", `${percentage}%`);
     setStyle(this.idle, "flex-basis", `${100 - percentage}%`);
-    setText(this.deployedText, `Deployed in sleeves ${money(vault.in_sleeves)} ${vault.asset} (${percentage.toFixed(1)}%)`);
-    setText(this.idleText, `Idle ${money(rest)} ${vault.asset} (${(part === null ? 0 : 100 - percentage).toFixed(1)}%)`);
+    setText(this.deployedText, `In sleeves ${money(vault.in_sleeves)} ${vault.asset} (${percentage.toFixed(1)}%)`);
+    setText(this.idleText, `Idle and reserve ${money(rest)} ${vault.asset} (${(part === null ? 0 : 100 - percentage).toFixed(1)}%)`);
     setAttr(this.idleText, "title", `idle ${figure(vault.idle)}, reserve ${figure(vault.reserve)}, in transit ${figure(vault.in_transit)}`);
     this.#pie(parts);
   }

@@ -54,6 +54,7 @@ section { min-width: 0; }
 .list .acts { display: flex; gap: 6px; }
 /* What is below is laid out and painted when it is looked at. */
 inventory-view, order-log, book-view { content-visibility: auto; contain-intrinsic-size: auto 460px; overflow-clip-margin: 6px; }
+@media print { inventory-view, order-log, book-view { content-visibility: visible; } }
 .stale .data { filter: saturate(0.12); }
 footer { display: flex; flex-wrap: wrap; gap: 4px 14px; align-items: center; justify-content: space-between; }
 .foot { color: var(--sl-muted); }
@@ -197,6 +198,8 @@ export class SleevesPage extends View {
     this.revive.hidden ||= desk.status !== "halted";
     this.kill.hidden ||= desk.status === "halted";
     this.#drawDesk(store, desk);
+    // What was true when it was last told is not known to be so now.
+    if (this.frame.classList.contains("stale")) for (const node of [this.status, this.laws]) node.hidden = true;
     this.#drawSums(store);
     this.#drawCards(store);
     this.#drawWaiting(store);
