@@ -309,10 +309,11 @@ class Flow:
 
         `spread` lies between the makers' best bid and ask, at least one tick; `layers` a side stand `step` apart, each of
         half to one and a half of `size` base coins; they look at the price anew `refreshes` times in each row, the first time
-        at its begin (so with one, the book at a row's end still stands around its open), cancel what is off and fill up what was taken, at the back of the queue. `takes` takers come in each row on average (at most
-        three decimals) at random instants, each of up to twice `take_size` base coins, to either side, at most as far as
-        the makers reach twice over. A part `informed` of them know the row's close, go there, and pay no more than that.
-        No layers: no makers. Raises `InvalidAmount` for what is out of range.
+        at its begin (so with one, the book at a row's end still stands around its open), cancel what is off and fill up what
+        was taken, at the back of the queue. `takes` takers come in each row on average (at most three decimals) at random
+        instants, each of up to twice `take_size` base coins, to either side, at most as far as the makers reach twice over.
+        A part `informed` of them know the row's close, go there, and pay no more than that. No layers: no makers. Raises
+        `InvalidAmount` for what is out of range.
         """
         milli = parse_units(takes, 3, "takes")
         rates = ppm(spread, "spread"), ppm(step, "step"), ppm(informed, "informed")
