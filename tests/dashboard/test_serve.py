@@ -378,9 +378,7 @@ def test_the_demos_market_holds_the_laws_and_every_engine_trades():
 
 def test_the_command_shows_the_demo_and_ends_by_itself():
     words = ["dashboard", "--port", "0", "--seconds", "8", "--speed", "50"]
-    # a run of tests in the background of a shell has its children ignore the signal: this one is to hear it, as in a terminal
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    program = [sys.executable, "-u", "-c", heard + "import sys; from sleeves.cli import main; sys.exit(main(sys.argv[1:]))", *words]
+    program = [sys.executable, "-u", "-c", "import sys; from sleeves.cli import main; sys.exit(main(sys.argv[1:]))", *words]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         try:
             title, where = child.stdout.readline(), child.stdout.readline()
@@ -400,7 +398,9 @@ def test_the_command_shows_the_demo_and_ends_by_itself():
 
 def test_the_command_is_ended_by_an_interrupt():
     words = ["dashboard", "--port", "0", "--no-commands"]
-    program = [sys.executable, "-u", "-c", "import sys; from sleeves.cli import main; sys.exit(main(sys.argv[1:]))", *words]
+    # a run of tests in the background of a shell has its children ignore the signal: this one is to hear it, as in a terminal
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    program = [sys.executable, "-u", "-c", heard + "import sys; from sleeves.cli import main; sys.exit(main(sys.argv[1:]))", *words]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         try:
             child.stdout.readline()
