@@ -70,6 +70,7 @@ async def main(look: bool) -> None:
     kinds = [json.loads(one)["type"] for one in told]
     print(f"a page was told {kinds.count('snapshot')} snapshot and {kinds.count('delta')} changes, {sum(map(len, told)):,} bytes")
     print(f"{len(desk.books.journal):,} records in the journal; the laws of the books: {picture['tables']['desk']['desk:main']['laws']}")  # type: ignore[index]
+    print(desk.explain("flash"))
     save(feed, Path("desk.html"))
     print(f"desk.html: {Path('desk.html').stat().st_size:,} bytes, the same parts, and it asks the network for nothing")
 
