@@ -318,10 +318,10 @@ class _Reader:
 
     def order(self, one: PastOrder) -> OrderRow:
         if one.row is None:
-            one.row = self._order(one)
+            one.row = self._order_row(one)
         return one.row
 
-    def _order(self, one: PastOrder) -> OrderRow:
+    def _order_row(self, one: PastOrder) -> OrderRow:
         place, market = one.order.place, one.order.place.instrument
         kind = ("stop limit" if place.limit else "stop") if place.stop else "limit" if place.limit else "market"
         return OrderRow(
