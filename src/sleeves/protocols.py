@@ -1,6 +1,7 @@
 """Every seam on one page: what a third party may write, and what it must promise.
 
     Engine   decides                       (write one: docs/how-to/write-an-engine.md)
+    Plan     tells where on a tape an engine can wish for anything, so that a replay skips the rest
     View     what an engine and a gate may see; nothing in it can be moved
     Gate     refuses
     Feed, Broker, Custody = Venue          do (write one: docs/how-to/write-a-venue.md)
@@ -25,7 +26,7 @@ from .records import Fact, Refusal
 from .status import Status
 from .vault import EngineVault
 
-__all__ = ["Broker", "Custody", "Engine", "Feed", "Gate", "Journal", "Venue", "View"]
+__all__ = ["Broker", "Columns", "Custody", "Engine", "Feed", "Gate", "Journal", "Plan", "Planned", "Venue", "View"]
 
 M = TypeVar("M")
 N = TypeVar("N", FundingRate, FairValue, PoolState, Reading, TokenFacts)
@@ -181,6 +182,74 @@ class Engine(Protocol[M]):
 
         An engine with a `saw(memory) -> Mapping[str, str]` besides tells what its last decision was made on, for people.
         """
+
+
+class Columns(Protocol):
+    """What a plan reads: the rows of one market, as a `Tape` has them. Columns are of 64-bit integers and offer their buffer,
+    so that `numpy.frombuffer(tape.close, "int64")` copies nothing. Prices are in the instrument's units, times in nanoseconds.
+    """
+
+    @property
+    def instrument(self) -> Instrument: ...
+
+    @property
+    def interval(self) -> int: ...
+
+    @property
+    def at(self) -> Sequence[int]: ...
+
+    @property
+    def open(self) -> Sequence[int]: ...
+
+    @property
+    def high(self) -> Sequence[int]: ...
+
+    @property
+    def low(self) -> Sequence[int]: ...
+
+    @property
+    def close(self) -> Sequence[int]:
+        """The price that the desk is shown at the end of each row, as bid and as ask."""
+
+    @property
+    def volume(self) -> Sequence[int]: ...
+
+    @property
+    def has_volume(self) -> bool: ...
+
+    def ends(self) -> Sequence[int]:
+        """When each row is over: the `now` of the decision on it."""
+
+    def __len__(self) -> int: ...
+
+
+class Plan(Protocol[M]):
+    """Where on one tape an engine can wish for anything. Of one run and one seat, so that it may keep a place.
+
+    It says which rows matter and brings the memory there; what is wished for, `Engine.decide` alone says. A run with a plan
+    and one that asks on every row write the same journal, `sleeves.testing.check_plan` tries that.
+    """
+
+    def next(self, memory: M, row: int, view: View) -> int:
+        """The first row from `row` on, counted from 0, at which `decide` could return anything but None as things stand; the
+        number of rows for never.
+
+        Too early is allowed, then `decide` is asked for nothing; too late never. Rows at which an engine would not be asked,
+        because of its `every`, are never answered. It is asked anew after each decision, with the row behind, and after each
+        event of the sleeve's orders, with the row under way: an engine that has to notice its own fill answers that row.
+        """
+
+    def seek(self, memory: M, since: int, row: int) -> None:
+        """The memory stands as after the rows before `since`: bring it to where deciding on each row before `row` as well
+        would have brought it, to the bit.
+        """
+
+
+class Planned(Engine[M], Protocol[M]):
+    """An engine that can state its signals in one pass over a tape."""
+
+    def plan(self, tape: Columns) -> Plan[M] | None:
+        """A plan for this tape; None where it has none for it, and is then asked on every row."""
 
 
 class Gate(Protocol):
