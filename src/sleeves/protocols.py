@@ -29,6 +29,7 @@ from .vault import EngineVault
 __all__ = ["Broker", "Columns", "Custody", "Engine", "Feed", "Gate", "Journal", "Plan", "Planned", "Venue", "View"]
 
 M = TypeVar("M")
+C = TypeVar("C", contravariant=True)
 N = TypeVar("N", FundingRate, FairValue, PoolState, Reading, TokenFacts)
 
 
@@ -223,14 +224,14 @@ class Columns(Protocol):
     def __len__(self) -> int: ...
 
 
-class Plan(Protocol[M]):
+class Plan(Protocol[C]):
     """Where on one tape an engine can wish for anything. Of one run and one seat, so that it may keep a place.
 
     It says which rows matter and brings the memory there; what is wished for, `Engine.decide` alone says. A run with a plan
     and one that asks on every row write the same journal, `sleeves.testing.check_plan` tries that.
     """
 
-    def next(self, memory: M, row: int, view: View) -> int:
+    def next(self, memory: C, row: int, view: View) -> int:
         """The first row from `row` on, counted from 0, at which `decide` could return anything but None as things stand; the
         number of rows for never.
 
@@ -239,7 +240,7 @@ class Plan(Protocol[M]):
         event of the sleeve's orders, with the row under way: an engine that has to notice its own fill answers that row.
         """
 
-    def seek(self, memory: M, since: int, row: int) -> None:
+    def seek(self, memory: C, since: int, row: int) -> None:
         """The memory stands as after the rows before `since`: bring it to where deciding on each row before `row` as well
         would have brought it, to the bit.
         """
