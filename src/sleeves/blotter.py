@@ -63,6 +63,8 @@ class Blotter:
     def find(self, order_id: str) -> Working | None:
         """The order of an id, however long ago it was done; None for a stranger's."""
         working = self._orders.get(order_id)
+        if working is None and self._books.daybooks:
+            working = self._noted(order_id)
         if working is not None or not self._books.reopened:
             return working
         past: OpenOrder | None = None
@@ -81,6 +83,18 @@ class Blotter:
         self.add(working_of(past, seat))
         self._orders[order_id].leg = leg
         return self._orders[order_id]
+
+    def _noted(self, order_id: str) -> Working | None:
+        """An order that was only noted, by a fast replay: filled whole."""
+        for daybook in self._books.daybooks:
+            known = daybook.find(order_id)
+            if known is not None:
+                order, asset = known
+                working = Working(order, self._seats[order.sleeve], asset, order.place.side is not Side.BUY)
+                working.filled, working.status = order.place.qty, OrderStatus.FILLED
+                self.add(working)
+                return working
+        return None
 
     def left(self, order: Order) -> int:
         """What is not filled of an order; nothing for one that is not here."""

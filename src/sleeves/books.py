@@ -9,10 +9,11 @@ Books know neither vaults nor orders; they only keep.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from weakref import WeakSet
 
 from .booking import suspend
+from .daybook import Daybook
 from .errors import JournalError, VaultError
 from .facts import Shifted, Transferred
 from .journal import Journal, Memory
@@ -46,14 +47,15 @@ class Books:
 
     __slots__ = (
         "__weakref__",
+        "_facts",
         "_reopened",
         "_saved",
         "accounts",
         "changes",
         "clock",
+        "daybooks",
         "desk",
         "explained",
-        "facts",
         "failed",
         "found",
         "instruments",
@@ -83,8 +85,9 @@ class Books:
             raise JournalError(f"a journal is one such as Memory() or SQLite.open(path), not {journal!r}")
         if any(one.journal is self.journal for one in _KEPT):
             raise JournalError("this journal has books already: two would not know of each other's entries")
-        self.facts: dict[str, Fact] = {}
-        """What was booked since the books were opened; `fact` also looks further back."""
+        self._facts: dict[str, Fact] = {}
+        self.daybooks: list[Daybook] = []
+        """Fills that are booked and were only noted, by those who noted them."""
         self.quarantine: dict[str, list[Fact]] = {}
         """By key: facts that were told and are not booked."""
         self.residuals: dict[str, Residual] = {}
@@ -263,11 +266,9 @@ class Books:
     def unexplained(self, wallet: str, asset: Asset) -> int:
         """Units of an asset that stand in SUSPENSE of a wallet, each cause by itself, whichever way."""
         units = 0
-        for owner, where in self.wallets.items():
-            if where == wallet and owner.startswith("core:"):
-                for account, code, there in self.ledger.cells(owner):
-                    if account[1] is Role.SUSPENSE and code == asset.code:
-                        units += abs(there)
+        for account, code, there in self.ledger.suspense:
+            if code == asset.code and account[0].startswith("core:") and self.wallets.get(account[0]) == wallet:
+                units += abs(there)
         return units
 
     def _follow(self, records: tuple[Record, ...]) -> None:
@@ -310,9 +311,18 @@ class Books:
 
     # -- facts -----------------------------------------------------------------------------------------------------------
 
+    @property
+    def facts(self) -> Mapping[str, Fact]:
+        """What was booked since the books were opened, by key; `fact` also looks further back."""
+        if not self.daybooks:
+            return self._facts
+        return self._facts | {fact.key: fact for daybook in self.daybooks for fact in daybook.facts()}
+
     def fact(self, key: str) -> Fact | None:
         """What was booked under a key, however long ago; None for what never was."""
-        known = self.facts.get(key)
+        known = self._facts.get(key)
+        if known is None and self.daybooks:
+            known = next((fact for daybook in self.daybooks if (fact := daybook.fact(key)) is not None), None)
         if known is None and self._reopened:
             found = self.journal.find(key)
             known = found if isinstance(found, Fact) else None
@@ -342,7 +352,7 @@ class Books:
 
     def booked(self, fact: Fact) -> None:
         """Remember that a fact is booked: told again, it changes nothing."""
-        self.facts[fact.key] = fact
+        self._facts[fact.key] = fact
         if fact.at > self.last.get(fact.venue, 0):
             self.last[fact.venue] = fact.at
         waiting = self.quarantine.get(fact.key) if self.quarantine else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Any, Protocol
 
 from .codec import GENESIS, KINDS, VERSION, chain, encode, link, read
 from .errors import JournalError
@@ -68,17 +68,43 @@ class Journal(Protocol):
 
 
 class Memory:
-    """A journal in memory: for simulation, tests and notebooks. It ends with the process."""
+    """A journal in memory: for simulation, tests and notebooks. It ends with the process.
+
+    A fast replay notes what it does in figures (`sleeves.daybook`): those are written out as records, once, when somebody reads.
+    """
 
     def __init__(self) -> None:
-        self._records: list[Record] = []
+        self._kept: list[Any] = []
+        """Records, and among them notes that are not written out yet: tuples, whose first item does it."""
+        self._more = 0
+        """For how many records more those notes stand than they are."""
+        self._brief = False
         self._snapshot: tuple[int, str] | None = None
 
     def append(self, *records: Record) -> None:
         for record in records:
             if type(record) not in KINDS:
                 raise JournalError(f"{record!r} is no record that a journal keeps")
-        self._records.extend(records)
+        self._kept.extend(records)
+
+    def note(self, note: tuple[Any, ...], records: int) -> None:
+        """Keep a note that stands for so many records, at least one: its first item, called with it, writes them out."""
+        self._kept.append(note)
+        self._more += records - 1
+        self._brief = True
+
+    @property
+    def _records(self) -> list[Record]:
+        """All records, notes written out."""
+        if self._brief:
+            written: list[Record] = []
+            for one in self._kept:
+                if type(one) is tuple:
+                    written.extend(one[0](one))
+                else:
+                    written.append(one)
+            self._kept, self._more, self._brief = written, 0, False
+        return self._kept
 
     def group(self) -> AbstractContextManager[object]:
         return nullcontext()
@@ -100,7 +126,7 @@ class Memory:
         return self._snapshot
 
     def save(self, snapshot: str) -> None:
-        self._snapshot = len(self._records), snapshot
+        self._snapshot = len(self), snapshot
 
     def after(self, count: int) -> Iterator[Record]:
         return iter(self._records[count:])
@@ -109,7 +135,7 @@ class Memory:
         return iter(self._records)
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._kept) + self._more
 
     def lines(self) -> Iterator[str]:
         """The journal as JSON lines, each with its digest: the same bytes for the same run."""
@@ -125,7 +151,7 @@ class Memory:
     def read(cls, lines: Iterable[str]) -> Memory:
         """Read lines back, checking each link. Raises `JournalError` with the number of the first bad line."""
         journal = cls()
-        journal._records.extend(read(lines))
+        journal._kept.extend(read(lines))
         return journal
 
 
