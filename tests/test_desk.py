@@ -280,12 +280,12 @@ def test_the_proof_names_what_is_broken():
     assert desk.check(deep=True).holds
     cells = vault.books.ledger._cells
     key = next(cell for cell in cells if cell[0].role == "free" and cell[1] == "USD" and cell[0].owner == "a")
-    cells[key] += 1
+    cells[key].units += 1
     proof = desk.check(deep=True)
     assert {finding.law for finding in proof.findings if not finding.holds} >= {1, 2, 5, 8}
     with pytest.raises(Exception, match="BROKEN"):
         proof.require()
-    cells[key] -= 1
+    cells[key].units -= 1
     assert desk.check({"USD": vault.coins, "BTC": BTC("0.05")}).holds
     off = desk.check({"USD": vault.coins + USD("0.000001"), "BTC": BTC("0.05")})
     assert [f.law for f in off.findings if not f.holds] == [6]

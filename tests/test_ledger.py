@@ -496,3 +496,33 @@ def test_an_error_names_the_entry_in_its_text(owner):
     with pytest.raises(Unbalanced) as refused:
         Ledger().post(bad)
     assert f"{owner}/free 0.15 USD" in str(refused.value)
+
+
+@law
+@given(st.lists(entries(), max_size=30))
+def test_sums_that_are_kept_are_what_the_balances_sum_to(many):
+    """By role, by what owners received, and what stands in SUSPENSE: also after a ledger is written out and read back."""
+    ledger = Ledger()
+    changed = ledger.follow()
+    for one in many:
+        try:
+            ledger.post(one)
+        except SleevesError:
+            continue
+    for known in (ledger, Ledger.load(ledger.dump())):
+        assert known.differences() == []
+        sums, suspense = defaultdict(int), []
+        for account, amount in known.accounts():
+            sums[account.owner, account.role, amount.asset] += amount.units
+            if account.role is Role.SUSPENSE and amount.units:
+                suspense.append((account, amount.asset.code, amount.units))
+        assert all(known.total(*key) == units for key, units in sums.items())
+        assert sorted(known.suspense) == sorted(suspense)
+    assert {account.owner for account, _ in ledger.accounts()} <= changed
+
+
+def test_a_sum_that_is_off_is_named():
+    ledger = funded()
+    ledger._sums["flash", Role.FREE, "USD"].units += 1
+    ledger._net["flash", "USD"] += 1
+    assert [line.partition(" ")[0] for line in ledger.differences()] == ["flash/free", "what"]

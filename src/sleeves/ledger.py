@@ -295,96 +295,230 @@ class Entry:
         return " | ".join(str(posting) for posting in self.postings)
 
 
-_Cell = tuple[Account, str]
+_Key = tuple[Account, str]
+
+_OWN, _MOVES, _PASSES, _MARK, _GUARDED, _FLOWS = 1, 2, 4, 8, 16, 32
+_BITS: Mapping[Role, int] = {
+    role: _OWN * (role in SLEEVE_ROLES)
+    + _MOVES * (role in COIN_MOVES)
+    + _PASSES * (role in PASSAGE)
+    + _MARK * (role in MARK_ROLES)
+    + _GUARDED * (role in GUARDED_ROLES)
+    + _FLOWS * (role in FLOW_ROLES)
+    for role in Role
+}
+"""Which of the sets above a role is in, in one number."""
+_MAY_TOUCH: Mapping[EntryKind, int] = {kind: _PASSES if kind in PASSAGES else _MOVES for kind in INTERNAL}
+"""By kind that stays within one sleeve: which roles it may touch."""
+_HELD, _SUSPENSE = Role.HELD, Role.SUSPENSE
+
+
+class _Sum:
+    """What an owner's accounts in one role and asset sum to."""
+
+    __slots__ = ("units",)
+
+    def __init__(self) -> None:
+        self.units = 0
+
+
+class _Cell:
+    """One account in one asset: its balance, the sum that it is part of, and what its role allows.
+
+    `rare`: a posting to it does more than to change two numbers: it opens it, closes it, or is looked for.
+    """
+
+    __slots__ = ("account", "asset", "bits", "code", "open", "rare", "sum", "units")
+
+    def __init__(self, account: Account, asset: Asset, code: str, sum_: _Sum) -> None:
+        self.account = account
+        self.asset = asset
+        self.code = code
+        self.bits = _BITS.get(account[1], 0)
+        self.sum = sum_
+        self.units = 0
+        self.open = False
+        self.rare = True
 
 
 class Ledger:
-    """Balances by account and asset, changed by `post` alone."""
+    """Balances by account and asset, changed by `post` alone.
 
-    __slots__ = ("_assets", "_cells", "_flows", "_owned")
+    Sums that are asked for again and again are kept beside the balances: by owner, role and asset (`total`), and by owner what came
+    from others (`net_flow`). `differences` holds them against the balances themselves.
+    """
+
+    __slots__ = ("_assets", "_cells", "_flows", "_followers", "_net", "_owned", "_sums", "_suspense")
 
     def __init__(self) -> None:
         self._assets: dict[str, Asset] = {}
-        self._cells: dict[_Cell, int] = {}
-        self._owned: dict[str, dict[_Cell, None]] = {}
+        self._cells: dict[_Key, _Cell] = {}
+        self._owned: dict[str, dict[_Key, _Cell]] = {}
         self._flows: dict[tuple[str, EntryKind, str], int] = {}
+        self._net: dict[tuple[str, str], int] = {}
+        """By owner and asset, the sum of its flows."""
+        self._sums: dict[tuple[str, Role, str], _Sum] = {}
+        self._suspense: dict[_Key, _Cell] = {}
+        """What stands in SUSPENSE and is not zero."""
+        self._followers: list[set[str]] = []
 
     def check(self, entry: Entry) -> list[_Cell]:
         """Raise what `post` would raise; change nothing. Returns the cells of the postings, for `apply`."""
         cells = self._cells
-        assets = self._assets
-        sums: dict[str, int] = {}
-        fresh: dict[str, Asset] = {}
+        kind, postings = entry.kind, entry.postings
+        allowed = _MAY_TOUCH.get(kind, 0)
+        internal = allowed != 0
+        own = allowed or _OWN
         touched: list[_Cell] = []
         marks: dict[str, int] | None = None
-        sleeve = None
-        internal = entry.kind in INTERNAL
-        allowed = SLEEVE_ROLES if not internal else PASSAGE if entry.kind in PASSAGES else COIN_MOVES
-        for account, asset, units in entry.postings:
+        more: dict[str, int] | None = None
+        sleeve = first = second = None
+        one = two = 0
+        for account, asset, units in postings:
             code = asset.code
-            known = assets.get(code) or fresh.setdefault(code, asset)
-            if known is not asset and known != asset:
-                raise AssetMismatch(f"{code} is counted here with {known.scale} decimal places, not {asset.scale}")
-            sums[code] = sums.get(code, 0) + units
-            role = account[1]
-            if role in allowed:
+            cell = cells.get((account, code))
+            if cell is None:
+                cell = self._fresh(account, asset, code, touched)
+            if cell.asset is not asset and cell.asset != asset:
+                raise AssetMismatch(f"{code} is counted here with {cell.asset.scale} decimal places, not {asset.scale}")
+            if code == first:
+                one += units
+            elif code == second:
+                two += units
+            elif first is None:
+                first, one = code, 0 + units
+            elif second is None:
+                second, two = code, 0 + units
+            else:
+                more = {} if more is None else more
+                more[code] = more.get(code, 0) + units
+            bits = cell.bits
+            if bits & own:
                 if sleeve is None:
                     sleeve = account[0]
                 elif sleeve != account[0]:
                     raise IsolationBreach(f"entry touches two sleeves, {sleeve!r} and {account[0]!r}: {entry}")
             elif internal:
-                raise IsolationBreach(f"a {entry.kind} moves coins within its sleeve and cannot touch {account}: {entry}")
-            if role in MARK_ROLES:
+                raise IsolationBreach(f"a {kind} moves coins within its sleeve and cannot touch {account}: {entry}")
+            if bits & _MARK:
                 marks = {} if marks is None else marks
                 marks[code] = marks.get(code, 0) + units
-            cell = (account, code)
-            if cell not in cells:
+            if not cell.open:
                 _check_account(account)
             touched.append(cell)
-        for code, total in sums.items():
-            if total or type(total) is not int:
-                raise Unbalanced(f"{code} of the entry sums to {total} units, not 0: {entry}")
+        if one or two or more or type(one) is not int or type(two) is not int:
+            for name, total in ((first, one), (second, two), *(more or {}).items()):
+                if total or type(total) is not int:
+                    raise Unbalanced(f"{name} of the entry sums to {total} units, not 0: {entry}")
         if marks and any(marks.values()):
             raise Unbalanced(f"permissions and marks of the entry do not sum to 0 among themselves: {entry}")
         if not entry.by or not isinstance(entry.by, str):
             raise LedgerError(f"an entry names who wrote it, not {entry.by!r}: {entry}")
-        if entry.kind not in FACTS:
-            self._check_overdraft(entry)
+        if kind not in FACTS:
+            self._check_overdraft(entry, touched)
         return touched
 
-    def _check_overdraft(self, entry: Entry) -> None:
-        after: dict[_Cell, int] = {}
-        for account, asset, units in entry.postings:
-            if account[1] in GUARDED_ROLES:
-                cell = (account, asset.code)
-                after[cell] = after.get(cell, self._cells.get(cell, 0)) + units
-        for (account, code), units in after.items():
-            if units < 0 and units < self._cells.get((account, code), 0):
-                raise Overdraft(f"{entry.kind} would overdraw {account} by {-units} units of {code}: {entry}")
+    def _fresh(self, account: Account, asset: Asset, code: str, touched: Sequence[_Cell]) -> _Cell:
+        """The cell of an account that is not open yet: it is opened when something is posted to it."""
+        known = self._assets.get(code)
+        for cell in touched:
+            if cell.code == code:
+                if cell.account == account:
+                    return cell
+                known = known or cell.asset
+        key = (account[0], account[1], code)
+        return _Cell(account, known or asset, code, self._sums.get(key) or _Sum())
+
+    def _check_overdraft(self, entry: Entry, touched: Sequence[_Cell]) -> None:
+        if len(touched) == 2:  # mostly so: nothing that goes out of a guarded account takes it below zero
+            (one, two), ((_, _, first), (_, _, second)) = touched, entry.postings
+            if (first >= 0 or one.units + first >= 0) and (second >= 0 or two.units + second >= 0):
+                return
+        after: dict[int, tuple[_Cell, int]] = {}
+        for cell, posting in zip(touched, entry.postings, strict=True):
+            if cell.bits & _GUARDED:
+                after[id(cell)] = cell, after.get(id(cell), (cell, cell.units))[1] + posting[2]
+        for cell, units in after.values():
+            if units < 0 and units < cell.units:
+                raise Overdraft(f"{entry.kind} would overdraw {cell.account} by {-units} units of {cell.code}: {entry}")
 
     def apply(self, entry: Entry, touched: list[_Cell] | None = None) -> None:
         """Post an entry that `check` has passed, with what it returned."""
-        cells = self._cells
+        postings = entry.postings
         if touched is None:
-            touched = [(posting.account, posting.asset.code) for posting in entry.postings]
-        for cell, posting in zip(touched, entry.postings, strict=True):
-            units = posting[2]
-            if cell in cells:
-                balance = cells[cell] + units
-                if balance or cell[0][1] is not Role.HELD:
-                    cells[cell] = balance
-                else:
-                    del cells[cell]
-                    del self._owned[cell[0][0]][cell]
-            elif units:
-                self._assets.setdefault(cell[1], posting[1])
-                cells[cell] = units
-                self._owned.setdefault(cell[0][0], {})[cell] = None
-        if entry.kind not in INTERNAL:
-            for account, asset, units in entry.postings:
-                if account[1] in FLOW_ROLES:
-                    key = (account[0], entry.kind, asset.code)
-                    self._flows[key] = self._flows.get(key, 0) + units
+            touched = []
+            for account, asset, _ in postings:
+                code = asset.code
+                touched.append(self._cells.get((account, code)) or self._fresh(account, asset, code, touched))
+        for cell, posting in zip(touched, postings, strict=True):
+            if cell.rare:
+                self._move(cell, posting[2])
+            else:
+                cell.units += posting[2]
+                cell.sum.units += posting[2]
+        kind = entry.kind
+        if kind not in INTERNAL:
+            for cell, posting in zip(touched, postings, strict=True):
+                if cell.bits & _FLOWS:
+                    owner, code = cell.account[0], cell.code
+                    self._flows[owner, kind, code] = self._flows.get((owner, kind, code), 0) + posting[2]
+                    self._net[owner, code] = self._net.get((owner, code), 0) + posting[2]
+        for changed in self._followers:
+            changed.update([cell.account[0] for cell in touched])
+
+    def _move(self, cell: _Cell, units: int) -> None:
+        """What a posting does to an account that is opened by it, closed by it, or looked for."""
+        account, code = cell.account, cell.code
+        if not cell.open:
+            if not units:
+                return
+            self._open(cell)
+        cell.units += units
+        cell.sum.units += units
+        if account[1] is _HELD and not cell.units:
+            key = (account, code)
+            del self._cells[key]
+            del self._owned[account[0]][key]
+            cell.open, cell.rare = False, True
+        elif account[1] is _SUSPENSE:
+            if cell.units:
+                self._suspense[account, code] = cell
+            else:
+                self._suspense.pop((account, code), None)
+
+    def _open(self, cell: _Cell) -> None:
+        account, code = cell.account, cell.code
+        owner, role, _ = account
+        self._assets.setdefault(code, cell.asset)
+        cell.sum = self._sums.setdefault((owner, role, code), cell.sum)
+        self._cells[account, code] = self._owned.setdefault(owner, {})[account, code] = cell
+        cell.open, cell.rare = True, role is _HELD or role is _SUSPENSE
+
+    def follow(self) -> set[str]:
+        """A set into which the owners of all accounts are put that are posted to from now on; whoever asked takes them out."""
+        changed: set[str] = set()
+        self._followers.append(changed)
+        return changed
+
+    def differences(self) -> list[str]:
+        """Sums that are kept beside the balances and are not what the balances sum to, in words; none, or something is wrong."""
+        sums: dict[tuple[str, Role, str], int] = {}
+        for (account, code), cell in self._cells.items():
+            key = (account[0], account[1], code)
+            sums[key] = sums.get(key, 0) + cell.units
+        found = [
+            f"{owner}/{role} is kept as {kept.units} units of {code}, its accounts sum to {sums.get((owner, role, code), 0)}"
+            for (owner, role, code), kept in self._sums.items()
+            if kept.units != sums.get((owner, role, code), 0)
+        ]
+        net: dict[tuple[str, str], int] = {}
+        for (owner, _, code), units in self._flows.items():
+            net[owner, code] = net.get((owner, code), 0) + units
+        if net != self._net:
+            found.append("what owners received from others is not the sum of their flows")
+        looked = self._suspense
+        lost = [str(key[0]) for key, cell in self._cells.items() if key[0][1] is _SUSPENSE and (cell.units != 0) is not (key in looked)]
+        return found + [f"{name} is in SUSPENSE and is not looked for, or is looked for and empty" for name in lost]
 
     def post(self, entry: Entry) -> None:
         """Post an entry whole, or raise and post nothing.
@@ -397,7 +531,7 @@ class Ledger:
         """All that it holds as plain lists, units as text; `load` makes the same ledger of it."""
         return {
             "assets": [[asset.code, asset.scale] for asset in self._assets.values()],
-            "cells": [[*account, code, str(units)] for (account, code), units in self._cells.items()],
+            "cells": [[*account, code, str(cell.units)] for (account, code), cell in self._cells.items()],
             "flows": [[owner, kind.value, code, str(units)] for (owner, kind, code), units in self._flows.items()],
         }
 
@@ -407,35 +541,43 @@ class Ledger:
         ledger = cls()
         ledger._assets = {code: Asset(code, scale) for code, scale in dumped["assets"]}
         for owner, role, of, code, units in dumped["cells"]:
-            cell = (Account(owner, Role(role), of), code)
-            ledger._cells[cell] = int(units)
-            ledger._owned.setdefault(owner, {})[cell] = None
+            cell = ledger._fresh(Account(owner, Role(role), of), ledger._assets[code], code, ())
+            ledger._open(cell)
+            ledger._move(cell, int(units))
         ledger._flows = {(owner, EntryKind(kind), code): int(units) for owner, kind, code, units in dumped["flows"]}
+        for (owner, _, code), units in ledger._flows.items():
+            ledger._net[owner, code] = ledger._net.get((owner, code), 0) + units
         return ledger
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def units(self, account: Account, asset: Asset) -> int:
         """The balance of an account in smallest units; zero for an account that was never posted to."""
-        return self._cells.get((account, asset.code), 0)
+        cell = self._cells.get((account, asset.code))
+        return 0 if cell is None else cell.units
 
     def balance(self, account: Account, asset: Asset) -> Amount:
         return Amount(self.units(account, asset), asset)
 
     def total(self, owner: str, role: Role, asset: Asset) -> int:
         """The sum over all `of` of an owner's accounts in one role."""
-        code, cells = asset.code, self._cells
-        return sum([cells[cell] for cell in self._owned.get(owner, ()) if cell[0][1] is role and cell[1] == code])
+        kept = self._sums.get((owner, role, asset.code))
+        return 0 if kept is None else kept.units
+
+    @property
+    def suspense(self) -> list[tuple[Account, str, int]]:
+        """All that stands in SUSPENSE of anybody and is not zero, as (account, asset code, units)."""
+        return [(account, code, cell.units) for (account, code), cell in self._suspense.items()] if self._suspense else []
 
     def cells(self, owner: str) -> list[tuple[Account, str, int]]:
         """An owner's balances as (account, asset code, units): `accounts` without the amounts, for the desk."""
-        cells = self._cells
-        return [(cell[0], cell[1], cells[cell]) for cell in self._owned.get(owner, ())]
+        owned = self._owned.get(owner)
+        return [] if owned is None else [(cell.account, cell.code, cell.units) for cell in owned.values()]
 
     def accounts(self, owner: str | None = None) -> Iterator[tuple[Account, Amount]]:
         """All accounts, or an owner's, with their balances, in the order in which they were opened."""
-        for cell in self._cells if owner is None else self._owned.get(owner, ()):
-            yield cell[0], Amount(self._cells[cell], self._assets[cell[1]])
+        for cell in (self._cells if owner is None else self._owned.get(owner, {})).values():
+            yield cell.account, Amount(cell.units, self._assets[cell.code])
 
     def owners(self) -> Iterator[str]:
         return iter(self._owned)
@@ -453,11 +595,11 @@ class Ledger:
 
     def net_flow(self, owner: str, asset: Asset) -> int:
         """What an owner has received from others, net of all that it gave: the capital that its profit is measured against."""
-        return sum(self.flow(owner, kind, asset) for kind in EntryKind)
+        return self._net.get((owner, asset.code), 0)
 
     def trial_balance(self) -> Mapping[Asset, int]:
         """The sum over all accounts per asset. Always zeros; law 1."""
         sums: dict[str, int] = {}
-        for (_, code), units in self._cells.items():
-            sums[code] = sums.get(code, 0) + units
+        for (_, code), cell in self._cells.items():
+            sums[code] = sums.get(code, 0) + cell.units
         return {self._assets[code]: units for code, units in sums.items()}

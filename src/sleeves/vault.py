@@ -203,8 +203,8 @@ class CoreVault(Stateful):
     def missing_units(self) -> int:
         """All that is missing of its asset, whatever else is there too many of."""
         code, missing = self.asset.code, 0
-        for account, asset, units in self.books.ledger.cells(self.owner):
-            if units < 0 and account[1] is Role.SUSPENSE and asset == code:
+        for account, asset, units in self.books.ledger.suspense:
+            if units < 0 and account[0] == self.owner and asset == code:
                 missing -= units
         return missing
 
