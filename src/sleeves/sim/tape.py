@@ -42,6 +42,7 @@ from ..errors import BadTape
 from ..market import SECOND, FundingRate, Instrument
 from ..money import BTC, USD, Rounding, divide
 from ..news import News
+from .columns import INT64, PART, Column64, Extremes, Steps, column64, ends_listed, ends_of, prove, steps_of, zeros
 
 __all__ = ["SAMPLE_INSTRUMENT", "Column", "Count", "Depth", "Repairs", "Tape"]
 
@@ -56,7 +57,6 @@ MAX_LISTED = 20
 
 _SAMPLE = "btc-usd-1h-2017-10-2018-03.csv.gz"
 _PRICES = ("open", "high", "low", "close")
-_INT64 = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -143,22 +143,24 @@ _TOLD = {
 class Tape:
     """Bars of one instrument in order of time: at least one row, strictly rising in `at`, each with low <= open, close <= high.
 
-    The columns are `array("q")` of equal length. `at` is the bar's open in nanoseconds UTC; prices are in the
-    instrument's price units, positive and on the tick; `volume` is in whole lots of the instrument, rounded down, and
-    all zero, for unknown, when `has_volume` is False. `interval` is the bar's length in nanoseconds: the most common
-    step of `at` (the smaller of equally common ones), zero for a single row, unless it was given.
+    The columns are of 64-bit integers and of equal length: `array("q")`, or memoryviews of format "q". `at` is the bar's
+    open in nanoseconds UTC; prices are in the instrument's price units, positive and on the tick; `volume` is in whole lots
+    of the instrument, rounded down, and all zero, for unknown, when `has_volume` is False. `interval` is the bar's length in
+    nanoseconds: the most common step of `at` (the smaller of equally common ones), zero for a single row, unless it was
+    given. A row may be a single trade: its four prices are one column then, and its interval is zero.
 
-    Make one with `load`, `from_columns`, `from_frame` or `sample`, which check all this; the constructor does not.
+    Make one with `load`, `from_columns`, `from_frame`, `from_units`, `from_ticks` or `sample`, which check all this; the
+    constructor does not.
     """
 
     instrument: Instrument
     interval: int
-    at: array[int]
-    open: array[int]
-    high: array[int]
-    low: array[int]
-    close: array[int]
-    volume: array[int]
+    at: Column64
+    open: Column64
+    high: Column64
+    low: Column64
+    close: Column64
+    volume: Column64
     has_volume: bool = True
     repairs: Repairs = field(factory=Repairs)
     name: str = "columns"
@@ -170,6 +172,8 @@ class Tape:
     """News that is told along the tape, in order of time: fair values, readings, rates that are published and not yet due."""
     outside: int = 0
     """Funding rates, books and news that were given and lie outside of the tape: they are left out."""
+    _known: dict[str, Any] = field(init=False, factory=dict)
+    """What was worked out about the columns and is kept: whether any step is longer than the interval, and their extremes."""
 
     def with_funding(self, rates: Iterable[FundingRate]) -> Tape:
         """The tape with these funding rates, sorted, as far as they fall due after it begins and until it ends.
@@ -185,7 +189,7 @@ class Tape:
         _once([rate.at for rate in rates], "funding rates")
         along = tuple(rate for rate in rates if self.at[0] < rate.at <= self.at[-1] + self.interval)
         self._check_along(along, rates, "funding rates")
-        return evolve(self, funding=along, outside=self.outside + len(rates) - len(along))
+        return self._with(funding=along, outside=self.outside + len(rates) - len(along))
 
     def with_depth(self, depths: Iterable[Depth]) -> Tape:
         """The tape with these books, sorted, as far as they are shown along it. Raises `BadTape` as `with_funding` does."""
@@ -196,7 +200,7 @@ class Tape:
         _once([depth.at for depth in depths], "books")
         along = tuple(depth for depth in depths if self.at[0] <= depth.at <= self.at[-1] + self.interval)
         self._check_along(along, depths, "books")
-        return evolve(self, depths=along, outside=self.outside + len(depths) - len(along))
+        return self._with(depths=along, outside=self.outside + len(depths) - len(along))
 
     def with_news(self, news: Iterable[News]) -> Tape:
         """The tape with this news, sorted, as far as it is told along it. It tells, and nothing follows from it by itself.
@@ -210,7 +214,13 @@ class Tape:
         news = tuple(sorted(given, key=lambda one: one.at))
         along = tuple(one for one in news if self.at[0] <= one.at <= self.at[-1] + self.interval)
         self._check_along(along, news, "news")
-        return evolve(self, news=along, outside=self.outside + len(news) - len(along))
+        return self._with(news=along, outside=self.outside + len(news) - len(along))
+
+    def _with(self, **changes: Any) -> Tape:
+        """The tape with other things along it: its columns, and what is known of them, are the same."""
+        tape = evolve(self, **changes)
+        tape._known.update(self._known)
+        return tape
 
     def _check_along(self, along: Sequence[object], given: Sequence[News | Depth], what: str) -> None:
         if given and not along:
@@ -284,6 +294,43 @@ class Tape:
         return cls.from_columns(instrument, **found, interval=interval, repair=repair, name=name)
 
     @classmethod
+    def from_units(
+        cls,
+        instrument: Instrument,
+        *,
+        at: Any,
+        open: Any,  # noqa: A002 the column's name
+        high: Any,
+        low: Any,
+        close: Any,
+        volume: Any = None,
+        interval: int | None = None,
+        name: str = "columns",
+    ) -> Tape:
+        """Take columns that are in the tape's own units: `at` in nanoseconds, prices in price units, `volume` in whole lots.
+
+        Columns of native 64-bit integers that offer their buffer (`array("q")`, numpy, pandas, polars, memoryviews) are taken
+        as they are and not copied: do not write to them afterwards. Lists and other integers are copied.
+
+        Raises `BadTape` with the 1-based row for whatever is no whole number, does not fit 64 bits, or breaks what a tape
+        promises: `at` that does not rise or is before 1970, a price that is not positive or off the tick, high below low, open
+        or close outside low..high, a volume below zero. Nothing is repaired here.
+        """
+        given = {"at": at, "open": open, "high": high, "low": low, "close": close} | ({} if volume is None else {"volume": volume})
+        return _of_units(instrument, given, _interval(interval), name)
+
+    @classmethod
+    def from_ticks(cls, instrument: Instrument, *, at: Any, price: Any, size: Any = None, interval: int = 0, name: str = "ticks") -> Tape:
+        """A row for each trade, in the units of `from_units`: its open, high, low and close are one column, `price`.
+
+        `size` is in whole lots. A row is over at once, and its engines are asked then, unless an `interval` is given. Raises
+        `BadTape` as `from_units` does; trades of one instant must be told apart by their nanoseconds.
+        """
+        prices = column64(price, "price")
+        given = {"at": at, "open": prices, "high": prices, "low": prices, "close": prices} | ({} if size is None else {"volume": size})
+        return _of_units(instrument, given, 0 if interval == 0 and type(interval) is int else _interval(interval), name)
+
+    @classmethod
     def sample(cls) -> Tape:
         """The packaged sample: 4,368 real hourly bars of BTC/USD, October 2017 to March 2018. Its source is in data/README.md."""
         data = resources.files("sleeves.data").joinpath(_SAMPLE).read_bytes()
@@ -291,15 +338,66 @@ class Tape:
 
     def rows(self) -> Iterator[tuple[int, int, int, int, int, int]]:
         """Each row as (at, open, high, low, close, volume)."""
-        return zip(self.at, self.open, self.high, self.low, self.close, self.volume, strict=True)
+        parts = (self._lists(first, min(first + PART, len(self))) for first in range(0, len(self), PART))
+        return chain.from_iterable(zip(*part, strict=True) for part in parts)
 
-    def ends(self) -> array[int]:
+    def ends(self) -> Column64:
         """When each bar is over, in ns: an interval after its begin, or where the next bar begins if that is sooner."""
-        usual = map(self.interval.__add__, self.at)
-        return array("q", map(min, usual, chain(self.at[1:], (self.at[-1] + self.interval,))))
+        return ends_of(self.at, self.interval, self._gapped())
+
+    def block(self, first: int, last: int) -> tuple[list[int], ...]:
+        """Rows first..last, the last left out, as lists: at, open, high, low, close, volume, and when each is over.
+
+        0 <= first <= last <= the number of rows; columns that are one object are one list.
+        """
+        size = len(self)
+        if not 0 <= first <= last <= size:
+            raise BadTape(f"rows {first}..{last} are not in {self}")
+        at, *rest = self._lists(first, last)
+        if first == last:
+            return at, *rest, []
+        behind = at if last == size else [*at, self.at[last]]
+        return at, *rest, ends_listed(behind, self.interval, last == size, self._gapped())
+
+    def first_beyond(self, row: int, low: int, high: int, stop: int | None = None) -> int:
+        """The first row from `row` on, counted from 0, whose low is at most `low` or whose high is at least `high`.
+
+        `stop`, by default the number of rows, where there is none before it. Whole parts of the tape are passed over by their
+        least and greatest, which are worked out when a search first comes by.
+        """
+        size = len(self)
+        stop = size if stop is None else min(stop, size)
+        if row < 0:
+            raise BadTape(f"row {row} is not in {self}")
+        extremes = self._known.get("extremes")
+        if extremes is None:
+            extremes = self._known["extremes"] = Extremes(self.low, self.high)
+        found: int = extremes.first(row, low, high, stop)
+        return found
+
+    def _lists(self, first: int, last: int) -> list[list[int]]:
+        """The six columns from row to row as lists."""
+        made: dict[int, list[int]] = {}
+        found = []
+        for column in self._columns():
+            if id(column) not in made:
+                made[id(column)] = column[first:last].tolist()
+            found.append(made[id(column)])
+        return found
+
+    def _columns(self) -> tuple[Column64, ...]:
+        return self.at, self.open, self.high, self.low, self.close, self.volume
+
+    def _gapped(self) -> bool:
+        """Whether any step of time is longer than the interval."""
+        found = self._known.get("gapped")
+        if found is None:
+            found = self._known["gapped"] = steps_of(self.at, self.interval).gaps > 0
+        return bool(found)
 
     def slice(self, start: int, stop: int | None = None) -> Tape:
-        """Rows start..stop as Python slices count them, copied. Its `repairs` still tell of the whole input.
+        """Rows start..stop as Python slices count them: copied from arrays, a view of memoryviews. Its `repairs` still tell of
+        the whole input.
 
         Raises `BadTape` when no row is left.
         """
@@ -307,18 +405,22 @@ class Tape:
         if not at:
             raise BadTape(f"rows {start}..{stop} of {self} hold nothing")
         since, until = at[0], at[-1] + self.interval
-        return evolve(
+        cut = {id(column): column[start:stop] for column in self._columns()}
+        tape = evolve(
             self,
             funding=tuple(rate for rate in self.funding if since < rate.at <= until),
             depths=tuple(depth for depth in self.depths if since <= depth.at <= until),
             news=tuple(one for one in self.news if since <= one.at <= until),
             at=at,
-            open=self.open[start:stop],
-            high=self.high[start:stop],
-            low=self.low[start:stop],
-            close=self.close[start:stop],
-            volume=self.volume[start:stop],
+            open=cut[id(self.open)],
+            high=cut[id(self.high)],
+            low=cut[id(self.low)],
+            close=cut[id(self.close)],
+            volume=cut[id(self.volume)],
         )
+        if self._known.get("gapped") is False:
+            tape._known["gapped"] = False
+        return tape
 
     def between(self, since_ns: int, until_ns: int) -> Tape:
         """The rows with since_ns <= at < until_ns, as `slice` gives them. Raises `BadTape` when there is none."""
@@ -330,12 +432,11 @@ class Tape:
     def digest(self) -> str:
         """SHA-256 in hex over the instrument's symbol and terms, all six columns, funding, books and news: the same on every machine."""
         digest = hashlib.sha256(json.dumps(["tape 1", self.instrument.symbol, self.instrument.terms(), len(self)], sort_keys=True).encode())
-        for column in (self.at, self.open, self.high, self.low, self.close, self.volume):
-            little = column
+        for column in self._columns():
             if sys.byteorder == "big":
-                little = column[:]
-                little.byteswap()
-            digest.update(little.tobytes())
+                column = array("q", column)
+                column.byteswap()
+            digest.update(column)
         for rate in self.funding:
             digest.update(repr((rate.at, rate.rate_ppb, rate.price, rate.every, rate.basis.value)).encode())
         for depth in self.depths:
@@ -353,6 +454,57 @@ class Tape:
 
     def __repr__(self) -> str:
         return f"<Tape {self}>"
+
+
+def _of_units(instrument: Instrument, given: Mapping[str, Any], interval: int | None, name: str) -> Tape:
+    """Columns in units as a tape: proved, and nothing mended."""
+    _instrument(instrument)
+    made: dict[int, Column64] = {}
+    for what, column in given.items():
+        if id(column) not in made:
+            made[id(column)] = column64(column, what)
+    columns = {what: made[id(column)] for what, column in given.items()}
+    if not len(columns["at"]) and not any(map(len, columns.values())):
+        raise BadTape("there are no rows")
+    prove(columns, instrument.tick_units)
+    steps = steps_of(columns["at"], interval)
+    _check_end(columns["at"][-1], steps.interval)
+    tape = Tape(
+        instrument,
+        steps.interval,
+        columns["at"],
+        columns["open"],
+        columns["high"],
+        columns["low"],
+        columns["close"],
+        columns["volume"] if "volume" in columns else zeros(len(columns["at"])),
+        has_volume="volume" in columns,
+        repairs=_gaps_told(steps),
+        name=name,
+    )
+    tape._known["gapped"] = steps.gaps > 0
+    return tape
+
+
+def _instrument(instrument: object) -> None:
+    if not isinstance(instrument, Instrument):
+        raise BadTape(f"a tape is of an Instrument, not of {instrument!r}")
+
+
+def _interval(interval: object) -> int | None:
+    if interval is not None and (isinstance(interval, bool) or not isinstance(interval, int) or not 0 < interval <= INT64):
+        raise BadTape(f"the interval {interval!r} must be a positive whole number of nanoseconds")
+    return interval
+
+
+def _check_end(last: int, interval: int) -> None:
+    if last + interval > INT64:
+        raise BadTape(f"the last row begins at {last}, and {interval} ns after that is after the year 2262: it does not fit 64 bits")
+
+
+def _gaps_told(steps: Steps) -> Repairs:
+    row = None if steps.ends_in is None else steps.ends_in + 1
+    return Repairs(gaps=steps.gaps, missing_bars=steps.missing, longest_gap_ns=steps.longest, longest_gap_row=row)
 
 
 def _once(times: list[int], what: str) -> None:
@@ -625,16 +777,16 @@ _UNITS = (
     _Unit("seconds", SECOND, 0, 10**11),
     _Unit("milliseconds", 1_000_000, 10**11, 10**14),
     _Unit("microseconds", 1_000, 10**14, 10**17),
-    _Unit("nanoseconds", 1, 10**17, _INT64 + 1),
+    _Unit("nanoseconds", 1, 10**17, INT64 + 1),
 )
-_CALENDAR = _Unit("nanoseconds", 1, 0, _INT64 + 1)
+_CALENDAR = _Unit("nanoseconds", 1, 0, INT64 + 1)
 
 
 def _instants(cells: list[Any], unit: _Unit | None) -> tuple[list[int], _Unit]:
     """A ts column in nanoseconds, in the unit of its first row unless given: -1 where it cannot be read, for `_instant` to say why."""
     unit = unit or next((unit for unit in reversed(_UNITS) if _magnitude(cells[0]) >= unit.low), _UNITS[0])
     factor, whole = unit.factor, _whole(cells)
-    if whole is not None and unit.low <= min(whole) and max(whole) < min(unit.high, _INT64 // factor):
+    if whole is not None and unit.low <= min(whole) and max(whole) < min(unit.high, INT64 // factor):
         return [number * factor for number in whole], unit
     found = (_instant(cell, unit) for cell in cells)
     return [-1 if isinstance(instant, str) else instant for instant in found], unit
@@ -667,11 +819,11 @@ def _instant(cell: Any, unit: _Unit) -> int | str:
     if numerator < 0:
         return f"ts {_shown(cell)} is before 1970"
     whole = numerator // denominator
-    if whole <= _INT64 and not unit.low <= whole < unit.high:
+    if whole <= INT64 and not unit.low <= whole < unit.high:
         other = next(unit for unit in reversed(_UNITS) if whole >= unit.low)
         return f"ts {_shown(cell)} would be in {other.name}, but the first row is in {unit.name}"
     nanos, rest = divmod(numerator * unit.factor, denominator)
-    if nanos > _INT64:
+    if nanos > INT64:
         return f"ts {_shown(cell)} is after the year 2262: its nanoseconds do not fit 64 bits"
     if rest:
         return f"ts {_shown(cell)} in {unit.name} is not a whole number of nanoseconds"
@@ -686,8 +838,7 @@ _Columns: TypeAlias = list[list[int]]
 
 def _tape(instrument: Instrument, cells: dict[str, list[Any]], unit: _Unit | None, interval: int | None, repair: bool, name: str) -> Tape:
     """Check, repair and count: the one way to a tape."""
-    if interval is not None and (isinstance(interval, bool) or not isinstance(interval, int) or not 0 < interval <= _INT64):
-        raise BadTape(f"the interval {interval!r} must be a positive whole number of nanoseconds")
+    interval = _interval(interval)
     lengths = {what: len(column) for what, column in cells.items()}
     shortest, longest = min(lengths.values()), max(lengths.values())
     if not longest:
@@ -723,7 +874,7 @@ def _tape(instrument: Instrument, cells: dict[str, list[Any]], unit: _Unit | Non
 def _clean(at: list[int], open_: list[int], high: list[int], low: list[int], close: list[int], volume: list[int]) -> bool:
     """Whether no row needs a second look."""
     return (
-        (min(at) >= 0 and min(low) > 0 and max(high) <= _INT64 and min(volume) >= 0 and max(volume) <= _INT64)
+        (min(at) >= 0 and min(low) > 0 and max(high) <= INT64 and min(volume) >= 0 and max(volume) <= INT64)
         and (all(map(le, low, open_)) and all(map(le, low, close)) and all(map(le, open_, high)) and all(map(le, close, high)))
         and all(map(lt, at, at[1:]))
     )
@@ -748,10 +899,10 @@ def _mended(columns: _Columns, cells: dict[str, list[Any]], unit: _Unit, repair:
             raise BadTape(str(_instant(cells["ts"][row - 1], unit)), row)
         if volume < 0:
             raise refusal(row, "volume {volume} is not a finite number of zero or more")
-        if volume > _INT64:
+        if volume > INT64:
             raise refusal(row, "volume {volume} is too large: its lots do not fit 64 bits")
         prices = (open_, high, low, close)
-        if max(prices) > _INT64:
+        if max(prices) > INT64:
             what = _PRICES[prices.index(max(prices))]
             raise refusal(row, f"{what} {{{what}}} is too large: its price units do not fit 64 bits")
         if min(prices) <= 0:
