@@ -284,7 +284,7 @@ def _written(vaults: Sequence[CoreVault]) -> list[str]:
     pairs ^= {(account, amount) for account, amount in again.accounts() if amount.units}
     if pairs:
         breaches += [f"{account}: {amount} stands in one of ledger and journal only" for account, amount in sorted(pairs, key=str)]
-    return breaches + books.ledger.differences()
+    return breaches + books.ledger.differences() + [breach for vault in vaults for breach in vault.differences()]
 
 
 def _rounding(vaults: Sequence[CoreVault]) -> list[str]:

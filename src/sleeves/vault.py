@@ -57,6 +57,12 @@ def _no_venue(_: Instrument) -> tuple[str, Status]:
     return "", Status.ACTIVE
 
 
+def _risked_and_owed(sleeve: Sleeve) -> tuple[int, int]:
+    """What a sleeve has in orders and open positions, less profit that it kept; and what it lacks where it is overdrawn."""
+    kept = max(0, sleeve.balance_units() - sleeve.allocation_units())
+    return max(0, sleeve.held_units() + sleeve.cost_units() + sleeve.margin_units() - kept), max(0, -sleeve.free_units())
+
+
 def _reserve_rule(reserve: str | Reserve | None) -> Reserve | None:
     if reserve is not None and not isinstance(reserve, (str, Reserve)):
         raise VaultError(f'a reserve is text such as "10%" or a Reserve, not {reserve!r}')
@@ -129,6 +135,10 @@ class CoreVault(Stateful):
         """Told when coins are to be moved between sub-accounts; set by the desk."""
         self._idle = Account(self.owner, Role.IDLE)
         self._tradeable = Account(self.owner, Role.TRADEABLE)
+        self._changed: set[str] | None = None
+        """Owners to whom something was booked since `_sums` were last worked out; None while nobody has asked."""
+        self._parts: dict[str, tuple[int, int]] = {}
+        self._sums = [0, 0]
 
     @classmethod
     def reopen(cls, books: Books) -> list[CoreVault]:
@@ -163,11 +173,31 @@ class CoreVault(Stateful):
 
     def at_risk_units(self) -> int:
         """What sleeves have in orders and open positions, less profit that they kept: what Tradeable limits."""
-        risked = 0
-        for sleeve in self._sleeves.values():
-            kept = max(0, sleeve.balance_units() - sleeve.allocation_units())
-            risked += max(0, sleeve.held_units() + sleeve.deployed.units - kept)
-        return risked
+        return self._looked_after()[0]
+
+    def _looked_after(self) -> list[int]:
+        """What all sleeves have at risk, and what those that are overdrawn lack: of those anew to whom something was booked since."""
+        if self._changed is None:
+            self._changed = self.books.ledger.follow()
+            self._changed.update(self._sleeves)
+        sums = self._sums
+        for name in self._changed:
+            sleeve = self._sleeves.get(name)
+            if sleeve is not None:
+                before, now = self._parts.get(name, (0, 0)), _risked_and_owed(sleeve)
+                self._parts[name] = now
+                sums[0] += now[0] - before[0]
+                sums[1] += now[1] - before[1]
+        self._changed.clear()
+        return sums
+
+    def differences(self) -> list[str]:
+        """What is kept of all sleeves together and is not their sum, in words; none, or something is wrong."""
+        parts = [_risked_and_owed(sleeve) for sleeve in self._sleeves.values()]
+        risked, owed = sum(part[0] for part in parts), sum(part[1] for part in parts)
+        if self._looked_after() == [risked, owed]:
+            return []
+        return [f"{self.owner}: its sleeves are kept as {self._sums} units at risk and owed, they have {risked} and {owed}"]
 
     def reserve_units(self) -> int:
         return self.books.ledger.total(self.owner, Role.RESERVED, self.asset)
@@ -180,7 +210,7 @@ class CoreVault(Stateful):
 
     def owed_units(self) -> int:
         """What sleeves that are overdrawn lack: others count on coins that idle ones have to stand for."""
-        return sum(max(0, -sleeve.free_units()) for sleeve in self._sleeves.values())
+        return self._looked_after()[1]
 
     def remaining_units(self, own: Sleeve | None = None) -> int:
         """Units that may still be allocated: to the sleeve `own`, what it owes itself does not stand in its way."""
@@ -319,6 +349,8 @@ class CoreVault(Stateful):
             records.append(self._giving(sleeve, units, at=at, by=by, why=why))
         self.books.claim(name, self.wallet, *records, account=account)
         self._sleeves[name] = sleeve
+        if self._changed is not None:
+            self._changed.add(name)
         if units and sleeve.apart:
             self.set_out()
         return sleeve
