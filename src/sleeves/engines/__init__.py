@@ -7,7 +7,9 @@ ship it here, give it a file in this folder and its line below.
 from __future__ import annotations
 
 from .arb import Arb
+from .averages import Ema
 from .carry import Pair
+from .cross import EmaCross
 from .depeg import BSOL, INF, JITOSOL, JUPSOL, MSOL, TOKENS, Depeg, Peg, Token
 from .funding import Funding
 from .idle import Idle
@@ -26,6 +28,8 @@ __all__ = [
     "TOKENS",
     "Arb",
     "Depeg",
+    "Ema",
+    "EmaCross",
     "Feedback",
     "Funding",
     "Idle",

@@ -6,6 +6,8 @@ A `Script` is what the world will do. `make_venue` gives a driver connected to w
 fake server. The suite reads the driver's events and gives its commands through the public protocol and nothing else;
 each promise is one test, and a failure is a sentence that says what was promised and what was seen.
 
+And the promise of an engine's plan: `check_plan` tries it on a tape.
+
 What a driver does inside, which wire it speaks, and how its fake server is built is not known here. Nothing in the core
 imports this package; pytest is needed only where a suite is made, `audit` does without.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 from .fold import Folded, fold_events
 from .offer import Feature, Offer
+from .plans import PlanBroken, PlanTried, check_plan
 from .promises import PROMISES, Promise
 from .script import Row, Script
 from .stage import PromiseBroken
@@ -25,12 +28,15 @@ __all__ = [
     "Feature",
     "Folded",
     "Offer",
+    "PlanBroken",
+    "PlanTried",
     "Promise",
     "PromiseBroken",
     "Row",
     "Script",
     "Verdict",
     "audit",
+    "check_plan",
     "fold_events",
     "venue_suite",
 ]
