@@ -69,10 +69,11 @@ class Daybook:
     def fill(self, note: Note) -> tuple[Record, ...]:
         """Write out a fill, and the entry that books it."""
         held, position, open_cost = note[7:10]
-        fill = self._fill(note)
+        fill = self.written(note)
         return fill, booking.fill(self._sleeve, fill, held=held, position=position, open_cost=open_cost, by=self._venue)
 
-    def _fill(self, note: Note) -> Fill:
+    def written(self, note: Note) -> Fill:
+        """The fill of a note."""
         _, n, at, place, price, cost, fee, _, _, _, _, trade, _ = note
         market, name = self._market, f"{self._sleeve}-{n}"
         paid = Amount(fee, market.quote)
@@ -88,12 +89,12 @@ class Daybook:
         note = self._of(key.rpartition("|")[2])
         if note is None:
             return None
-        fill = self._fill(note)
+        fill = self.written(note)
         return fill if fill.key == key else None
 
     def facts(self) -> list[Fill]:
         """All fills, in order."""
-        return [self._fill(note) for note in self._fills]
+        return [self.written(note) for note in self._fills]
 
     def find(self, order_id: str) -> tuple[Order, Asset] | None:
         """The order of an id, and what it held, if it is one of these: it is filled whole."""

@@ -364,7 +364,7 @@ class Desk:
             try:
                 wishes: object = seat.decide(seat.memory, view)
             except Exception as error:
-                wishes = _Raised(error)
+                wishes = Raised(error)
             if wishes is not None:
                 commands = self._wished(seat, wishes, now, commands)
         return NOTHING if commands is None else commands
@@ -372,7 +372,7 @@ class Desk:
     def _wished(self, seat: Seat, wishes: object, now: int, commands: list[Command] | None) -> list[Command] | None:
         """What an engine wishes for, behind the commands that there are already."""
         try:
-            if isinstance(wishes, _Raised):
+            if isinstance(wishes, Raised):
                 raise wishes.error
             if isinstance(wishes, (Place, Cancel, Bundle)):
                 raise TypeError(f"decide returned {wishes!r}: return a list of wishes, or None")
@@ -421,7 +421,7 @@ class Desk:
         try:
             wishes: object = seat.decide(seat.memory, seat.view)
         except Exception as error:
-            wishes = _Raised(error)
+            wishes = Raised(error)
         return commands if wishes is None else self._wished(seat, wishes, now, commands)
 
     def _tick(self, now: int) -> list[Command]:
@@ -1287,7 +1287,7 @@ class Desk:
         raise VaultError(f"no sleeve {name!r} at this desk")
 
 
-class _Raised:
+class Raised:
     """What an engine raised in place of its wishes."""
 
     def __init__(self, error: Exception) -> None:

@@ -13,17 +13,14 @@ from contextlib import contextmanager
 from ..desk import Desk
 from ..errors import EngineFault, VaultError
 from ..money import Amount, decimal_text
-from ..orders import Command
 from ..progress import Progress, bar
 from ..report import Report
 from .exchange import Exchange
+from .lane import BLOCK, Lane, carry, drain
 from .models import FeeIn, Rules
 from .tape import Tape
 
 __all__ = ["account_of", "replay"]
-
-BLOCK = 16_384
-"""Rows between two looks at progress and faults."""
 
 MOST_COPIED = 20_000
 """Records of a desk that is still copied for its bounds."""
@@ -96,11 +93,28 @@ def _check_fit(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Ru
 def _play(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] | None, progress: Progress) -> Exchange:
     exchange = Exchange(tapes, account_of(desk), rules)
     indexes = [desk.index(tape.instrument) for tape in tapes]
+    lane = Lane.of(desk, exchange)
     with bar(sum(map(len, tapes)), "rows", progress) as advance, _rare_collections():
-        last = _run(desk, tapes[0], exchange, indexes[0], advance) if exchange.plain else _run_all(desk, exchange, indexes, advance)
+        if lane is not None:
+            last = _run_lane(desk, tapes[0], lane, advance)
+        else:
+            last = _run(desk, tapes[0], exchange, indexes[0], advance) if exchange.plain else _run_all(desk, exchange, indexes, advance)
     if last is not None:
         desk.mark(desk.books.now)
     return exchange
+
+
+def _run_lane(desk: Desk, tape: Tape, lane: Lane, advance: Callable[[int], object] | None) -> int | None:
+    """One market of coins: what most rows and orders come to is done on the lane."""
+    now, known_faults = None, len(desk.faults)
+    for first in range(0, len(tape), BLOCK):
+        last = min(first + BLOCK, len(tape))
+        now = lane.play(zip(*tape.block(first, last), strict=True), volumes=tape.has_volume)
+        _raise_fault(desk, known_faults)
+        if advance is not None:
+            advance(last - first)
+    lane.hand_over()
+    return now
 
 
 def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, advance: Callable[[int], object] | None) -> int | None:
@@ -127,14 +141,14 @@ def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, advance: Callab
             if low <= matcher.low_trigger or high >= matcher.high_trigger:
                 matcher.advance(at, now - at, open_, high, low, close, volume if known_volume else -1)
                 if matcher.outbox:
-                    _drain(desk, exchange, now)
+                    drain(desk, exchange, now)
             else:
                 matcher.last = close
             commands = quote(index, now, close, close, volume * lot if known_volume else -1)
             if commands:
-                _carry(commands, exchange, now)
+                carry(commands, exchange, now)
                 if matcher.outbox:
-                    _drain(desk, exchange, now)
+                    drain(desk, exchange, now)
         _raise_fault(desk, known_faults)
         if advance is not None:
             advance(last - first)
@@ -147,14 +161,14 @@ def _run_all(desk: Desk, exchange: Exchange, indexes: Sequence[int], advance: Ca
     known_faults, done, now = len(desk.faults), 0, None
     for step in exchange.play():
         if outbox:
-            _drain(desk, exchange, step.at)
+            drain(desk, exchange, step.at)
         if step.price:
             now = step.at
             commands = quote(indexes[step.market], now, step.bid or step.price, step.ask or step.price, step.volume)
             if commands:
-                _carry(commands, exchange, now)
+                carry(commands, exchange, now)
                 if outbox:
-                    _drain(desk, exchange, now)
+                    drain(desk, exchange, now)
             done += 1
             if done % BLOCK == 0:
                 _raise_fault(desk, known_faults)
@@ -170,20 +184,6 @@ def _raise_fault(desk: Desk, known: int) -> None:
     if len(desk.faults) > known:
         sleeve, error = desk.faults[known]
         raise EngineFault(f"the engine of sleeve {sleeve} raised {type(error).__name__}: {error}") from error
-
-
-def _drain(desk: Desk, exchange: Exchange, now: int) -> None:
-    """Tell the desk what has happened; what it commands reaches the venue at the time to which that was played."""
-    outbox = exchange.outbox
-    while outbox:
-        commands = desk.step(outbox.popleft())
-        if commands:
-            _carry(commands, exchange, now)
-
-
-def _carry(commands: Sequence[Command], exchange: Exchange, now: int) -> None:
-    for command in commands:
-        exchange.carry(command, now)
 
 
 class _Described:
