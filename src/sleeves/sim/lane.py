@@ -14,7 +14,9 @@ sweeps) happens at the desk. A replay through the lane and one past it write the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from .. import booking
 from ..blotter import Working
@@ -29,10 +31,12 @@ from ..ledger import _Cell as Cell
 from ..market import Instrument
 from ..money import PPM
 from ..orders import Command, Place, Side
+from ..protocols import Plan
 from ..seat import NEVER, Seat
 from ..state import MOST_SENT
 from .exchange import Exchange
 from .models import FeeIn, Fees, Slippage
+from .tape import Tape
 
 __all__ = ["BLOCK", "Lane", "carry", "drain"]
 
@@ -96,6 +100,38 @@ class _Noted:
     def __init__(self, track: _Track, n: int, at: int, place: Place, worst: int | None, held: int, code: str, venue: int) -> None:
         self.track, self.n, self.at, self.place, self.worst = track, n, at, place, worst
         self.held, self.code, self.venue = held, code, venue
+
+
+class _Trip:
+    """One seat's way along a tape: the row that its plan names next, and how far its memory has come."""
+
+    __slots__ = ("asked", "memory", "next", "plan", "seat", "since", "view")
+
+    def __init__(self, seat: Seat, plan: Plan[Any]) -> None:
+        self.seat, self.plan, self.memory, self.view = seat, plan, seat.memory, seat.view
+        self.since = 0
+        """The rows before this one are in the memory."""
+        self.asked = -1
+        """The last row that is known as one at which the engine was asked, or would have been; -1 for none."""
+        self.next = plan.next(self.memory, 0, self.view)
+
+    def wake_before(self, row: int, ends: Sequence[int]) -> None:
+        """Have the seat's rhythm stand as if its engine had been asked on every row before this one, whenever it was time."""
+        every, size = self.seat.every, len(ends)
+        if not every:
+            return
+        asked = self.asked
+        while True:
+            wake = self.seat.wake if asked < 0 else ends[asked] + every
+            due = asked + 1
+            if due < size and ends[due] < wake:
+                due = bisect_left(ends, wake, due)
+            if due >= row:
+                break
+            asked = due
+        self.asked = asked
+        if asked >= 0:
+            self.seat.wake = ends[asked] + every
 
 
 class Lane:
@@ -423,3 +459,161 @@ class Lane:
             carry(commands, self._exchange, now)
             if self._matcher.outbox:
                 drain(self._desk, self._exchange, now)
+
+    # -- by plan -----------------------------------------------------------------------------------------------------------
+
+    def plans(self, tape: Tape) -> list[_Trip] | None:
+        """How every engine here would go along a tape, or None where one has to be asked on every row.
+
+        Plans begin with fresh memories at the first price of all.
+        """
+        desk = self._desk
+        if not self._marks or any(book.bid for book in desk._tables):
+            return None
+        found: list[tuple[Seat, Plan[Any]]] = []
+        for seat in self._seats:
+            make = getattr(seat.engine, "plan", None)
+            plan = make(tape) if make is not None and seat.decide == seat.engine.decide and not seat.wake else None
+            if plan is None:
+                return None
+            found.append((seat, plan))
+        return [_Trip(seat, plan) for seat, plan in found]
+
+    def visit(self, tape: Tape, trips: Sequence[_Trip]) -> Iterator[int]:
+        """Play a tape by going only where something can happen. Yields, now and then, how many rows were done since it last did.
+
+        What happens between, marks, is noted in its place; at the end all stands as if each row had been played.
+        """
+        desk, books, matcher, book, pending = self._desk, self._books, self._matcher, self._book, self._pending
+        ends, opens, closes, volumes, begins = tape.ends(), tape.open, tape.close, tape.volume, tape.at
+        size, lot, known = len(tape), self._market.lot_units, tape.has_volume
+        marks = self._mark_rows(ends)
+        row = told = 0
+        calm = self._calm()
+        while True:
+            stop = min([trip.next for trip in trips])
+            if not calm:
+                stop = row
+            elif matcher._live:
+                stop = tape.first_beyond(row, matcher.low_trigger, matcher.high_trigger, min(stop, size))
+            stop = min(stop, size)
+            if stop > row:
+                self._pass(row, stop, tape, ends, marks)
+            if stop == size:
+                break
+            now, close = ends[stop], closes[stop]
+            volume = volumes[stop] * lot if known else -1
+            if matcher._live and (tape.low[stop] <= matcher.low_trigger or tape.high[stop] >= matcher.high_trigger):
+                begin = begins[stop]
+                matcher.advance(begin, now - begin, opens[stop], tape.high[stop], tape.low[stop], close, volumes[stop] if known else -1)
+                if matcher.outbox:
+                    drain(desk, self._exchange, now)
+                    calm = self._calm()
+                    for trip in trips:
+                        trip.next = trip.plan.next(trip.memory, stop, trip.view)
+            else:
+                matcher.last = close
+            row = stop + 1
+            if not calm:
+                for trip in trips:
+                    trip.wake_before(stop, ends)
+                    trip.plan.seek(trip.memory, trip.since, stop)
+                    trip.since = row
+                self._quote(now, close, volume)
+                calm = self._calm()
+                for trip in trips:
+                    trip.next = trip.plan.next(trip.memory, row, trip.view)
+                continue
+            if now >= desk._mark_at:
+                self._mark_if_over(now)
+            book.before = book.at or now
+            book.at = now
+            book.bid = book.ask = close
+            book.volume = volume
+            books.now = desk._priced = now
+            commands: list[Command] | None = None
+            changed = False
+            for trip in trips:
+                if trip.next <= stop:
+                    commands, foreign = self._ask(trip, stop, now, commands)
+                    changed = changed or foreign
+            if changed:
+                if commands:
+                    carry(commands, self._exchange, now)
+                    if matcher.outbox:
+                        drain(desk, self._exchange, now)
+                calm = self._calm()
+                for trip in trips:
+                    trip.next = trip.plan.next(trip.memory, row, trip.view)
+            if pending and row < size:
+                self.fill(begins[row], opens[row], volumes[row] if known else -1)
+                for trip in trips:
+                    trip.next = trip.plan.next(trip.memory, row, trip.view)
+            if row - told >= BLOCK:
+                yield row - told
+                told = row
+        for trip in trips:
+            trip.plan.seek(trip.memory, trip.since, size)
+            trip.wake_before(size, ends)
+        yield size - told
+
+    def _ask(self, trip: _Trip, row: int, now: int, commands: list[Command] | None) -> tuple[list[Command] | None, bool]:
+        """Ask one engine at a row that its plan names. Returns the commands so far, and whether the desk itself had to act."""
+        seat, memory, view = trip.seat, trip.memory, trip.view
+        if seat.wake == NEVER:
+            trip.next = NEVER
+            return commands, False
+        trip.plan.seek(memory, trip.since, row)
+        trip.since = row + 1
+        if seat.every:
+            seat.wake, trip.asked = now + seat.every, row
+        view.now = now
+        view.book = self._book
+        try:
+            wishes: object = seat.decide(memory, view)
+        except Exception as error:
+            wishes = Raised(error)
+        if wishes is None:
+            trip.next = trip.plan.next(memory, row + 1, view)
+            return commands, False
+        if commands is None and self.take(seat, wishes, now):
+            trip.next = NEVER  # until the fill
+            return commands, False
+        self.hand_over()
+        return self._desk._wished(seat, wishes, now, commands), True
+
+    def _mark_rows(self, ends: Sequence[int]) -> list[int]:
+        """The rows at whose ends marks fall due."""
+        every, at, rows, row = self._desk.mark_every, self._desk._mark_at, [], 0
+        while (row := bisect_left(ends, at, row)) < len(ends):
+            rows.append(row)
+            at = ends[row] - ends[row] % every + every
+            row += 1
+        rows.append(len(ends))
+        return rows
+
+    def _pass(self, row: int, stop: int, tape: Tape, ends: Sequence[int], marks: list[int]) -> None:
+        """Go by rows at which nobody has to be asked: what falls due on the way is marked, and the last price is shown."""
+        desk, books, book = self._desk, self._books, self._book
+        if desk._due >= 0:
+            self.mark()
+        last = stop - 1
+        place = bisect_left(marks, row)
+        if marks[place] <= last:
+            closes, symbol, every = tape.close, self._market.symbol, desk.mark_every
+            while marks[place] < last:
+                mark = marks[place]
+                due = ends[mark]
+                self._journal.note((mark_of, due, symbol, closes[mark], due), 1)
+                self._noted += 1
+                desk._mark_at = due - due % every + every
+                place += 1
+            if marks[place] == last:
+                desk._due = ends[last]
+        now, close = ends[last], tape.close[last]
+        book.before = ends[last - 1] if last else book.at or now
+        book.at = now
+        book.bid = book.ask = close
+        book.volume = tape.volume[last] * self._market.lot_units if tape.has_volume else -1
+        books.now = desk._priced = now
+        self._matcher.last = close

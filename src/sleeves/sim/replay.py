@@ -42,6 +42,7 @@ def replay(
     rules: Rules | Mapping[str, Rules] | None = None,
     progress: Progress = None,
     bounds: bool = True,
+    plan: bool = True,
 ) -> Report:
     """Run the desk over the tape, or over several that share one account, and report.
 
@@ -58,7 +59,7 @@ def replay(
         raise VaultError(f"replay runs a Desk over a Tape, not {type(desk).__name__} over {type(tape).__name__}")
     _check_fit(desk, tapes, rules)
     kept = _copy_of(desk) if bounds else "not asked for"
-    exchange = _play(desk, tapes, rules, progress)
+    exchange = _play(desk, tapes, rules, progress, plan)
     return Report(
         desk,
         tape=tapes[0] if len(tapes) == 1 else tapes,
@@ -90,13 +91,17 @@ def _check_fit(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Ru
                 raise VaultError(f"sleeve {sleeve.name} has open contracts that a new simulated venue knows nothing of")
 
 
-def _play(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] | None, progress: Progress) -> Exchange:
+def _play(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] | None, progress: Progress, plan: bool = True) -> Exchange:
     exchange = Exchange(tapes, account_of(desk), rules)
     indexes = [desk.index(tape.instrument) for tape in tapes]
     lane = Lane.of(desk, exchange)
+    last: int | None = None
     with bar(sum(map(len, tapes)), "rows", progress) as advance, _rare_collections():
         if lane is not None:
-            last = _run_lane(desk, tapes[0], lane, advance)
+            for done in _run_lane(desk, tapes[0], lane, plan):
+                if advance is not None:
+                    advance(done)
+            last = desk.books.now
         else:
             last = _run(desk, tapes[0], exchange, indexes[0], advance) if exchange.plain else _run_all(desk, exchange, indexes, advance)
     if last is not None:
@@ -104,17 +109,21 @@ def _play(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] 
     return exchange
 
 
-def _run_lane(desk: Desk, tape: Tape, lane: Lane, advance: Callable[[int], object] | None) -> int | None:
-    """One market of coins: what most rows and orders come to is done on the lane."""
-    now, known_faults = None, len(desk.faults)
-    for first in range(0, len(tape), BLOCK):
-        last = min(first + BLOCK, len(tape))
-        now = lane.play(zip(*tape.block(first, last), strict=True), volumes=tape.has_volume)
-        _raise_fault(desk, known_faults)
-        if advance is not None:
-            advance(last - first)
+def _run_lane(desk: Desk, tape: Tape, lane: Lane, plan: bool) -> Iterator[int]:
+    """One market of coins: what most rows and orders come to is done on the lane. Yields how many rows were done."""
+    known_faults = len(desk.faults)
+    trips = lane.plans(tape) if plan else None
+    if trips is not None:
+        for done in lane.visit(tape, trips):
+            _raise_fault(desk, known_faults)
+            yield done
+    else:
+        for first in range(0, len(tape), BLOCK):
+            last = min(first + BLOCK, len(tape))
+            lane.play(zip(*tape.block(first, last), strict=True), volumes=tape.has_volume)
+            _raise_fault(desk, known_faults)
+            yield last - first
     lane.hand_over()
-    return now
 
 
 def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, advance: Callable[[int], object] | None) -> int | None:
