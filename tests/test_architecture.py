@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1] / "src" / "sleeves"
 
 ORDER = [
     "errors",
+    "making",
     "money",
     "markup",
     "progress",
@@ -134,6 +135,7 @@ ORDER = [
     "instructions",
     "control",
     "sim.drill",
+    "tuning",
     "testing.script",
     "testing.offer",
     "testing.fold",
@@ -227,6 +229,7 @@ EXTRAS = {
     "narwhals": ("export",),
     "numpy": ("engines.passes", "sim.columns"),
     "opentelemetry": ("tracing",),
+    "optuna": ("tuning.search",),
     "pandas": ("export",),
     "plotly": ("plots",),
     "polars": ("export",),
@@ -374,8 +377,8 @@ def test_importing_the_library_loads_no_optional_package():
     import sys
 
     found = {"plotly", "tqdm", "numpy", "pandas", "polars", "cryptography", "keyring", "apprise", "prometheus_client", "opentelemetry"}
-    found |= {"httpx", "httpx_ws", "krakenex", "ccxt", "solders", "driftpy", "stamina", "starlette", "uvicorn"}
-    ours = "sleeves, sleeves.sim, sleeves.engines, sleeves.keys, sleeves.alerts, sleeves.control, sleeves.live"
+    found |= {"httpx", "httpx_ws", "krakenex", "ccxt", "solders", "driftpy", "stamina", "starlette", "uvicorn", "optuna"}
+    ours = "sleeves, sleeves.sim, sleeves.tuning, sleeves.engines, sleeves.keys, sleeves.alerts, sleeves.control, sleeves.live"
     code = f"import sys, {ours}; print(sorted({found!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,0 +1,190 @@
+"""Tune a strategy's parameters on the past, and say first what they made on data that they were not chosen on.
+
+    splits -> for each: search on the train window -> the best, run on the test window -> Tuned
+
+Each trial is a desk of its own, replayed with its own exact books. It knows neither how parameters are searched for (`search`)
+nor how a run is made (`play`), and believes no result (`doubts`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+from attrs import evolve
+
+from ..errors import VaultError
+from ..money import Asset
+from ..progress import Progress, bar
+from ..sim.models import Rules
+from ..sim.tape import Tape
+from .doubts import LEAST_TRADES
+from .hold import hold
+from .outcome import Objective, check_objective, score
+from .play import Fit, MakeDesk, Run, Scored, play, try_run
+from .search import Evaluate, Search, import_optuna, quiet
+from .space import Given, space_of
+from .splits import Split, Splits
+from .tuned import Fold, Try, Tuned
+
+__all__ = ["tune"]
+
+
+def tune(
+    make_desk: MakeDesk,
+    space: Mapping[str, Given],
+    tape: Tape,
+    *,
+    splits: Splits | Sequence[Split],
+    objective: Objective = "profit",
+    trials: int = 50,
+    seed: int = 0,
+    rules: Rules | None = None,
+    fit: Fit | None = None,
+    sampler: Any = None,
+    pruner: Any = None,
+    executor: Executor | None = None,
+    batch: int | None = None,
+    storage: Any = None,
+    name: str = "tune",
+    least_trades: int = LEAST_TRADES,
+    progress: Progress = None,
+) -> Tuned:
+    """Search for the best parameters on each train window, and run them on the test window behind it.
+
+    `make_desk(**params)` makes a fresh desk; `space` says what is varied (see `sleeves.tuning.space`), `splits` where
+    (`walk_forward`), `objective` what is sought: one of `OBJECTIVES`, or a function of the `Report`, the higher the better. A
+    try without a fill, whose objective is None or not finite, or that raises, has no value and is never the best.
+
+    `fit(tape, **params)` learns on the rows of the train window, and alone on those: what it answers with is given to
+    `make_desk` besides. `sampler` is one of Optuna's, or a function from a seed to one; Optuna's TPE by default. `pruner` is
+    one of Optuna's, asked after a quarter and half of the train window. With an `executor`, desks are run in it, `batch` at a
+    time (8 by default, else 1): then `make_desk`, `fit` and `objective` must be such that they can be sent there.
+
+    The same seed and batch make the same tries, wherever they are run. `storage` is Optuna's, a URL or an object: studies are
+    kept there under `name`, and go on where they were.
+
+    Raises `MissingExtra` without Optuna; `VaultError` for what cannot be searched, when each try of a fold raised (with the first
+    error as the cause), and for a study of something else; `BadTape` for splits of another tape.
+    """
+    params = space_of(space)
+    sought = check_objective(objective)
+    if not callable(make_desk) or not isinstance(tape, Tape):
+        raise VaultError(f"tune runs desks that make_desk makes over one Tape, not {make_desk!r} over {type(tape).__name__}")
+    given = splits if isinstance(splits, Splits) else Splits(tuple(splits) if isinstance(splits, (list, tuple)) else (), tape.at)
+    if len(given.at) != len(tape) or given.at[0] != tape.at[0] or given.at[-1] != tape.at[-1]:
+        raise VaultError(f"these splits are of another tape, of {len(given.at)} rows, not of {tape}")
+    size = (1 if executor is None else 8) if batch is None else batch
+    for what, number, least in (("trials", trials, 1), ("batch", size, 1), ("least_trades", least_trades, 0), ("seed", seed, 0)):
+        if type(number) is not int or number < least:
+            raise VaultError(f"{what} {number!r} must be a whole number, at least {least}")
+    optuna = import_optuna()
+    rules = rules if rules is not None else Rules()
+    evaluate: Evaluate = _here if executor is None else _In(executor)
+    identity = [
+        tape.digest(),
+        repr(params),
+        _named(sought),
+        repr(rules),
+        _named(make_desk),
+        _named(fit),
+        seed,
+        size,
+        type(sampler).__name__,
+    ]
+    folds = []
+    with quiet(optuna), bar(trials * len(given), "tries", progress) as tell:
+        for number, split in enumerate(given, 1):
+            run = Run(make_desk, {}, tape, split.train, rules, fit, (split.train.start, split.train.stop), sought)
+            who = hashlib.sha256(repr([*identity, split]).encode()).hexdigest()
+            search = Search(optuna, params, run, number, seed, trials, size, evaluate, sampler, pruner, storage, name, who, tell)
+            folds.append(_fold(number, split, search.tries(), run))
+    return Tuned(
+        folds=tuple(folds),
+        splits=given,
+        space=params,
+        objective=sought if isinstance(sought, str) else _named(sought),
+        asset=_asset(folds, tape),
+        rules=rules,
+        seed=seed,
+        least_trades=least_trades,
+        about=(_made(trials, sought, seed, size, sampler), f"data: {tape}", f"rows: {_used(given)}", *given.empty, *rules.describe()),
+        has_book=bool(tape.depths),
+        learns=fit is not None,
+    )
+
+
+def _named(what: object) -> str:
+    """What a function, or whatever is callable, is called."""
+    return "" if what is None else what if isinstance(what, str) else getattr(what, "__qualname__", type(what).__qualname__)
+
+
+def _made(trials: int, sought: Objective, seed: int, size: int, sampler: object) -> str:
+    by = "TPE" if sampler is None else getattr(sampler, "__name__", type(sampler).__name__)
+    return f"{trials} tries on each train window for the most {_named(sought)}; seed {seed}, {size} at a time, sampler {by}"
+
+
+def _used(splits: Splits) -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in splits.uses().items())
+
+
+def _asset(folds: Sequence[Fold], tape: Tape) -> Asset:
+    found = [one.inside.profit.asset for one in folds if one.inside is not None]
+    return found[0] if found else tape.instrument.quote
+
+
+def _here(runs: Sequence[Run]) -> list[Scored]:
+    return [try_run(run) for run in runs]
+
+
+class _In:
+    """Runs in an executor."""
+
+    def __init__(self, executor: Executor) -> None:
+        if not isinstance(executor, Executor):
+            raise VaultError(f"executor is a concurrent.futures.Executor, not {executor!r}")
+        self._executor = executor
+
+    def __call__(self, runs: Sequence[Run]) -> list[Scored]:
+        return list(self._executor.map(_afar, map(_alone, runs)))
+
+
+def _alone(run: Run) -> Run:
+    """A run with no more of its tape than it needs."""
+    window = run.window
+    first = min(window.warm, run.learns[0]) if run.fit is not None else window.warm
+    last = max(window.stop, run.learns[1]) if run.fit is not None else window.stop
+    learns = (run.learns[0] - first, run.learns[1] - first) if run.fit is not None else (0, 0)
+    inside = evolve(window, warm=window.warm - first, start=window.start - first, stop=window.stop - first)
+    return evolve(run, tape=run.tape.slice(first, last), window=inside, learns=learns)
+
+
+def _afar(run: Run) -> Scored:
+    """`try_run`, with errors as text alone: what was raised may not be such that it can be sent."""
+    scored = try_run(run)
+    return scored if scored.error is None else evolve(scored, error=RuntimeError(scored.reason))
+
+
+def _fold(number: int, split: Split, tries: tuple[Try, ...], run: Run) -> Fold:
+    """The best of the tries, run once more on the train window, and then on the test window."""
+    valued = [one for one in tries if one.value is not None]
+    chosen = max(valued, key=lambda one: (one.value or 0.0, -one.number), default=None)
+    if chosen is None:
+        return Fold(number, split, tries)
+    best = evolve(run, params=dict(chosen.params))
+    report, inside = play(best)
+    again, _ = score(run.objective, inside, report)
+    held = hold(run.tape, split.test, inside.capital, run.rules)
+    fold = Fold(number, split, tries, chosen, inside, hold=held, repeated=again == chosen.value)
+    try:
+        report, outside = play(evolve(best, window=split.test))
+    except Exception as error:
+        return evolve(fold, broken=f"{type(error).__name__}: {error}")
+    report.proof.require()
+    try:
+        value, _ = score(run.objective, outside, report)
+    except Exception:
+        value = None
+    return evolve(fold, outside=outside, outside_value=value, report=report)
