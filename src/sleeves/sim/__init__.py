@@ -17,7 +17,7 @@ from .exchange import Exchange
 from .flow import Flow, Print
 from .matcher import Matcher
 from .models import FeeIn, Fees, Latency, Maker, Rules, Settles, Slippage, SquareRoot
-from .replay import account_of, replay
+from .replay import account_of, replay, replay_many
 from .tape import SAMPLE_INSTRUMENT, Depth, Repairs, Tape
 
 __all__ = [
@@ -47,4 +47,5 @@ __all__ = [
     "VirtualDriver",
     "account_of",
     "replay",
+    "replay_many",
 ]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Literal, overload
 
 from ..desk import Desk
 from ..errors import EngineFault, VaultError
@@ -16,11 +17,11 @@ from ..money import Amount, decimal_text
 from ..progress import Progress, bar
 from ..report import Report
 from .exchange import Exchange
-from .lane import BLOCK, Lane, carry, drain
+from .lane import BLOCK, Lane, Row, carry, drain
 from .models import FeeIn, Rules
 from .tape import Tape
 
-__all__ = ["account_of", "replay"]
+__all__ = ["account_of", "replay", "replay_many"]
 
 MOST_COPIED = 20_000
 """Records of a desk that is still copied for its bounds."""
@@ -46,28 +47,20 @@ def replay(
 ) -> Report:
     """Run the desk over the tape, or over several that share one account, and report.
 
-    `rules` are for all markets, or by symbol. With `bounds` a copy of the desk is kept, so that the report can say what
-    the pessimistic and the optimistic rules would have made of the run; they are run, and the copy is tried, when they
-    are first asked for, by printing the report as well.
+    Where every engine has a plan for the tape (`protocols.Planned`) only rows that matter are visited; with `plan=False` each
+    engine is asked on every row, and the journal is the same. `rules` are for all markets, or by symbol. With `bounds` a copy
+    of the desk is kept, so that the report can say what the pessimistic and the optimistic rules would have made of the run;
+    they are run, and the copy is tried, when they are first asked for, by printing the report as well.
     `progress` is called with the number of rows done since the last call; by default a bar is drawn when the run is
     long, on a terminal or in a notebook, if tqdm is installed; False draws none. Raises `EngineFault` when an engine
     raises, with the engine's own error as its cause; the books are sound up to there. Raises `VaultError` when the desk
     has lived beyond the tape's begin, or has open orders or contracts.
     """
-    tapes = (tape,) if isinstance(tape, Tape) else tuple(tape) if isinstance(tape, (list, tuple)) else ()
-    if not isinstance(desk, Desk) or not tapes or not all(isinstance(one, Tape) for one in tapes):
-        raise VaultError(f"replay runs a Desk over a Tape, not {type(desk).__name__} over {type(tape).__name__}")
+    tapes = _tapes(desk, tape)
     _check_fit(desk, tapes, rules)
     kept = _copy_of(desk) if bounds else "not asked for"
     exchange = _play(desk, tapes, rules, progress, plan)
-    return Report(
-        desk,
-        tape=tapes[0] if len(tapes) == 1 else tapes,
-        rules=_Described(exchange),
-        holdings=exchange.balances(),
-        positions=exchange.positions(),
-        bounds=None if not bounds else _Bounds(kept, desk, tapes, exchange.rules),
-    )
+    return _report(desk, tapes, exchange, _Bounds(kept, desk, tapes, exchange.rules) if bounds else None)
 
 
 def _check_fit(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] | None) -> None:
@@ -91,25 +84,140 @@ def _check_fit(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Ru
                 raise VaultError(f"sleeve {sleeve.name} has open contracts that a new simulated venue knows nothing of")
 
 
-def _play(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] | None, progress: Progress, plan: bool = True) -> Exchange:
-    exchange = Exchange(tapes, account_of(desk), rules)
-    indexes = [desk.index(tape.instrument) for tape in tapes]
-    lane = Lane.of(desk, exchange)
-    last: int | None = None
-    with bar(sum(map(len, tapes)), "rows", progress) as advance, _rare_collections():
-        if lane is not None:
-            for done in _run_lane(desk, tapes[0], lane, plan):
-                if advance is not None:
+@overload
+def replay_many(
+    desks: Sequence[Desk],
+    tape: Tape | Sequence[Tape],
+    *,
+    rules: Rules | Mapping[str, Rules] | None = None,
+    progress: Progress = None,
+    plan: bool = True,
+    catch: Literal[False] = False,
+) -> list[Report]: ...
+
+
+@overload
+def replay_many(
+    desks: Sequence[Desk],
+    tape: Tape | Sequence[Tape],
+    *,
+    rules: Rules | Mapping[str, Rules] | None = None,
+    progress: Progress = None,
+    plan: bool = True,
+    catch: bool,
+) -> list[Report | EngineFault]: ...
+
+
+def replay_many(
+    desks: Sequence[Desk],
+    tape: Tape | Sequence[Tape],
+    *,
+    rules: Rules | Mapping[str, Rules] | None = None,
+    progress: Progress = None,
+    plan: bool = True,
+    catch: bool = False,
+) -> list[Report] | list[Report | EngineFault]:
+    """Run many desks over the same tape in one pass: each on an exchange of its own, with its own books. A report for each, in order.
+
+    None of them knows of the others: each writes the journal that `replay` alone would have it write. Bounds are not kept.
+    Raises what `replay` raises, before any of them has run where it can be known before; an engine that raises ends the whole,
+    unless `catch` is True: then that desk's `EngineFault` stands in the place of its report, and the others go on.
+    """
+    tapes = _tapes(desks[0] if desks else None, tape)
+    for desk in desks:
+        if not isinstance(desk, Desk):
+            raise VaultError(f"replay_many runs Desks, not {type(desk).__name__}")
+    if len({id(desk.books) for desk in desks}) < len(desks):
+        raise VaultError("replay_many runs each desk once, each on books of its own")
+    for desk in desks:
+        _check_fit(desk, tapes, rules)
+    exchanges = [_exchange(desk, tapes, rules) for desk in desks]
+    blocks = _Blocks(tapes[0])
+    found: list[Report | EngineFault] = []
+    runs = {place: _rows_done(desk, exchange, plan, blocks) for place, (desk, exchange) in enumerate(zip(desks, exchanges, strict=True))}
+    faults: dict[int, EngineFault] = {}
+    with bar(len(desks) * sum(map(len, tapes)), "rows", progress) as advance, _rare_collections():
+        while runs:
+            for place, run in list(runs.items()):
+                try:
+                    done = next(run, None)
+                except EngineFault as fault:
+                    if not catch:
+                        raise
+                    faults[place] = fault
+                    done = None
+                if done is None:
+                    del runs[place]
+                elif advance is not None:
                     advance(done)
-            last = desk.books.now
-        else:
-            last = _run(desk, tapes[0], exchange, indexes[0], advance) if exchange.plain else _run_all(desk, exchange, indexes, advance)
-    if last is not None:
-        desk.mark(desk.books.now)
+    for place, (desk, exchange) in enumerate(zip(desks, exchanges, strict=True)):
+        found.append(faults[place] if place in faults else _report(desk, tapes, exchange, None))
+    return found
+
+
+def _tapes(desk: object, tape: Tape | Sequence[Tape]) -> tuple[Tape, ...]:
+    tapes = (tape,) if isinstance(tape, Tape) else tuple(tape) if isinstance(tape, (list, tuple)) else ()
+    if (desk is not None and not isinstance(desk, Desk)) or not tapes or not all(isinstance(one, Tape) for one in tapes):
+        raise VaultError(f"replay runs a Desk over a Tape, not {type(desk).__name__} over {type(tape).__name__}")
+    return tapes
+
+
+def _report(desk: Desk, tapes: Sequence[Tape], exchange: Exchange, bounds: _Bounds | None) -> Report:
+    return Report(
+        desk,
+        tape=tapes[0] if len(tapes) == 1 else tuple(tapes),
+        rules=_Described(exchange),
+        holdings=exchange.balances(),
+        positions=exchange.positions(),
+        bounds=bounds,
+    )
+
+
+def _exchange(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] | None) -> Exchange:
+    exchange = Exchange(tapes, account_of(desk), rules)
+    for tape in tapes:
+        desk.index(tape.instrument)
     return exchange
 
 
-def _run_lane(desk: Desk, tape: Tape, lane: Lane, plan: bool) -> Iterator[int]:
+def _play(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] | None, progress: Progress, plan: bool = True) -> Exchange:
+    exchange = _exchange(desk, tapes, rules)
+    with bar(sum(map(len, tapes)), "rows", progress) as advance, _rare_collections():
+        for done in _rows_done(desk, exchange, plan, _Blocks(tapes[0])):
+            if advance is not None:
+                advance(done)
+    return exchange
+
+
+def _rows_done(desk: Desk, exchange: Exchange, plan: bool, blocks: _Blocks) -> Iterator[int]:
+    """Play all of an exchange's tapes; yields, now and then, how many rows were done since it last did."""
+    tapes = exchange.tapes
+    lane = Lane.of(desk, exchange)
+    if lane is not None:
+        yield from _run_lane(desk, tapes[0], lane, plan, blocks)
+    elif exchange.plain:
+        yield from _run(desk, tapes[0], exchange, desk.index(tapes[0].instrument), blocks)
+    else:
+        yield from _run_all(desk, exchange, [desk.index(tape.instrument) for tape in tapes])
+    desk.mark(desk.books.now)
+
+
+class _Blocks:
+    """The rows of one tape in blocks, each made a list once however many runs go over it together."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+        self._first = -1
+        self._block: tuple[list[int], ...] = ()
+
+    def rows(self, first: int, last: int) -> Iterator[Row]:
+        """Rows from the first to before the last: (at, open, high, low, close, volume in lots, end)."""
+        if first != self._first:
+            self._block, self._first = self._tape.block(first, last), first
+        return zip(*self._block, strict=True)
+
+
+def _run_lane(desk: Desk, tape: Tape, lane: Lane, plan: bool, blocks: _Blocks) -> Iterator[int]:
     """One market of coins: what most rows and orders come to is done on the lane. Yields how many rows were done."""
     known_faults = len(desk.faults)
     trips = lane.plans(tape) if plan else None
@@ -120,33 +228,21 @@ def _run_lane(desk: Desk, tape: Tape, lane: Lane, plan: bool) -> Iterator[int]:
     else:
         for first in range(0, len(tape), BLOCK):
             last = min(first + BLOCK, len(tape))
-            lane.play(zip(*tape.block(first, last), strict=True), volumes=tape.has_volume)
+            lane.play(blocks.rows(first, last), volumes=tape.has_volume)
             _raise_fault(desk, known_faults)
             yield last - first
     lane.hand_over()
 
 
-def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, advance: Callable[[int], object] | None) -> int | None:
+def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, blocks: _Blocks) -> Iterator[int]:
     """One market and nothing but its rows: the loop that `Exchange.play` is, without an object per row."""
     quote = desk.quote
     matcher = exchange.markets[0]
     known_volume, lot = tape.has_volume, tape.instrument.lot_units
-    ends = tape.ends()
-    now = None
     known_faults = len(desk.faults)
     for first in range(0, len(tape), BLOCK):
         last = min(first + BLOCK, len(tape))
-        rows = zip(
-            tape.at[first:last],
-            tape.open[first:last],
-            tape.high[first:last],
-            tape.low[first:last],
-            tape.close[first:last],
-            tape.volume[first:last],
-            ends[first:last],
-            strict=True,
-        )
-        for at, open_, high, low, close, volume, now in rows:
+        for at, open_, high, low, close, volume, now in blocks.rows(first, last):
             if low <= matcher.low_trigger or high >= matcher.high_trigger:
                 matcher.advance(at, now - at, open_, high, low, close, volume if known_volume else -1)
                 if matcher.outbox:
@@ -159,34 +255,29 @@ def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, advance: Callab
                 if matcher.outbox:
                     drain(desk, exchange, now)
         _raise_fault(desk, known_faults)
-        if advance is not None:
-            advance(last - first)
-    return now
+        yield last - first
 
 
-def _run_all(desk: Desk, exchange: Exchange, indexes: Sequence[int], advance: Callable[[int], object] | None) -> int | None:
+def _run_all(desk: Desk, exchange: Exchange, indexes: Sequence[int]) -> Iterator[int]:
     """Several markets, funding, books: step by step, as `VirtualDriver` plays them."""
     outbox, quote = exchange.outbox, desk.quote
-    known_faults, done, now = len(desk.faults), 0, None
+    known_faults, done = len(desk.faults), 0
     for step in exchange.play():
         if outbox:
             drain(desk, exchange, step.at)
         if step.price:
-            now = step.at
-            commands = quote(indexes[step.market], now, step.bid or step.price, step.ask or step.price, step.volume)
+            commands = quote(indexes[step.market], step.at, step.bid or step.price, step.ask or step.price, step.volume)
             if commands:
-                carry(commands, exchange, now)
+                carry(commands, exchange, step.at)
                 if outbox:
-                    drain(desk, exchange, now)
+                    drain(desk, exchange, step.at)
             done += 1
-            if done % BLOCK == 0:
+            if done == BLOCK:
                 _raise_fault(desk, known_faults)
-                if advance is not None:
-                    advance(BLOCK)
+                yield done
+                done = 0
     _raise_fault(desk, known_faults)
-    if advance is not None:
-        advance(done % BLOCK)
-    return now
+    yield done
 
 
 def _raise_fault(desk: Desk, known: int) -> None:
