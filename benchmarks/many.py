@@ -79,7 +79,7 @@ def main() -> None:
     print(f"{args.pairs} pairs over {args.rows:,} rows, {many['fills']:,} fills, {args.runs} runs")
     print(f"  together {work.spread(seconds)}, {rate:,.0f} rows a second; one by one {many['one_by_one_s']:.3f} s")
     print(f"  whole process with one run {whole:.3f} s, peak {once['peak_mb']} MB; all proved in depth in {many['proved_s']:.3f} s")
-    figures = {"run_s": round(statistics.median(seconds), 4), "rows_per_s": round(rate), "process_s": round(whole, 3)}
+    figures: dict[str, Any] = {"run_s": round(statistics.median(seconds), 4), "rows_per_s": round(rate), "process_s": round(whole, 3)}
     work.tell(
         **{"benchmark": "many", "runs": args.runs, "pairs": args.pairs, **many, **figures, "peak_mb": once["peak_mb"]}, **work.machine()
     )

@@ -97,12 +97,12 @@ def engine(path: str) -> Engine[Any]:
     return EmaCross(MARKET, work.FAST, work.SLOW) if path == "plan" else Cross()
 
 
-def desk_of(one: Engine[Any]) -> tuple[Desk, Sleeve]:
+def desk_of(one: Engine[Any], allowance: Allowance = ALLOWANCE) -> tuple[Desk, Sleeve]:
     """A desk with one sleeve that has all of a million, and this engine on it."""
     money = str(round(work.MONEY))
     vault = CoreVault(USD, total=money, tradeable=money)
     sleeve = vault.sleeve("cross", QUIET, allocate=money)
-    desk = Desk(vault, allowance=ALLOWANCE)
+    desk = Desk(vault, allowance=allowance)
     desk.assign(one, to=sleeve)
     return desk, sleeve
 

@@ -3,7 +3,7 @@
     python benchmarks/ticks.py [--rows 1000000] [--runs 5]
 
 The work: a million trades a tenth of a second apart; an engine without a plan that moves an average with each of them, and that
-buys one coin on trade 500 and sells it on trade 1,500, and so on: a thousand orders at market, fee 0.1%. What is timed is `replay`
+buys one coin on trade 500 and sells it on trade 1,500, and so on: a thousand orders at market, fee 0.1%. An order fills at the next trade. What is timed is `replay`
 alone, as in `replay.py`, with processes of its own in the same way. Ends with one line of JSON.
 """
 
@@ -22,6 +22,7 @@ import work
 from replay import MARKET, RULES, desk_of, run_child, worth
 
 from sleeves import Place, Side, __version__
+from sleeves.booking import Allowance
 from sleeves.orders import Intent
 from sleeves.protocols import View
 from sleeves.sim import Tape, replay
@@ -75,7 +76,7 @@ def child(data: Path, runs: int) -> dict[str, Any]:
     seconds = []
     for _ in range(runs):
         report = None  # the run before is garbage: collected outside of the time taken
-        desk, sleeve = desk_of(Turns())
+        desk, sleeve = desk_of(Turns(), Allowance())
         taken, report = work.timed(1, lambda desk=desk: replay(desk, tape, rules=RULES, progress=False))
         seconds += taken
     told = {"version": __version__, "seconds": seconds, "rows": len(tape), "peak_mb": work.peak_mb()}
