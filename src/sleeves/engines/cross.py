@@ -260,12 +260,8 @@ class _Crosses:
         np, rows = self._np, self._rows
         if self._engine.every:
             return rows.asked(first, last, wake)
-        ends, prices = rows.ends(first, last), rows.close[first:last]
-        again = (ends[1:] == ends[:-1]) & (prices[1:] == prices[:-1])
-        known = bool(ends[0] == begun[0] and prices[0] == begun[1])
-        if not known and not again.any():
-            return None
-        return first + np.flatnonzero(~np.concatenate(([known], again)))
+        known = int(rows.ends(first, first + 1)[0]) == begun[0] and int(rows.close[first]) == begun[1]
+        return np.arange(first + 1, last) if known else None
 
     def _average(self, count: int) -> None:
         """Both averages with each price, in a column for each block."""
