@@ -15,6 +15,7 @@ from sleeves.margin import (
     Check,
     Coin,
     Contract,
+    Lone,
     MarginAccount,
     Weights,
     asset_weight,
@@ -23,6 +24,7 @@ from sleeves.margin import (
     free_collateral,
     gain_weight,
     health,
+    health_bp,
     leverage_bp,
     liability_weight,
     liquidatable,
@@ -560,6 +562,30 @@ def sound(draw):
     missing = standing(held, Check.MAINTENANCE).short + spare + 2
     money = held.coins[0]
     return evolve(held, coins=(evolve(money, units=money.units + missing * M // held.quote_price + 1), *held.coins[1:]))
+
+
+@law
+@given(accounts(), st.sampled_from(Check))
+def test_law_the_short_way_through_a_plain_account_comes_to_the_same(held, check):
+    """A strict check of an account that knows no averages goes the long way, with the same prices."""
+    assert standing(held, check) == standing(held, check, strict=True)
+
+
+@law
+@given(accounts(quote_price=st.just(M)), prices, st.booleans())
+def test_law_one_contract_and_cash_at_any_price_is_that_account_at_that_price(held, price, orders):
+    assert Lone.of(held) is None or (len(held.contracts), len(held.coins)) == (1, 1)
+    first = held.contracts[0] if orders else evolve(held.contracts[0], bids=0, asks=0, orders=0)
+    alone = evolve(held, coins=held.coins[:1], contracts=(first,), per_order=0, gain_cap=None, high_leverage=False)
+    lone = Lone.of(alone)
+    there = alone.at("A-PERP", price)
+    if lone is None:
+        assert first.isolated is not None or first.expired
+        return
+    then = standing(there, Check.MAINTENANCE, strict=True)
+    assert lone.at(price) == (then.collateral, then.requirement)
+    assert (lone.broken(price), lone.health_bp(price)) == (liquidatable(there), health_bp(there))
+    assert lone.closed() == liquidation_price(alone, "A-PERP")
 
 
 @law

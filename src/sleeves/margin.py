@@ -26,6 +26,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from .errors import InvalidMarket
+from .making import maker
 from .market import BP, Perpetual
 from .money import PPM, Rounding, divide
 
@@ -33,6 +34,7 @@ __all__ = [
     "Check",
     "Coin",
     "Contract",
+    "Lone",
     "MarginAccount",
     "Standing",
     "Weights",
@@ -125,7 +127,7 @@ class Weights:
             whole(getattr(self, name), f"the weight {name}", 0)
 
 
-@frozen(order=False)
+@frozen(order=False, weakref_slot=False)
 class Coin:
     """A balance: `units` of 10**-scale coins, below zero when borrowed, at `price` quote coins (10**-price_scale) per coin.
 
@@ -165,7 +167,7 @@ class Coin:
             raise InvalidMarket(f"{self.code} is the quote coin: it is paid with and has no orders of its own")
 
 
-@frozen(order=False)
+@frozen(order=False, weakref_slot=False)
 class Contract:
     """A position in a perpetual contract: `base` units (below zero: short) and the money side of it.
 
@@ -227,7 +229,7 @@ class Contract:
         return bought if abs(bought) > abs(sold) else sold
 
 
-@frozen(order=False)
+@frozen(order=False, weakref_slot=False)
 class MarginAccount:
     """All that stands behind each other: coins and contracts, counted in 10**-quote_scale quote coins.
 
@@ -318,7 +320,7 @@ class MarginAccount:
         return self.quote_price if self.quote_twap is None else max(self.quote_price, self.quote_twap)
 
 
-@frozen(order=False)
+@frozen(order=False, weakref_slot=False)
 class Standing:
     """Collateral against requirement, in quote units."""
 
@@ -348,6 +350,12 @@ class WorstCase:
     def contribution(self) -> int:
         return self.weighted + self.orders_value
 
+
+coin_of, contract_of, account_of, _standing = maker(Coin), maker(Contract), maker(MarginAccount), maker(Standing)
+"""Make them of all their fields, unchecked: of balances and prices that the books, or the simulated exchange, have checked."""
+
+_TEN: list[int] = [10**places for places in range(3 * MAX_SCALE + 1)]
+"""Powers of ten, by their exponent."""
 
 # -- weights and ratios -----------------------------------------------------------------------------------------------
 
@@ -448,7 +456,7 @@ def gain_weight(contract: Contract, pnl: int, check: Check, *, quote_scale: int 
 
 def _value(units: int, price: int, scale: int, price_scale: int, quote_scale: int) -> int:
     """`units` at `price` in quote units, floored also below zero: what is owned counts less, what is owed counts more."""
-    return divide(units * price * int(10**quote_scale), int(10 ** (scale + price_scale)), Rounding.FLOOR)
+    return units * price * _TEN[quote_scale] // _TEN[scale + price_scale]
 
 
 def _priced(contract: Contract, base: int, quote_scale: int) -> int:
@@ -512,16 +520,22 @@ def standing(account: MarginAccount, check: Check, *, strict: bool = False, buff
     With a buffer, every liability needs that much more of its value and every loss counts that much more: what an
     account must reach to leave a liquidation. An isolated contract stands in its own `bucket`.
     """
-    _check(check)
+    if type(check) is not Check:
+        _check(check)
     whole(buffer_bp, "a buffer", 0)
     custom = account.custom_bp if check is Check.INITIAL else 0
     owned = owed = 0
+    plain = not (strict or buffer_bp or custom or account.high_leverage) and account.gain_cap is None and account.quote_price == PPM
 
     def owe(margin: int, liability: int) -> int:
         return margin + liability * buffer_bp // BP  # Drift's floor
 
     for coin in account.coins:
         if coin.is_quote:
+            if plain:  # a quote coin is worth one, and has the account's own scale
+                owned += max(0, coin.units)
+                owed += max(0, -coin.units)
+                continue
             price = (account.low if coin.units > 0 else account.high) if strict else account.quote_price
             value = _value(coin.units, price, coin.scale, 6, account.quote_scale)
             owned += max(0, value)
@@ -536,11 +550,49 @@ def standing(account: MarginAccount, check: Check, *, strict: bool = False, buff
         owned += max(0, case.orders_value)
         owed += owe(max(0, -case.orders_value), max(0, -case.orders_value))
     for contract in account.contracts:
-        if contract.isolated is None:
+        if contract.isolated is not None:
+            continue
+        if plain and not (contract.expired or contract.custom_bp):
+            gain, need = _plainly(contract, contract.price, check, account.quote_scale)
+            owned += gain
+            owed += need + contract.orders * account.per_order
+        else:
             gain = _weighted_gain(account, contract, check, strict)
             owned += gain + (_part(gain, buffer_bp, BP) if gain < 0 else 0)
             owed += owe(*_needed(account, contract, check, strict, custom))
-    return Standing(owned, owed)
+    return _standing(owned, owed)
+
+
+def _plainly(contract: Contract, price: int, check: Check, quote_scale: int) -> tuple[int, int]:
+    """What a contract at a price adds to the collateral and what margin it needs, where no extra and no strictness counts.
+
+    The same integers as those of `_weighted_gain` and `_needed`.
+    """
+    base, bids, asks = contract.base, contract.bids, contract.asks
+    top, under = _TEN[quote_scale], _TEN[contract.base_scale + contract.price_scale]
+    worth = base * price * top // under if base > 0 else -(-base * price * top // under)
+    gain = worth + contract.quote + contract.funding
+    if gain > 0:
+        terms = contract.terms
+        if check is Check.MAINTENANCE:
+            weight = terms.gain_maintenance_bp
+        elif terms.gain_initial_bp == 0:
+            weight = 0
+        else:
+            weight = gain_weight(contract, gain, check, quote_scale=quote_scale)
+        gain = gain * weight // BP
+    worst = contract.worst if bids or asks else base
+    return gain, abs(worst) * price * top // under * _plain_ratio(contract, worst, check) // BP  # Drift's floors
+
+
+def _plain_ratio(contract: Contract, worst: int, check: Check) -> int:
+    """`margin_ratio` of a position, of an account that is not in high leverage."""
+    terms = contract.terms
+    if terms.imf:
+        return margin_ratio(contract, check, size=worst)
+    if check is Check.MAINTENANCE:
+        return terms.maintenance_bp
+    return terms.initial_bp if check is Check.INITIAL else (terms.initial_bp + terms.maintenance_bp) // 2  # Drift's floor
 
 
 def _needed(account: MarginAccount, contract: Contract, check: Check, strict: bool, custom_bp: int) -> tuple[int, int]:
@@ -597,16 +649,23 @@ def health(account: MarginAccount) -> int:
 def health_bp(account: MarginAccount) -> int:
     """The same in basis points, 0 to 10,000, rounded down: for thresholds, which no rounding must lift anybody over."""
     now = standing(account, Check.MAINTENANCE)
-    if now.requirement == 0 and now.collateral >= 0:
+    return _health_bp(now.collateral, now.requirement)
+
+
+def _health_bp(owned: int, owed: int) -> int:
+    if owed == 0 and owned >= 0:
         return BP
-    if now.collateral <= 0:
-        return 0
-    return max(0, (now.collateral - now.requirement) * BP // now.collateral)
+    return max(0, (owned - owed) * BP // owned) if owned > 0 else 0
 
 
 def equity(account: MarginAccount) -> int:
     """What all would come to at these prices, unweighted, isolated deposits and unsettled profits included."""
     scale, total = account.quote_scale, 0
+    if account.quote_price == PPM and len(account.coins) == 1 and account.coins[0].is_quote:
+        total = account.coins[0].units
+        for contract in account.contracts:
+            total += unrealized(contract, quote_scale=scale) + (contract.isolated or 0)
+        return total
     for coin in account.coins:
         price, places = (account.quote_price, 6) if coin.is_quote else (coin.price, coin.price_scale)
         total += _value(coin.units, price, coin.scale, places, scale)
@@ -703,6 +762,79 @@ def _without_orders(account: MarginAccount) -> MarginAccount:
     return evolve(account, coins=coins, contracts=tuple(evolve(one, **none) for one in account.contracts))
 
 
+class Lone:
+    """An account of nothing but quote coins and one contract, at any price of it: `standing` at MAINTENANCE in a few whole numbers.
+
+    `of` answers None where something else counts too: another coin or contract, an extra, another price of the quote coin.
+    """
+
+    __slots__ = ("_base", "_cash", "_gain_bp", "_money", "_ratio", "_size", "_top", "_under", "contract", "quote_scale")
+
+    def __init__(self, cash: int, contract: Contract, quote_scale: int) -> None:
+        self.contract = contract
+        self.quote_scale = quote_scale
+        self._base, self._cash = contract.base, cash
+        worst = contract.worst
+        self._size = abs(worst)
+        self._money = contract.quote + contract.funding
+        self._ratio = _plain_ratio(contract, worst, Check.MAINTENANCE)
+        self._gain_bp = contract.terms.gain_maintenance_bp
+        self._top, self._under = _TEN[quote_scale], _TEN[contract.base_scale + contract.price_scale]
+
+    @classmethod
+    def of(cls, account: MarginAccount) -> Lone | None:
+        """The account as one, if it is one."""
+        if len(account.contracts) != 1 or len(account.coins) > 1 or account.high_leverage or account.per_order:
+            return None
+        contract, cash = account.contracts[0], 0
+        if account.coins:
+            if not account.coins[0].is_quote or account.coins[0].oracle:
+                return None
+            cash = account.coins[0].units
+        if account.quote_price != PPM or contract.isolated is not None or contract.expired:
+            return None
+        return cls(cash, contract, account.quote_scale)
+
+    def at(self, price: int) -> tuple[int, int]:
+        """Collateral and requirement at a price."""
+        top, under, base, cash = self._top, self._under, self._base, self._cash
+        gain = (base * price * top // under if base > 0 else -(-base * price * top // under)) + self._money
+        if gain > 0:
+            gain = gain * self._gain_bp // BP
+        need = self._size * price * top // under * self._ratio // BP  # Drift's floors
+        return (gain + cash, need) if cash > 0 else (gain, need - cash)
+
+    def broken(self, price: int) -> bool:
+        """`liquidatable` at a price."""
+        owned, owed = self.at(price)
+        return owned < owed
+
+    def health_bp(self, price: int) -> int:
+        """`health_bp` at a price."""
+        return _health_bp(*self.at(price))
+
+    def closed(self) -> int | None:
+        """`liquidation_price`, Drift's closed form."""
+        contract, base = self.contract, self._base
+        ratio = _plain_ratio(contract, base, Check.MAINTENANCE)
+        unit = self._top
+        need = ratio * unit // BP  # Drift's floor
+        slope = _part((unit - need) if base > 0 else -(unit + need), abs(base), _TEN[contract.base_scale])
+        if slope == 0:
+            return None
+        owned, owed = self.at(contract.price) if self._size == abs(base) else self._bare(ratio)
+        step = _part(max(0, owned - owed), _TEN[contract.price_scale], abs(slope))
+        price = contract.price - (step if slope > 0 else -step)
+        return price if price >= 0 else None
+
+    def _bare(self, ratio: int) -> tuple[int, int]:
+        """Collateral and requirement at the present price without open orders."""
+        owned, owed = self.at(self.contract.price)
+        price, top, under = self.contract.price, self._top, self._under
+        with_orders = self._size * price * top // under * self._ratio // BP
+        return owned, owed - with_orders + abs(self._base) * price * top // under * ratio // BP
+
+
 def liquidation_tick(account: MarginAccount, symbol: str, tick: int) -> int | None:
     """The price on the tick, nearest to the present one and against the position, at which the account can be liquidated.
 
@@ -714,7 +846,8 @@ def liquidation_tick(account: MarginAccount, symbol: str, tick: int) -> int | No
     an account by less than the rounding of its parts can the verdict flicker; the answer is then one of these flips.
     """
     whole(tick, "a tick", 1)
-    mine = account.bucket(symbol)
+    lone = Lone.of(account)
+    mine = account if lone is not None else account.bucket(symbol)
     contract = mine.contract(symbol)
     if contract.base == 0:
         return None
@@ -722,9 +855,10 @@ def liquidation_tick(account: MarginAccount, symbol: str, tick: int) -> int | No
     start = divide(contract.price, tick, Rounding.CEIL if side > 0 else Rounding.FLOOR)
 
     def broken(steps: int) -> bool:
-        return liquidatable(mine.at(symbol, (start + side * steps) * tick))
+        price = (start + side * steps) * tick
+        return liquidatable(mine.at(symbol, price)) if lone is None else lone.broken(price)
 
-    if liquidatable(mine):
+    if liquidatable(mine) if lone is None else lone.broken(contract.price):
         return max(1, start) * tick
     if start == 0:
         return None
@@ -733,7 +867,7 @@ def liquidation_tick(account: MarginAccount, symbol: str, tick: int) -> int | No
     last = start - 1 if side < 0 else 2 * start * 2**200
     if side < 0 and (last < 1 or not broken(last)):
         return None  # concave, and safe at both ends
-    closed = liquidation_price(account, symbol)
+    closed = liquidation_price(account, symbol) if lone is None else lone.closed()
     safe, far = 0, min(last, 1) if closed is None else min(last, max(1, abs(closed - contract.price) // tick))
     # the closed form is mostly a tick or two away: step from it in growing strides before halving what is left
     stride = 1
