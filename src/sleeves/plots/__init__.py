@@ -2,6 +2,7 @@
 
     graphs      the five graphs of a run, and the graph of a pool
     sheet       who earned what and why, trades on candles, drawdown, months; all five in one
+    heat        heat maps of sweeps
     document    the tear sheet, with `style`
 
 It draws what `Report` says and works nothing out itself. Needs the `plots` extra; `Report.figures`, `Report.plot` and
@@ -19,6 +20,7 @@ from ..tearsheet import POINTS, thin
 from .canvas import COLOURS, NEUTRAL
 from .document import page
 from .graphs import figures, pool
+from .heat import heatmap
 from .sheet import plot
 
-__all__ = ["COLOURS", "NEUTRAL", "POINTS", "figures", "page", "plot", "pool", "thin"]
+__all__ = ["COLOURS", "NEUTRAL", "POINTS", "figures", "heatmap", "page", "plot", "pool", "thin"]
