@@ -21,7 +21,7 @@ from ..orders import Fill, OrderStatus
 from ..records import LEFT_OVER, OrderUpdate, Refusal
 from ..report import Report, Sample
 from ..risk import compound, sharpe
-from ..tearsheet import days, periods, together
+from ..tearsheet import together
 from .luck import Shape, shape_of
 
 __all__ = ["OBJECTIVES", "Objective", "Outcome", "check_objective", "outcome_of", "score"]
@@ -97,7 +97,7 @@ def outcome_of(report: Report, since: int, rows: int, known: int = 0) -> Outcome
     before = next((one for one in reversed(samples) if one.at <= since and one.equity is not None), samples[0])
     path = [_made(one) for one in (before, *(one for one in samples if one.at > since)) if one.equity is not None]
     nets = [trade.net for sleeve in sleeves.values() for trade in sleeve.trades if trade.closed > since]
-    daily, first = days(periods(samples, report.story.marked or 0)), since // DAY
+    daily, first = report.daily(), since // DAY
     fills = refused = lost = 0
     for record in report.desk.books.journal.after(known):
         if isinstance(record, Fill):
