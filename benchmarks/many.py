@@ -29,8 +29,8 @@ from sleeves.sim import replay, replay_many
 PAIRS = [(fast, slow) for fast in range(5, 15) for slow in range(20, 70, 5)]
 
 
-def child(data: Path, runs: int, pairs: int) -> dict[str, Any]:
-    """In a process of its own: runs on a tape file."""
+def child(data: Path, runs: int, pairs: int, *, beside: bool) -> dict[str, Any]:
+    """In a process of its own: runs on a tape file, and what is measured beside them."""
     tape = tape_of(data)
     seconds = []
     for _ in range(runs):
@@ -40,7 +40,7 @@ def child(data: Path, runs: int, pairs: int) -> dict[str, Any]:
         taken, reports = work.timed(1, lambda desks=desks: replay_many(desks, tape, rules=RULES, progress=False))
         seconds += taken
     told: dict[str, Any] = {"version": __version__, "seconds": seconds, "rows": len(tape) * len(stands), "peak_mb": work.peak_mb()}
-    if runs > 1:
+    if beside:
         again = [desk_of(EmaCross(MARKET, fast, slow))[0] for fast, slow in PAIRS[:pairs]]
         begin = time.perf_counter()
         for desk in again:
@@ -61,18 +61,19 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--make", type=Path, help="write the rows as a tape file, and nothing else")
     parser.add_argument("--data", type=Path, help="run on this tape file in this process")
+    parser.add_argument("--beside", action="store_true", help="with --data: also one by one, and the proofs")
     args = parser.parse_args()
     if args.make:
         walk(args.rows).save(args.make)
         return
     if args.data:
-        work.tell(**child(args.data, args.runs, args.pairs))
+        work.tell(**child(args.data, args.runs, args.pairs, beside=args.beside))
         return
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "walk.tape"
         subprocess.run([sys.executable, __file__, "--make", str(data), "--rows", str(args.rows)], check=True)
         again = [__file__, "--data", str(data), "--pairs", str(args.pairs), "--runs"]
-        many, _ = run_child([*again, str(args.runs + 1)])
+        many, _ = run_child([*again, str(args.runs + 1), "--beside"])
         once, whole = run_child([*again, "1"])
     seconds = many.pop("seconds")[1:]
     rate = many["rows"] / statistics.median(seconds)

@@ -2,9 +2,10 @@
 
     python benchmarks/ticks.py [--rows 1000000] [--runs 5]
 
-The work: a million trades a tenth of a second apart; an engine without a plan that moves an average with each of them, and that
-buys one coin on trade 500 and sells it on trade 1,500, and so on: a thousand orders at market, fee 0.1%. An order fills at the next trade. What is timed is `replay`
-alone, as in `replay.py`, with processes of its own in the same way. Ends with one line of JSON.
+The work: a million trades a tenth of a second apart; an engine without a plan that moves an average with each of them, and
+that buys one coin on trade 500 and sells it on trade 1,500, and so on: a thousand orders at market, fee 0.1%, filled at
+the next trade. What is timed is `replay` alone, as in `replay.py`, with processes of its own in the same way. Ends with one
+line of JSON.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def main() -> None:
         quick = vbt.MA.run(close, fast, ewm=True, short_name="fast")
         slowly = vbt.MA.run(close, slow, ewm=True, short_name="slow")
         return vbt.Portfolio.from_signals(
-            close,
+            close if args.work == "w1" else close[:, None],
             quick.ma_crossed_above(slowly),
             quick.ma_crossed_below(slowly),
             size=0.1,

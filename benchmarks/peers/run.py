@@ -184,7 +184,10 @@ def write_rows(folder: Path, works: Sequence[str], rows: dict[str, int]) -> dict
             check=False,
         )
         if made.returncode:
-            print(f"our tape for {name} could not be made: {(made.stderr.splitlines() or ['no message'])[-1]}", flush=True)
+            print(
+                f"our tape file for {name} could not be made, so that we read columns too: {(made.stderr.splitlines() or ['no message'])[-1]}"
+            )
+            files[name, True] = files[name, False]
     return files
 
 
