@@ -75,7 +75,7 @@ class EmaCross:
     every: int = field(default=0, kw_only=True)
     name: str = field(default="ema-cross", kw_only=True)
     _terms: tuple[float, float, float, float, tuple[tuple[float, float], ...]] = field(init=False, repr=False, eq=False)
-    """What each average keeps and takes of a price, and the powers of what it keeps."""
+    """What each average keeps and takes of a price, and the powers of what it keeps for each place of a block; none for `FRESH`."""
     _least: int = field(init=False, repr=False, eq=False)
     """The least that can be sold, in base units: less is dust."""
 
@@ -93,7 +93,7 @@ class EmaCross:
             if type(getattr(self, what)) is not int or getattr(self, what) < 0:
                 raise InvalidAmount(f"{what} {getattr(self, what)!r} must be a whole number and not negative")
         fast, slow = 2 / (self.fast + 1), 2 / (self.slow + 1)
-        both = tuple(zip(powers(1 - fast), powers(1 - slow), strict=True))
+        both = (*zip(powers(1 - fast), powers(1 - slow), strict=True), (0.0, 0.0))
         object.__setattr__(self, "_terms", (1 - fast, fast, 1 - slow, slow, both))
         object.__setattr__(self, "_least", max(self.instrument.lot_units, self.instrument.min_qty_units))
 
@@ -128,20 +128,23 @@ class EmaCross:
         memory.at = at
         memory.price = price
         place = memory.place
-        if place == FRESH:
-            place, memory.fast_base, memory.slow_base = 0, float(price), float(price)
         keep_fast, take_fast, keep_slow, take_slow, both = self._terms
         fade_fast, fade_slow = both[place]
         memory.fast = fast = keep_fast * memory.fast + take_fast * price
         memory.slow = slow = keep_slow * memory.slow + take_slow * price
         fast += fade_fast * memory.fast_base
         slow += fade_slow * memory.slow_base
-        if place == LAST:
+        if place < LAST:
+            memory.place = place + 1
+        elif place == LAST:
             memory.counted += BLOCK
             memory.place = 0
             memory.fast_base, memory.slow_base, memory.fast, memory.slow = fast, slow, 0.0, 0.0
-        else:
-            memory.place = place + 1
+        else:  # the first price of all
+            memory.place = 1
+            memory.fast_base = memory.slow_base = base = float(price)
+            fast += both[0][0] * base
+            slow += both[0][1] * base
         if memory.above:
             if fast >= slow * UNDER:
                 return None
@@ -270,13 +273,13 @@ class _Crosses:
         prices = np.zeros(-(-count // BLOCK) * BLOCK)
         prices[:count] = self._prices
         columns = np.ascontiguousarray(prices.reshape(-1, BLOCK).T)
-        fades = np.array(both)
+        fades = np.array(both[:BLOCK])
         _, _, _, place, _, _, fast_base, slow_base, _ = self._begun
         if place == FRESH and count:
             fast_base = slow_base = float(prices[0])
         self._fast, self._slow = block_sums(columns, take_fast, keep_fast), block_sums(columns, take_slow, keep_slow)
-        self._fast_bases = block_bases(np, self._fast, both[-1][0], fast_base)
-        self._slow_bases = block_bases(np, self._slow, both[-1][1], slow_base)
+        self._fast_bases = block_bases(np, self._fast, both[LAST][0], fast_base)
+        self._slow_bases = block_bases(np, self._slow, both[LAST][1], slow_base)
         fast = self._fast + fades[:, :1] * self._fast_bases[:-1]
         slow = self._slow + fades[:, 1:] * self._slow_bases[:-1]
         self._above = (fast > slow * OVER).T.reshape(-1)[:count]
