@@ -47,13 +47,24 @@ class Blotter:
         self._orders: dict[str, Working] = {}
         self.unknown: dict[str, Order] = {}
         """Orders whose fate is unknown, by id."""
+        self.open_in: dict[str, dict[str, Order]] = {}
+        """Open orders by symbol and id."""
+        self.of_contracts: dict[str, dict[str, Order]] = {}
+        """Those of contracts."""
         self._books = books
         self._seats = seats
 
     def add(self, working: Working) -> None:
         self._orders[working.order.id] = working
         if not working.status.done:
-            working.seat.open_orders[working.order.id] = working.order
+            order, market = working.order, working.order.place.instrument
+            working.seat.open_orders[order.id] = order
+            there = self.open_in.get(market.symbol)
+            if there is None:
+                there = self.open_in[market.symbol] = {}
+                if market.contract is not None:
+                    self.of_contracts[market.symbol] = there
+            there[order.id] = order
         if working.status is OrderStatus.UNKNOWN:
             self.unknown[working.order.id] = working.order
 
@@ -112,6 +123,7 @@ class Blotter:
             self.unknown.pop(working.order.id, None)
         if status.done:
             working.seat.open_orders.pop(working.order.id, None)
+            self.open_in.get(working.order.place.instrument.symbol, {}).pop(working.order.id, None)
         return True
 
     def __len__(self) -> int:

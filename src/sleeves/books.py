@@ -48,6 +48,7 @@ class Books:
     __slots__ = (
         "__weakref__",
         "_facts",
+        "_lying",
         "_reopened",
         "_saved",
         "accounts",
@@ -126,6 +127,8 @@ class Books:
         self.clock = clock
         """What tells the time of commands that name none; None for the latest that was seen."""
         self._saved = 0
+        self._lying: dict[tuple[str, int], _Lying] = {}
+        """By wallet and sub-account, the coins there as they were last asked for."""
         self._reopened = len(self.journal) > 0
         if self._reopened:
             self._reopen()
@@ -373,6 +376,8 @@ class Books:
         self.wallets[name] = wallet
         if account:
             self.accounts[name] = account
+        for known in self._lying.values():
+            known.changed.add(name)
 
     def coins(self, wallet: str, *, leaving: bool = True, account: int | None = None) -> dict[Asset, int]:
         """What a wallet must hold, per asset, in units: all coins of all owners there; with or without those on their way.
@@ -390,6 +395,27 @@ class Books:
                         sums[amount.asset] = sums.get(amount.asset, 0) + amount.units
         return sums
 
+    def lying(self, wallet: str, account: int) -> dict[str, int]:
+        """By asset code, the units that `coins` says without those on their way: worked out anew only of owners that changed."""
+        known = self._lying.get((wallet, account))
+        if known is None:
+            known = self._lying[wallet, account] = _Lying(self.ledger.follow())
+            known.changed.update(self.wallets)
+        sums = known.sums
+        for owner in known.changed:
+            if self.wallets.get(owner) == wallet and self.accounts.get(owner, 0) == account:
+                has: dict[str, int] = {}
+                for cell, code, units in self.ledger.cells(owner):
+                    if cell[1] in _STAYING:
+                        has[code] = has.get(code, 0) + units
+                for code, units in known.parts.get(owner, {}).items():
+                    sums[code] -= units
+                for code, units in has.items():
+                    sums[code] = sums.get(code, 0) + units
+                known.parts[owner] = has
+        known.changed.clear()
+        return dict(sums)
+
     def know(self, instrument: Instrument) -> None:
         """Register an instrument by its symbol, once. Raises `VaultError` when the symbol has other terms here."""
         known = self.instruments.get(instrument.symbol)
@@ -403,6 +429,19 @@ class Books:
 
 _LEAVING = frozenset({Role.IN_TRANSIT})
 _BETWEEN = frozenset({Role.BETWEEN})
+_STAYING = COIN_ROLES - _LEAVING - _BETWEEN
+
+
+class _Lying:
+    """The coins in one place: of each owner, their sum, and who has changed since."""
+
+    __slots__ = ("changed", "parts", "sums")
+
+    def __init__(self, changed: set[str]) -> None:
+        self.changed = changed
+        self.parts: dict[str, dict[str, int]] = {}
+        self.sums: dict[str, int] = {}
+
 
 _KEPT: WeakSet[Books] = WeakSet()
 """All books that somebody still has."""

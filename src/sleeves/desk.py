@@ -177,7 +177,9 @@ class Desk:
         self._watchers: list[list[Seat]] = []
         self._blotter = Blotter(self.books, self._seats)
         self._collateral = check_collateral(collateral)
-        self._ground = Ground(self._boards, self._collateral, self.allowance, self._orders_of, self._blotter.left, self.books)
+        self._ground = Ground(
+            self._boards, self._collateral, self.allowance, self._orders_of, self._blotter.left, self.books, self._blotter.of_contracts
+        )
         for vault in vaults:
             if vault.asset(settle_above).units < 0:
                 raise VaultError(f"settle_above {settle_above} must not be negative")
@@ -193,7 +195,9 @@ class Desk:
         self._tick_at = NEVER
         """When limits, and what waits for a human, are looked at next."""
         self._wrap: Callable[[str, Decide], Decide] | None = None
-        self._netting = Netting(vaults, self._seats, self._boards, self._ground, str(settle_above), levels, self._stops)
+        self._netting = Netting(
+            vaults, self._seats, self._boards, self._ground, str(settle_above), levels, self._stops, self._blotter.of_contracts
+        )
         self._bands = self._netting.bands
         self._bundles = Bundles(self._seats, self.books, self._judge, self._order, self._land)
         self._arms = Arms(vaults, self.books, self._blotter, self._seats, self._bundles.flights)

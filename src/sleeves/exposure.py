@@ -26,17 +26,21 @@ from .margin import (
     Check,
     Coin,
     Contract,
+    Lone,
     MarginAccount,
     Weights,
+    cash_of,
     collateral,
     equity,
     health,
     health_bp,
+    joint_of,
     leverage_bp,
     liquidatable,
     liquidation_tick,
     margin_ratio,
     requirement,
+    slice_of,
 )
 from .market import BP, Book, Instrument
 from .money import PPM, Amount, Asset, Rounding, decimal_text, divide
@@ -127,8 +131,9 @@ class WhatIf:
 class Ground:
     """Where exposures are read: the latest books of the market, and how coins weigh as collateral at the venue.
 
-    `left` says how much of an open order is not filled; `orders` are the open orders of a sleeve by its name; `books`
-    know the time. An account with a contract, or collateral, whose price is stale (`Book.stale`) is not known.
+    `left` says how much of an open order is not filled; `orders` are the open orders of a sleeve by its name, `ordered` those of
+    contracts by symbol and id; `books` know the time. An account with a contract, or collateral, whose price is stale
+    (`Book.stale`) is not known.
     """
 
     def __init__(
@@ -139,7 +144,15 @@ class Ground:
         orders: Callable[[str], Iterable[Order]],
         left: Callable[[Order], int],
         books: Books,
+        ordered: Mapping[str, Mapping[str, Order]],
     ) -> None:
+        self._ordered = ordered
+        self._changed: set[str] | None = None
+        """Owners to whom something was booked since slices were last read; None before they ever were."""
+        self._sliced: dict[str, tuple[dict[str, int], dict[str, tuple[int, int]]]] = {}
+        """By sleeve, its slices as they were last read."""
+        self._joined: dict[tuple[str, int | None], _Joined] = {}
+        """By vault and sub-account, or by vault, the sum of slices as it was last asked for."""
         self._boards = boards
         self._weights = dict(collateral)
         self._allowance = allowance
@@ -171,22 +184,50 @@ class Ground:
             if one.instrument.contract is not None:
                 _wish(wishes, one, one.qty)
         if spend:
-            coins[sleeve.asset] -= spend
+            coins = {**coins, sleeve.asset.code: coins[sleeve.asset.code] - spend}
         return self._account(sleeve.asset, coins, contracts, wishes, stale)
 
-    def _slices(self, sleeve: Sleeve) -> tuple[dict[Asset, int], dict[str, tuple[int, int]]]:
-        """A sleeve's coins, and by symbol of its contracts (base units, money side)."""
-        books, code = sleeve.vault.books, sleeve.asset.code
-        coins: dict[Asset, int] = {sleeve.asset: 0}
-        contracts: dict[str, tuple[int, int]] = {}
-        for (_, role, of), asset, units in books.ledger.cells(sleeve.name):
-            if role in _CASH:
-                coin = sleeve.asset if asset == code else books.ledger.asset(asset)
-                coins[coin] = coins.get(coin, 0) + units
-            elif role is Role.CONTRACTS or role is Role.UNSETTLED:
-                base, quote = contracts.get(of, (0, 0))
-                contracts[of] = (base, quote + units) if asset == code else (base + units, quote)
-        return coins, contracts
+    def _slices(self, sleeve: Sleeve) -> tuple[Mapping[str, int], Mapping[str, tuple[int, int]]]:
+        """A sleeve's coins by asset code, and by symbol of its contracts (base units, money side)."""
+        if self._changed is None:
+            self._changed = self._books.ledger.follow()
+        if self._changed:
+            self._forget_changed()
+        known = self._sliced.get(sleeve.name)
+        if known is None:
+            known = self._sliced[sleeve.name] = _slices(sleeve)
+        return known
+
+    def _forget_changed(self) -> None:
+        changed = self._changed
+        assert changed is not None
+        for name in changed:
+            self._sliced.pop(name, None)
+        for joined in self._joined.values():
+            joined.changed |= changed
+        changed.clear()
+
+    def _sum(self, vault: CoreVault, account: int | None) -> Mapping[str, tuple[int, int]]:
+        """By symbol, the sum of all slices of a vault's sleeves whose coins lie in a sub-account, or of all its sleeves."""
+        joined = self._joined.get((vault.owner, account))
+        if joined is None:
+            joined = self._joined[vault.owner, account] = _Joined(vault.sleeves)
+        if self._changed:
+            self._forget_changed()
+        sums, parts = joined.sums, joined.parts
+        for name in joined.changed:
+            sleeve = vault.sleeves.get(name)
+            if sleeve is None or (account is not None and (sleeve.account or 0) != account):
+                continue
+            for symbol, (base, money) in parts.get(name, {}).items():
+                had = sums[symbol]
+                sums[symbol] = (had[0] - base, had[1] - money)
+            parts[name] = self._slices(sleeve)[1]
+            for symbol, (base, money) in parts[name].items():
+                had = sums.get(symbol, (0, 0))
+                sums[symbol] = (had[0] + base, had[1] + money)
+        joined.changed.clear()
+        return sums
 
     def _open(self, sleeve: Sleeve) -> dict[str, tuple[int, int]]:
         """By symbol, base units that open orders buy and sell of contracts."""
@@ -199,16 +240,17 @@ class Ground:
     def _account(
         self,
         quote: Asset,
-        coins: Mapping[Asset, int],
+        coins: Mapping[str, int],
         contracts: Mapping[str, tuple[int, int]],
         wishes: Mapping[str, tuple[int, int]],
         stale: bool,
     ) -> MarginAccount | None:
-        held: list[Coin] = [Coin(quote.code, coins.get(quote, 0), quote.scale, PPM, is_quote=True)]
-        for asset, units in coins.items():
-            weights = self._weights.get(asset.code)
-            if asset == quote or weights is None or not units:
+        held: list[Coin] = [cash_of(quote, coins.get(quote.code, 0))]
+        for code, units in coins.items() if self._weights else ():
+            weights = self._weights.get(code)
+            if code == quote.code or weights is None or not units:
                 continue
+            asset = self._books.ledger.asset(code)
             market = self._priced_in(asset, quote)
             if market is None or not self._priced(market, stale):
                 return None
@@ -216,7 +258,7 @@ class Ground:
                 Coin(asset.code, units, asset.scale, self._boards[market].mid, price_scale=_scale(self._boards, market), weights=weights)
             )
         open_: list[Contract] = []
-        for symbol in dict.fromkeys([*contracts, *wishes]):
+        for symbol in contracts if not wishes else dict.fromkeys([*contracts, *wishes]):
             base, money = contracts.get(symbol, (0, 0))
             bids, asks = wishes.get(symbol, (0, 0))
             book = self._boards.get(symbol)
@@ -225,21 +267,8 @@ class Ground:
             if book is None or not self._priced(symbol, stale):
                 return None
             market_ = book.instrument
-            assert market_.contract is not None
-            open_.append(
-                Contract(
-                    symbol,
-                    market_.contract,
-                    base,
-                    money,
-                    book.mid,
-                    bids=bids,
-                    asks=asks,
-                    base_scale=market_.base.scale,
-                    price_scale=market_.price_scale,
-                )
-            )
-        return MarginAccount(tuple(held), tuple(open_), quote_scale=quote.scale)
+            open_.append(slice_of(market_, base, money, book.mid, bids, asks))
+        return joint_of(tuple(held), tuple(open_), quote.scale)
 
     def _priced(self, symbol: str, stale: bool) -> bool:
         book = self._boards.get(symbol)
@@ -267,21 +296,19 @@ class Ground:
 
         Of one sub-account of it, where sleeves have some: what is on its way there or away is not counted.
         """
-        contracts: dict[str, tuple[int, int]] = {}
+        contracts = self._sum(vault, account)
         wishes: dict[str, tuple[int, int]] = {}
-        for sleeve in _in(vault, account):
-            for symbol, (base, money) in self._slices(sleeve)[1].items():
-                had = contracts.get(symbol, (0, 0))
-                contracts[symbol] = (had[0] + base, had[1] + money)
-            for symbol, (bids, asks) in self._open(sleeve).items():
-                had = wishes.get(symbol, (0, 0))
-                wishes[symbol] = (had[0] + bids, had[1] + asks)
+        for orders in self._ordered.values():
+            for order in orders.values():
+                sleeve = vault.sleeves.get(order.sleeve)
+                if sleeve is not None and (sleeve.account or 0) == account:
+                    _wish(wishes, order.place, self._left(order))
         for one in (*also, *(() if place is None else (place,))):
             if one.instrument.contract is not None:
                 _wish(wishes, one, one.qty)
-        coins = vault.books.coins(vault.wallet, leaving=False, account=account)
+        coins = vault.books.lying(vault.wallet, account)
         if spend:
-            coins[vault.asset] = coins.get(vault.asset, 0) - spend
+            coins[vault.asset.code] = coins.get(vault.asset.code, 0) - spend
         return self._account(vault.asset, coins, contracts, wishes, stale)
 
     # -- for people ----------------------------------------------------------------------------------------------------
@@ -416,11 +443,8 @@ class Ground:
         own = self.own(sleeve, orders=False, stale=True)
         if own is None or not any(one.terms.imf for one in own.contracts):
             return own
-        whole: dict[str, int] = {}
-        for other in sleeve.vault.sleeves.values():
-            for symbol, (base, _) in self._slices(other)[1].items():
-                whole[symbol] = whole.get(symbol, 0) + base
-        return evolve(own, contracts=tuple(_at_size(one, whole[one.symbol]) for one in own.contracts))
+        whole = self._sum(sleeve.vault, None)
+        return evolve(own, contracts=tuple(_at_size(one, whole[one.symbol][0]) for one in own.contracts))
 
     def broken(self, sleeve: Sleeve) -> bool:
         """Whether a sleeve alone, open orders aside, is below what its contracts need; False while that is not known."""
@@ -435,12 +459,13 @@ class Ground:
         joint = self.joint(vault, stale=True, account=market.account or 0)
         if joint is None or len(joint.coins) > 1 or [one.symbol for one in joint.contracts] != [market.symbol]:
             return None
-        contract = joint.contracts[0]
+        contract, lone = joint.contracts[0], Lone.of(joint)
         if not contract.base:
             return (0, 1 << 200)
+        assert lone is not None, "one contract and the quote coin, nothing else"
 
         def level(price: int) -> int:
-            now = health_bp(joint.at(market.symbol, price))
+            now = lone.health_bp(price)
             return sum(now < one * 100 for one in levels)
 
         here, side = level(contract.price), 1 if contract.base > 0 else -1
@@ -460,6 +485,30 @@ class Ground:
         if price is None:
             return (0, 1 << 200)
         return (price, 1 << 200) if long else (0, price)
+
+
+class _Joined:
+    """The slices of several sleeves, their sums, and which of them have changed since."""
+
+    __slots__ = ("changed", "parts", "sums")
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.changed = set(names)
+        self.parts: dict[str, Mapping[str, tuple[int, int]]] = {}
+        self.sums: dict[str, tuple[int, int]] = {}
+
+
+def _slices(sleeve: Sleeve) -> tuple[dict[str, int], dict[str, tuple[int, int]]]:
+    code = sleeve.asset.code
+    coins: dict[str, int] = {code: 0}
+    contracts: dict[str, tuple[int, int]] = {}
+    for (_, role, of), asset, units in sleeve.vault.books.ledger.cells(sleeve.name):
+        if role in _CASH:
+            coins[asset] = coins.get(asset, 0) + units
+        elif role is Role.CONTRACTS or role is Role.UNSETTLED:
+            base, quote = contracts.get(of, (0, 0))
+            contracts[of] = (base, quote + units) if asset == code else (base + units, quote)
+    return coins, contracts
 
 
 @frozen(order=False)

@@ -15,7 +15,7 @@ This module does not know what a vault, an order or a price is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -311,6 +311,7 @@ _BITS: Mapping[Role, int] = {
 _MAY_TOUCH: Mapping[EntryKind, int] = {kind: _PASSES if kind in PASSAGES else _MOVES for kind in INTERNAL}
 """By kind that stays within one sleeve: which roles it may touch."""
 _HELD, _SUSPENSE = Role.HELD, Role.SUSPENSE
+_STANDS = frozenset({Role.TRADING, Role.UNSETTLED, Role.MARGIN})
 
 
 class _Sum:
@@ -348,7 +349,7 @@ class Ledger:
     from others (`net_flow`). `differences` holds them against the balances themselves.
     """
 
-    __slots__ = ("_assets", "_cells", "_flows", "_followers", "_net", "_owned", "_sums", "_suspense")
+    __slots__ = ("_assets", "_cells", "_flows", "_followers", "_net", "_owned", "_stood", "_sums", "_suspense")
 
     def __init__(self) -> None:
         self._assets: dict[str, Asset] = {}
@@ -361,6 +362,8 @@ class Ledger:
         self._suspense: dict[_Key, _Cell] = {}
         """What stands in SUSPENSE and is not zero."""
         self._followers: list[set[str]] = []
+        self._stood: dict[str, dict[str, None]] = {}
+        """By instrument, who ever had a position, margin or something unsettled in it."""
 
     def check(self, entry: Entry) -> list[_Cell]:
         """Raise what `post` would raise; change nothing. Returns the cells of the postings, for `apply`."""
@@ -493,6 +496,8 @@ class Ledger:
         cell.sum = self._sums.setdefault((owner, role, code), cell.sum)
         self._cells[account, code] = self._owned.setdefault(owner, {})[account, code] = cell
         cell.open, cell.rare = True, role is _HELD or role is _SUSPENSE
+        if role in _STANDS:
+            self._stood.setdefault(account[2], {})[owner] = None
 
     def follow(self) -> set[str]:
         """A set into which the owners of all accounts are put that are posted to from now on; whoever asked takes them out."""
@@ -578,6 +583,10 @@ class Ledger:
         """All accounts, or an owner's, with their balances, in the order in which they were opened."""
         for cell in (self._cells if owner is None else self._owned.get(owner, {})).values():
             yield cell.account, Amount(cell.units, self._assets[cell.code])
+
+    def owners_in(self, symbol: str) -> Collection[str]:
+        """Who ever had a position, margin or something unsettled in an instrument."""
+        return self._stood.get(symbol, {})
 
     def owners(self) -> Iterator[str]:
         return iter(self._owned)

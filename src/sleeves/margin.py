@@ -27,8 +27,8 @@ from attrs import evolve, field, frozen
 
 from .errors import InvalidMarket
 from .making import maker
-from .market import BP, Perpetual
-from .money import PPM, Rounding, divide
+from .market import BP, Instrument, Perpetual
+from .money import PPM, Asset, Rounding, divide
 
 __all__ = [
     "Check",
@@ -40,12 +40,14 @@ __all__ = [
     "Weights",
     "WorstCase",
     "asset_weight",
+    "cash_of",
     "collateral",
     "equity",
     "free_collateral",
     "gain_weight",
     "health",
     "health_bp",
+    "joint_of",
     "leverage_bp",
     "liability_weight",
     "liquidatable",
@@ -57,6 +59,7 @@ __all__ = [
     "requirement",
     "size_discount",
     "size_premium",
+    "slice_of",
     "standing",
     "unrealized",
     "whole",
@@ -351,8 +354,25 @@ class WorstCase:
         return self.weighted + self.orders_value
 
 
-coin_of, contract_of, account_of, _standing = maker(Coin), maker(Contract), maker(MarginAccount), maker(Standing)
-"""Make them of all their fields, unchecked: of balances and prices that the books, or the simulated exchange, have checked."""
+_coin, _contract, _account, _standing = maker(Coin), maker(Contract), maker(MarginAccount), maker(Standing)
+_WEIGHTS = Weights()
+
+
+def cash_of(quote: Asset, units: int) -> Coin:
+    """A balance of the quote coin. This and the next two are made of what the books, or a venue's, have checked, and check nothing."""
+    return _coin(quote.code, units, quote.scale, PPM, None, 6, _WEIGHTS, 0, 0, 0, 0, "", True)
+
+
+def slice_of(market: Instrument, base: int, money: int, price: int, bids: int = 0, asks: int = 0) -> Contract:
+    """Contracts in an instrument, at a price, with what open orders buy and sell of it."""
+    terms, base_scale, price_scale = market.contract, market.base.scale, market.price_scale
+    return _contract(market.symbol, terms, base, money, price, 0, bids, asks, 0, 0, None, 0, 0, 0, 0, False, "", base_scale, price_scale)
+
+
+def joint_of(coins: tuple[Coin, ...], contracts: tuple[Contract, ...], quote_scale: int) -> MarginAccount:
+    """An account of each of these once, without extras."""
+    return _account(coins, contracts, quote_scale, 0, PPM, None, 0, False, None)
+
 
 _TEN: list[int] = [10**places for places in range(3 * MAX_SCALE + 1)]
 """Powers of ten, by their exponent."""

@@ -23,7 +23,7 @@ from .ledger import Entry, Role
 from .margin import Check, health_bp, standing
 from .market import MINUTE, Book, Instrument
 from .money import Amount, decimal_text
-from .orders import Command, Fill, SettlePnl
+from .orders import Command, Fill, Order, SettlePnl
 from .records import Alert, Level, Record
 from .seat import Seat
 from .state import MOST_MOVES, State
@@ -77,7 +77,16 @@ class Netting:
         settle_above: str,
         health_at: tuple[int, ...],
         hands: Hands,
+        ordered: Mapping[str, Mapping[str, Order]],
     ) -> None:
+        self._ordered = ordered
+        """Open orders of contracts by symbol and id."""
+        self._ranks: dict[str, int] = {}
+        """By sleeve, where it stands among those of all vaults."""
+        self._watching: dict[str, set[str]] = {}
+        """By symbol, sleeves whose engine watches it."""
+        self._watched = 0
+        """For how many seats that is known."""
         self.books = vaults[0].books
         self.bands: dict[int, tuple[int, int]] = {}
         """By index of an instrument: the prices between which every sleeve carries its contracts, both outside."""
@@ -139,8 +148,20 @@ class Netting:
 
     def _owners(self, market: Instrument) -> list[Sleeve]:
         """Sleeves that have, or had, contracts in an instrument."""
-        sleeves = [sleeve for vault in self._vaults if vault.asset == market.quote for sleeve in vault.sleeves.values()]
-        return [s for s in sleeves if s.position_units(market) or s.unsettled_units(market) or s.margin_units(market)]
+        found: list[Sleeve] = []
+        for name in self.books.ledger.owners_in(market.symbol):
+            for vault in self._vaults:
+                sleeve = vault.sleeves.get(name)
+                if sleeve is not None and vault.asset == market.quote:
+                    if sleeve.position_units(market) or sleeve.unsettled_units(market) or sleeve.margin_units(market):
+                        found.append(sleeve)
+                    break
+        if len(found) > 1:
+            if any(sleeve.name not in self._ranks for sleeve in found):
+                names = [name for vault in self._vaults for name in vault.sleeves]
+                self._ranks = {name: rank for rank, name in enumerate(names)}
+            found.sort(key=lambda sleeve: self._ranks[sleeve.name])
+        return found
 
     def moved(self, market: Instrument, at: int, sleeve: str, change: int) -> None:
         """A slice has changed: remember when, for funding told late, and look at prices anew."""
@@ -398,12 +419,13 @@ class Netting:
 
     def shared(self, seat: Seat, market: Instrument) -> bool:
         """Whether another sleeve has, or could at any time have, contracts in the position that the venue nets with this one."""
-        return any(
-            other is not seat
-            and (
-                market in other.engine.watches
-                or other.sleeve.position_units(market)
-                or any(o.place.instrument == market for o in other.open_orders.values())
-            )
-            for other in self._seats.values()
-        )
+        if len(self._seats) != self._watched:
+            self._watching, self._watched = {}, len(self._seats)
+            for name, one in self._seats.items():
+                for watched in one.engine.watches:
+                    self._watching.setdefault(watched.symbol, set()).add(name)
+        symbol, own = market.symbol, seat.sleeve.name
+        watching = self._watching.get(symbol, ())
+        if len(watching) > (own in watching) or any(order.sleeve != own for order in self._ordered.get(symbol, {}).values()):
+            return True
+        return any(sleeve.name != own and sleeve.name in self._seats and sleeve.position_units(market) for sleeve in self._owners(market))

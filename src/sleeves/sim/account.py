@@ -17,7 +17,22 @@ from attrs import evolve
 
 from ..errors import InvalidMarket
 from ..facts import Bankrupted, CashFlow, FlowKind, FundingPaid, Liquidated, Settled, Transferred, TransferRefused
-from ..margin import Check, Coin, Contract, MarginAccount, Weights, equity, health_bp, liquidatable, max_withdrawable, notional, standing
+from ..margin import (
+    Check,
+    Coin,
+    Contract,
+    MarginAccount,
+    Weights,
+    cash_of,
+    equity,
+    health_bp,
+    joint_of,
+    liquidatable,
+    max_withdrawable,
+    notional,
+    slice_of,
+    standing,
+)
 from ..market import BP, FundingRate, Instrument
 from ..money import PPM, Amount, Asset, Rounding, decimal_text, divide
 from ..orders import Event, Order, Position, Transfer
@@ -118,7 +133,7 @@ class Account:
 
     def margin(self, quote: Asset, *, orders: bool = True) -> MarginAccount:
         """The account as the margin rules see it: all that is counted in `quote`."""
-        coins = [Coin(quote.code, self.coins.get(quote.code, 0), quote.scale, PPM, is_quote=True)]
+        coins = [cash_of(quote, self.coins.get(quote.code, 0))]
         for asset, weights in self.rules.collateral:
             priced = self.prices.get((asset.code, quote.code))
             if asset != quote and priced is not None and self.coins.get(asset.code):
@@ -128,7 +143,7 @@ class Account:
             for net in self.nets.values()
             if net.market.quote == quote and net.price and _live(net, orders)
         ]
-        return MarginAccount(tuple(coins), tuple(contracts), quote_scale=quote.scale)
+        return joint_of(tuple(coins), tuple(contracts), quote.scale)
 
     def price(self, market: Instrument, price: int) -> None:
         """The latest price of a spot market."""
@@ -158,19 +173,8 @@ class Account:
 
     @staticmethod
     def _contract(net: _Net, *, orders: bool) -> Contract:
-        market = net.market
-        assert market.contract is not None
-        return Contract(
-            market.symbol,
-            market.contract,
-            net.base,
-            net.money,
-            net.price,
-            bids=net.bids() if orders else 0,
-            asks=net.asks() if orders else 0,
-            base_scale=market.base.scale,
-            price_scale=market.price_scale,
-        )
+        bids, asks = (net.bids(), net.asks()) if orders and net.orders else (0, 0)
+        return slice_of(net.market, net.base, net.money, net.price, bids, asks)
 
     def refuse_contracts(self, order: Order, price: int) -> str:
         """Why the account could not carry this order of contracts, or nothing: with all open orders and this one filled.
