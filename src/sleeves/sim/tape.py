@@ -24,7 +24,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,9 @@ from ..market import SECOND, FundingRate, Instrument
 from ..money import BTC, USD
 from ..news import News
 from .columns import PART, Column64, Extremes, column64, ends_listed, ends_of, prove, steps_of, zeros
+from .depth import Depth
 from .reading import Column, Count, Read, Repairs, check_end, check_interval, gaps_told, places, read_columns, read_table
+from .tapefile import Contents, Mapped, map_again, map_file, write_file
 
 __all__ = ["SAMPLE_INSTRUMENT", "Column", "Count", "Depth", "Repairs", "Tape"]
 
@@ -43,26 +45,6 @@ SAMPLE_INSTRUMENT = Instrument("BTC/USD", base=BTC, quote=USD, tick="0.01", lot=
 """The market of `Tape.sample()`: Coinbase BTC/USD."""
 
 _SAMPLE = "btc-usd-1h-2017-10-2018-03.csv.gz"
-
-
-@frozen(order=False)
-class Depth:
-    """A book as it was shown at one instant: (price, base units) by level, best first, in the instrument's units.
-
-    Raises `BadTape` unless prices fall from bid to bid, rise from ask to ask, do not cross, and all figures are positive.
-    """
-
-    at: int
-    bids: tuple[tuple[int, int], ...]
-    asks: tuple[tuple[int, int], ...]
-
-    def __attrs_post_init__(self) -> None:
-        levels = (*self.bids, *self.asks)
-        if type(self.at) is not int or not all(type(n) is int and n > 0 for level in levels for n in level):
-            raise BadTape(f"a book at {self.at!r} needs whole nanoseconds and levels of positive whole units: {levels!r}")
-        down = [price for price, _ in reversed(self.bids)] + [price for price, _ in self.asks]
-        if any(a >= b for a, b in pairwise(down)):
-            raise BadTape(f"a book at {self.at} has levels that cross or are out of order: bids {self.bids}, asks {self.asks}")
 
 
 @frozen(eq=False, repr=False)
@@ -271,6 +253,42 @@ class Tape:
         tape._known["gapped"] = read.repairs.gaps > 0
         return tape
 
+    @classmethod
+    def open_file(cls, path: str | os.PathLike[str], *, verify: bool = False) -> Tape:
+        """Open a file that `save` or a `TapeWriter` wrote. Its head alone is read: the columns are mapped, as views of the file.
+
+        So a tape may be longer than memory, and processes that open one file share its memory. Pickled, the tape is its path,
+        and it is opened again where it is unpickled; that is refused when the file is not the same any more. A file must not be
+        changed in place while it is open; to save over it is allowed, the tape keeps what it has.
+
+        Raises `BadTape` for a file that is torn, foreign, or from a later version. What is in the columns is believed, unless
+        `verify` is asked for: then every byte is held against its digest, and every row is proved.
+        """
+        mapped = map_file(path, verify)
+        return _of_file(cls, mapped, 0, len(mapped.columns[0]), None)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the tape to a file, with its repairs and what lies along it. A file that is there is replaced, all at once.
+
+        Raises `BadTape` when a row cannot be true, when news of a pool lies along it, which no file keeps, and when the file
+        cannot be written: then what was there before is there still.
+        """
+        along = (self.funding, self.depths, self.news)
+        contents = Contents(self.instrument, self.interval, self.has_volume, self.repairs, self.name, along, self.outside)
+        write_file(path, contents, self._columns())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        told = {what: getattr(self, what) for what in _TOLD}
+        source = self._known.get("file")
+        if source is not None:
+            mapped, first, last = source
+            return _again, (type(self), mapped.mark, first, last, told)
+        made: dict[int, array[int]] = {}
+        for column in self._columns():
+            if id(column) not in made:
+                made[id(column)] = array("q", bytes(column)) if isinstance(column, memoryview) else column
+        return _restored, (type(self), tuple(made[id(column)] for column in self._columns()), told)
+
     def rows(self) -> Iterator[tuple[int, int, int, int, int, int]]:
         """Each row as (at, open, high, low, close, volume)."""
         parts = (self._lists(first, min(first + PART, len(self))) for first in range(0, len(self), PART))
@@ -291,6 +309,9 @@ class Tape:
         at, *rest = self._lists(first, last)
         if first == last:
             return at, *rest, []
+        if "file" in self._known:
+            mapped, begin, _ = self._known["file"]
+            mapped.came_to(begin + first)
         behind = at if last == size else [*at, self.at[last]]
         return at, *rest, ends_listed(behind, self.interval, last == size, self._gapped())
 
@@ -336,25 +357,29 @@ class Tape:
 
         Raises `BadTape` when no row is left.
         """
-        at = self.at[start:stop]
+        at, open_, high, low, close, volume = _cut(self._columns(), start, stop)
         if not at:
             raise BadTape(f"rows {start}..{stop} of {self} hold nothing")
         since, until = at[0], at[-1] + self.interval
-        cut = {id(column): column[start:stop] for column in self._columns()}
         tape = evolve(
             self,
             funding=tuple(rate for rate in self.funding if since < rate.at <= until),
             depths=tuple(depth for depth in self.depths if since <= depth.at <= until),
             news=tuple(one for one in self.news if since <= one.at <= until),
             at=at,
-            open=cut[id(self.open)],
-            high=cut[id(self.high)],
-            low=cut[id(self.low)],
-            close=cut[id(self.close)],
-            volume=cut[id(self.volume)],
+            open=open_,
+            high=high,
+            low=low,
+            close=close,
+            volume=volume,
         )
         if self._known.get("gapped") is False:
             tape._known["gapped"] = False
+        source = self._known.get("file")
+        if source is not None:
+            mapped, first, _ = source
+            begin = first + range(len(self))[start:stop].start
+            tape._known["file"] = (mapped, begin, begin + len(tape))
         return tape
 
     def between(self, since_ns: int, until_ns: int) -> Tape:
@@ -419,6 +444,45 @@ def _of_units(instrument: Instrument, given: Mapping[str, Any], interval: int | 
     )
     tape._known["gapped"] = steps.gaps > 0
     return tape
+
+
+_TOLD = ("instrument", "interval", "has_volume", "repairs", "name", "funding", "depths", "news", "outside")
+"""What a tape is besides its columns."""
+
+
+def _of_file(kind: type[Tape], mapped: Mapped, first: int, last: int, told: Mapping[str, Any] | None) -> Tape:
+    """Rows first..last of a file, with what it says besides, or with what it was told to be since."""
+    contents, size = mapped.contents, len(mapped.columns[0])
+    whole = (first, last) == (0, size)
+    at, open_, high, low, close, volume = mapped.columns if whole else _cut(mapped.columns, first, last)
+    if told is None:
+        funding, depths, news = contents.along
+        told = {"funding": funding, "depths": depths, "news": news} | {
+            what: getattr(contents, what) for what in _TOLD if what not in ("funding", "depths", "news")
+        }
+    tape = kind(at=at, open=open_, high=high, low=low, close=close, volume=volume, **told)
+    if not contents.gapped or whole:
+        tape._known["gapped"] = contents.gapped
+    tape._known["file"] = (mapped, first, last)
+    return tape
+
+
+def _cut(columns: Sequence[Column64], start: int | None, stop: int | None) -> list[Column64]:
+    """The columns from row to row; those that are one object are one object again."""
+    cut: dict[int, Column64] = {}
+    for column in columns:
+        if id(column) not in cut:
+            cut[id(column)] = column[start:stop]
+    return [cut[id(column)] for column in columns]
+
+
+def _again(kind: type[Tape], mark: tuple[str, int, int, str], first: int, last: int, told: Mapping[str, Any]) -> Tape:
+    return _of_file(kind, map_again(mark), first, last, told)
+
+
+def _restored(kind: type[Tape], columns: tuple[array[int], ...], told: Mapping[str, Any]) -> Tape:
+    at, open_, high, low, close, volume = columns
+    return kind(at=at, open=open_, high=high, low=low, close=close, volume=volume, **told)
 
 
 def _check_instrument(instrument: object) -> None:
