@@ -7,6 +7,7 @@ trial that killed its worker twice is given up. It knows nothing of figures, fil
 from __future__ import annotations
 
 import concurrent.futures as cf
+import hashlib
 import multiprocessing
 import os
 import pickle
@@ -29,7 +30,7 @@ from attrs import define, evolve
 from ..errors import BadTape, VaultError
 from ..sim import Tape
 from .grid import Params
-from .trial import Job, Missing, Outcome, Sent, carry_out, error_text, forget, remember
+from .trial import Carried, Job, Missing, Outcome, Sent, carry_out, error_text, forget
 
 __all__ = ["Crew", "Processes", "crew_of", "work"]
 
@@ -64,6 +65,7 @@ class Crew(AbstractContextManager["Crew"]):
         self._tapes = tapes
         self._data: Any = None
         self._folder: str | None = None
+        self._files = 0
         self._sent: list[Sent | Tape] = []
         self._by_reference = _shares_memory(executor)
         self.client = getattr(executor, "_client", None)
@@ -91,38 +93,51 @@ class Crew(AbstractContextManager["Crew"]):
     def _clean(self) -> None:
         for one in self._sent:
             if isinstance(one, Sent):
-                forget(one.digest)
+                forget(one.key)
         self._data = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _send(self, tape: Tape) -> Sent:
         """Where workers find the tape: in its own file if it has one, else in one that lasts as long as the sweep."""
-        digest = tape.digest()
-        remember(digest, tape)
-        path = getattr(tape, "path", None)
-        if path is not None:
-            return Sent(digest, str(path))
+        if tape._known.get("file") is None:
+            file = self._file()
+            try:
+                tape.save(file)
+            except BadTape:  # there is something in it that no such file keeps
+                file.write_bytes(pickle.dumps(tape))
+                return Sent(str(file), b"", str(file))
+            tape = Tape.open_file(file)
+        pickled = pickle.dumps(tape)
+        return Sent(hashlib.sha256(pickled).hexdigest(), pickled)
+
+    def _file(self) -> Path:
+        """A new file in a folder of our own."""
         if self._folder is None:
             self._folder = tempfile.mkdtemp(prefix="sleeves-sweep-")
-        file = Path(self._folder) / f"{len(self._sent)}.tape"
-        try:
-            tape.save(file)
-        except (BadTape, AttributeError):  # it holds what such a file cannot keep
-            file.write_bytes(pickle.dumps(tape))
-            return Sent(digest, str(file), pickled=True)
-        return Sent(digest, str(file))
+        self._files += 1
+        return Path(self._folder) / f"{self._files}.tape"
 
     def submit(self, chunk: _Chunk) -> cf.Future[list[Outcome] | Missing]:
         data = self._carried() if chunk.carried else None
         return self._executor.submit(carry_out, self.job, self._sent, chunk.trials, data, chunk.attempt)
 
     def _carried(self) -> Any:
-        """What is in the tapes' files, by digest; with Dask it is sent to its workers once, and stays there."""
+        """What is in the tapes, by key; with Dask it is sent to its workers once, and stays there."""
         if self._data is None:
-            data = {one.digest: Path(one.path).read_bytes() for one in self._sent if isinstance(one, Sent)}
+            data = {one.key: self._carry(tape) for one, tape in zip(self._sent, self._tapes, strict=True) if isinstance(one, Sent)}
             self._data = data if self.client is None else self.client.scatter([data], broadcast=True, hash=False)[0]
         return self._data
+
+    def _carry(self, tape: Tape) -> Carried:
+        file = self._file()
+        try:
+            tape.save(file)
+            return Carried(file.read_bytes(), False, tape.digest())
+        except BadTape:
+            return Carried(pickle.dumps(tape), True, tape.digest())
+        finally:
+            file.unlink(missing_ok=True)
 
     def lost(self) -> None:
         """A worker died with what it had: what was sent once is sent again when it is asked for."""

@@ -12,6 +12,7 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from attrs import frozen
 
@@ -22,7 +23,7 @@ from ..sim import Rules, Tape, replay, replay_many
 from .figures import Figure, Measure, checked
 from .grid import Params
 
-__all__ = ["Job", "Missing", "Outcome", "Sent", "carry_out", "error_text", "forget", "remember"]
+__all__ = ["Carried", "Job", "Missing", "Outcome", "Sent", "carry_out", "error_text", "forget"]
 
 LONGEST = 2_000
 """Characters of an error that are kept."""
@@ -54,12 +55,23 @@ class Outcome:
 
 @frozen(eq=False)
 class Sent:
-    """A tape on its way to a worker: its digest, and where its file is."""
+    """A tape on its way to a worker, as little of it as will do: by where its file is."""
 
+    key: str
+    """What it is kept under in a worker."""
+    pickled: bytes
+    """The tape as Python pickles it: by its file where it has one. Empty where that would be by what is in it."""
+    path: str = ""
+    """Then: the file where that is."""
+
+
+@frozen(eq=False)
+class Carried:
+    """What is in a tape, for a worker that does not see its file: the bytes of a file, and the digest that the tape then has."""
+
+    data: bytes
+    pickled: bool
     digest: str
-    path: str
-    pickled: bool = False
-    """Whether the file holds the tape as Python pickles it: one that its own kind of file cannot keep."""
 
 
 @frozen
@@ -71,16 +83,16 @@ def carry_out(
     job: Job,
     tapes: Sequence[Sent | Tape],
     trials: Sequence[tuple[int, Params]],
-    data: Mapping[str, bytes] | None = None,
+    data: Mapping[str, Carried] | None = None,
     attempt: int = 0,  # noqa: ARG001
 ) -> list[Outcome] | Missing:
-    """Run the trials one after the other. `data` is what is in the tapes' files, by digest, where it was sent along.
+    """Run the trials one after the other. `data` is what is in the tapes, by key, where it was sent along.
 
     `attempt` tells a second try from the first, where equal calls are taken for one.
     """
     found: list[Tape] = []
     for one in tapes:
-        tape = one if isinstance(one, Tape) else _tape(one, (data or {}).get(one.digest))
+        tape = one if isinstance(one, Tape) else _tape(one, (data or {}).get(one.key))
         if tape is None:
             return Missing()
         found.append(tape)
@@ -152,53 +164,47 @@ KEPT = 8
 _OPEN: OrderedDict[str, Tape] = OrderedDict()
 
 
-def remember(digest: str, tape: Tape) -> None:
-    """Keep a tape for the trials to come, in this process."""
-    _OPEN[digest] = tape
-    _OPEN.move_to_end(digest)
-    while len(_OPEN) > KEPT:
-        _OPEN.popitem(last=False)
+def forget(key: str) -> None:
+    """Keep a tape open no more, in this process."""
+    _OPEN.pop(key, None)
 
 
-def forget(digest: str) -> None:
-    """Keep it no more."""
-    _OPEN.pop(digest, None)
-
-
-def _tape(sent: Sent, data: bytes | None) -> Tape | None:
+def _tape(sent: Sent, carried: Carried | None) -> Tape | None:
     """The tape that was sent, opened once in each process; None where its file is not here and what is in it was not sent."""
-    known = _OPEN.get(sent.digest)
-    if known is not None:
-        return known
-    try:
-        tape = _opened(sent.path, sent.pickled) if data is None else _unpacked(data, sent.pickled)
-    except (BadTape, OSError):
-        if data is not None:
-            raise
-        return None
-    if tape.digest() != sent.digest:
-        if data is not None:
-            raise BadTape(f"{tape.name} has arrived as another tape than was sent")
-        return None
-    remember(sent.digest, tape)
+    tape = _OPEN.get(sent.key)
+    if tape is None:
+        try:
+            tape = _opened(sent) if carried is None else _unpacked(carried)
+        except (BadTape, OSError):
+            if carried is not None:
+                raise
+            return None
+        _OPEN[sent.key] = tape
+        while len(_OPEN) > KEPT:
+            _OPEN.popitem(last=False)
+    _OPEN.move_to_end(sent.key)
     return tape
 
 
-def _opened(path: str, pickled: bool) -> Tape:
-    if not pickled:
-        return Tape.open(path)
-    with open(path, "rb") as file:
-        tape: Tape = pickle.load(file)
+def _opened(sent: Sent) -> Tape:
+    """Raises `BadTape` or `OSError` where the file is not here, or another one is."""
+    tape: Tape = pickle.loads(sent.pickled or Path(sent.path).read_bytes())
     return tape
 
 
-def _unpacked(data: bytes, pickled: bool) -> Tape:
+def _unpacked(carried: Carried) -> Tape:
     """A tape from what is in its file: by way of a file of this machine, which is gone from its folder at once."""
-    handle, path = tempfile.mkstemp(prefix="sleeves-tape-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        return _opened(path, pickled)
-    finally:
-        with suppress(OSError):  # some systems keep an open file in its folder: it is for their own cleaning of such files
-            os.unlink(path)
+    if carried.pickled:
+        tape: Tape = pickle.loads(carried.data)
+    else:
+        handle, path = tempfile.mkstemp(prefix="sleeves-tape-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(carried.data)
+            tape = Tape.open_file(path)
+        finally:
+            with suppress(OSError):  # some systems keep an open file in its folder: it is for their own cleaning of such files
+                os.unlink(path)
+    if tape.digest() != carried.digest:
+        raise BadTape(f"{tape.name} has arrived as another tape than was sent")
+    return tape
