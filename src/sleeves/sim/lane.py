@@ -594,26 +594,36 @@ class Lane:
 
     def _pass(self, row: int, stop: int, tape: Tape, ends: Sequence[int], marks: list[int]) -> None:
         """Go by rows at which nobody has to be asked: what falls due on the way is marked, and the last price is shown."""
-        desk, books, book = self._desk, self._books, self._book
+        desk, books = self._desk, self._books
         if desk._due >= 0:
             self.mark()
         last = stop - 1
         place = bisect_left(marks, row)
         if marks[place] <= last:
             closes, symbol, every = tape.close, self._market.symbol, desk.mark_every
+            repeats = any(seat.repeats for seat in desk._seats.values())
             while marks[place] < last:
                 mark = marks[place]
                 due = ends[mark]
-                self._journal.note((mark_of, due, symbol, closes[mark], due), 1)
-                self._noted += 1
-                desk._mark_at = due - due % every + every
+                if repeats:  # how often a refusal was repeated is written with the first mark
+                    self._show(mark, tape, ends)
+                    desk._due, repeats = due, False
+                    self.mark()
+                else:
+                    self._journal.note((mark_of, due, symbol, closes[mark], due), 1)
+                    self._noted += 1
+                    desk._mark_at = due - due % every + every
                 place += 1
             if marks[place] == last:
                 desk._due = ends[last]
-        now, close = ends[last], tape.close[last]
-        book.before = ends[last - 1] if last else book.at or now
+        self._show(last, tape, ends)
+        books.now = desk._priced = ends[last]
+        self._matcher.last = tape.close[last]
+
+    def _show(self, row: int, tape: Tape, ends: Sequence[int]) -> None:
+        """Show the price of a row that was gone by."""
+        book, now = self._book, ends[row]
+        book.before = ends[row - 1] if row else book.at or now
         book.at = now
-        book.bid = book.ask = close
-        book.volume = tape.volume[last] * self._market.lot_units if tape.has_volume else -1
-        books.now = desk._priced = now
-        self._matcher.last = close
+        book.bid = book.ask = tape.close[row]
+        book.volume = tape.volume[row] * self._market.lot_units if tape.has_volume else -1

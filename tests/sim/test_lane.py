@@ -1,0 +1,391 @@
+"""The lane writes the journal that the desk and the exchange would have written, record for record, and leaves all as they would.
+
+The long way is the desk and the matcher themselves: the lane is taken away. Engines here do what hypothesis draws: orders that
+the lane takes and such as it must not, of one sleeve or several, on tapes with gaps, jumps and rows without volume.
+"""
+
+import sys
+from contextlib import contextmanager
+
+import pytest
+from attrs import define
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sleeves import ETH, FLASH, QUIET, USD, Allowance, Cancel, CoreVault, Desk, Instrument, Place, ProfitPolicy, Side, TimeInForce
+from sleeves.errors import EngineFault, VaultError
+from sleeves.gates import Cooldown
+from sleeves.market import MINUTE
+from sleeves.orders import Accepted, Canceled, OrderStatus
+from sleeves.records import Marked, Placed
+from sleeves.sim import Fees, Latency, Rules, Slippage, Tape, replay, replay_many
+from sleeves.sim.lane import Lane
+from sleeves.sim.models import FeeIn, SquareRoot
+
+REPLAY = sys.modules["sleeves.sim.replay"]
+BEGIN = 1_600_000_000 * 10**9
+
+
+@contextmanager
+def the_long_way():
+    """Take the lane away: every order goes through the desk and the exchange."""
+    before = Lane.of
+    Lane.of = classmethod(lambda cls, desk, exchange: None)
+    try:
+        yield
+    finally:
+        Lane.of = before
+
+
+@define
+class Count:
+    rows: int = 0
+    wishes: int = 0
+
+
+class Scripted:
+    """Wishes what its script says at its row: (kind, size in parts of what could be)."""
+
+    every = 0
+
+    def __init__(self, market, script, *, name="scripted", planned=False, broken=None):
+        self.market, self.script, self.name, self.broken = market, dict(script), name, broken
+        self.watches = (market,)
+        if planned:
+            self.plan = self._plan
+
+    def begin(self):
+        return Count()
+
+    def _plan(self, tape):
+        return Script(self, len(tape))
+
+    def decide(self, memory, view):
+        row, memory.rows = memory.rows, memory.rows + 1
+        if row == self.broken:
+            raise ArithmeticError("planted")
+        if row not in self.script:
+            return None
+        memory.wishes += 1
+        kind, part = self.script[row]
+        return self.wish(kind, part, view)
+
+    def wish(self, kind, part, view):
+        market, price = self.market, view.book.bid
+        most = view.affordable(market)
+        buy = max(1, most * part // 100)
+        sell = max(1, view.position(market) * min(part, 100) // 100)
+        lots = market.lot_units
+        if kind == "buy":
+            return (Place(market, Side.BUY, max(lots, buy // lots * lots), why="up"),)
+        if kind == "buy odd":
+            return [Place(market, Side.BUY, buy, tif=TimeInForce.IOC)]
+        if kind == "sell":
+            return (Place(market, Side.SELL, max(lots, sell // lots * lots), reduce_only=bool(part % 2)),)
+        if kind == "sell odd":
+            return (Place(market, Side.SELL, sell + part % 3, tif=TimeInForce.FOK),)
+        if kind == "both":
+            return (Place(market, Side.BUY, max(lots, buy // lots * lots)), Place(market, Side.SELL, max(lots, sell // lots * lots)))
+        if kind == "limit":
+            tick = market.tick_units
+            return (Place(market, Side.BUY, max(lots, buy // 2 // lots * lots), limit=max(tick, price * 99 // 100 // tick * tick)),)
+        if kind == "stop":
+            tick = market.tick_units
+            return (Place(market, Side.SELL, max(lots, sell // lots * lots), stop=max(tick, price * 99 // 100 // tick * tick)),)
+        if kind == "cancel":
+            return [Cancel(order.id) for order in view.orders()]
+        if kind == "reduce buy":
+            return (Place(market, Side.BUY, lots, reduce_only=True),)
+        return () if kind == "nothing" else {"sell all": self._all(view)}[kind]
+
+    def _all(self, view):
+        held = self.market.round_qty(view.position(self.market))
+        return (Place(self.market, Side.SELL, held),) if held else None
+
+
+class Script:
+    """A plan that names the rows of a script, and some more on the way."""
+
+    def __init__(self, engine, size):
+        self.engine, self.size = engine, size
+        self.rows = sorted(row for row in {*engine.script, engine.broken} if row is not None and row < size)
+
+    def next(self, memory, row, view):
+        return next((one for one in self.rows if one >= row), self.size)
+
+    def seek(self, memory, since, row):
+        memory.rows = row
+
+
+KINDS = ("buy", "buy", "buy odd", "sell", "sell all", "sell all", "sell odd", "both", "limit", "stop", "cancel", "reduce buy", "nothing")
+PLAIN = ("buy", "sell", "sell all", "buy")
+
+
+@st.composite
+def tapes(draw, market, least=8, most=60):
+    rows = draw(st.integers(least, most))
+    price = draw(st.integers(20, 40_000)) * market.tick_units
+    jumps = st.sampled_from([0, 0, 1, -1, 3, -3, 10, -10, 40, -40])
+    at, ts = BEGIN, []
+    columns = {name: [] for name in ("open", "high", "low", "close", "volume")}
+    for _ in range(rows):
+        path = [price]
+        for _ in range(3):
+            price = max(market.tick_units, price * (1000 + draw(jumps)) // 1000 // market.tick_units * market.tick_units)
+            path.append(price)
+        if draw(st.booleans()):
+            price = max(market.tick_units, price * (1000 + draw(jumps)) // 1000 // market.tick_units * market.tick_units)
+        ts.append(at)
+        at += draw(st.sampled_from([MINUTE, MINUTE, MINUTE, 7 * MINUTE, 61 * MINUTE, 20 * 10**9]))
+        for name, value in (("open", path[0]), ("high", max(path)), ("low", min(path)), ("close", path[-1])):
+            columns[name].append(value)
+        columns["volume"].append(draw(st.integers(0, 50_000)))
+    volume = columns.pop("volume")
+    return Tape.from_units(market, at=ts, **columns, volume=volume if draw(st.booleans()) else None, interval=MINUTE)
+
+
+@st.composite
+def markets(draw):
+    tick, lot = draw(st.sampled_from(["0.01", "0.5", "1"])), draw(st.sampled_from(["0.0000000001", "0.001", "0.1"]))
+    least, worth = draw(st.sampled_from(["0", "0.1", "0.2"])), draw(st.sampled_from(["0", "5", "1000"]))
+    return Instrument("ETH/USD", base=ETH, quote=USD, tick=tick, lot=lot, min_qty=least, min_notional=worth)
+
+
+slippages = st.sampled_from([Slippage.none(), Slippage(), Slippage(100, 9_000, "500"), SquareRoot(50, 300_000, "100000")])
+fees = st.sampled_from([Fees(0, 0), Fees(1_000, 1_000), Fees(), Fees(-100, -50), Fees(0, 4_000), Fees(1_000, 2_500, FeeIn.RECEIVED)])
+rules_of = st.builds(
+    Rules,
+    fees=fees,
+    slippage=slippages,
+    participation_ppm=st.sampled_from([None, None, 100_000, 1_000_000]),
+    latency=st.sampled_from([Latency(), Latency(), Latency(), Latency(order_ns=10**9)]),
+)
+policies = st.sampled_from([QUIET, FLASH, ProfitPolicy("half", 500_000)])
+
+
+def scripts(rows, kinds=KINDS):
+    return st.dictionaries(st.integers(0, rows - 1), st.tuples(st.sampled_from(kinds), st.integers(1, 120)), max_size=rows)
+
+
+def desk_of(market, seats, *, total="30000", tradeable="30000", mark_every=60 * MINUTE, gates=(), planned=False, more=0, broken=None):
+    """A desk with one sleeve for each (policy, script)."""
+    vault = CoreVault(USD, total=total, tradeable=tradeable)
+    desk = Desk(vault, allowance=Allowance.of(fee="0.5%", slippage="0.5%"), mark_every=mark_every)
+    for place, (policy, script) in enumerate(seats):
+        sleeve = vault.sleeve(f"s{place}", policy, allocate="9000")
+        own = gates if place == 0 else ()
+        desk.assign(Scripted(market, script, name=f"e{place}", planned=planned, broken=broken), to=sleeve, gates=own)
+        if more:
+            vault.allocate(sleeve, more)
+    return desk
+
+
+def state_of(desk):
+    """All that is left of a run, but for the journal."""
+    seats = {
+        name: (seat.counter, seat.wanted, seat.refusal, seat.repeats, seat.wake, seat.memory, seat.view._sent, seat.view._last_exit)
+        for name, seat in desk._seats.items()
+    }
+    ids = [record.order.id for record in desk.books.journal if isinstance(record, Placed)]
+    orders = {one: (desk.status_of(one), desk.filled(one)) for one in ids}
+    cells = {str(account): amount for owner in desk.books.ledger.owners() for account, amount in desk.books.ledger.accounts(owner)}
+    boards = [(book.at, book.before, book.bid, book.ask, book.volume) for book in desk._tables]
+    times = desk.books.now, desk._priced, desk._due, desk._mark_at, desk._tick_at, desk.books.last, desk.books.changes
+    flows = desk.books.ledger._flows
+    return seats, orders, cells, boards, times, flows, dict(desk.books.facts), desk.open_orders(), desk.books.quarantine
+
+
+def same(one, other, *, told=None):
+    """Two runs that came to the same in everything."""
+    first, second = list(one.desk.books.journal), list(other.desk.books.journal)
+    for place, (a, b) in enumerate(zip(first, second, strict=False)):
+        assert a == b, f"record {place}"
+    assert len(first) == len(second)
+    assert len(one.desk.books.journal) == len(first)
+    assert one.desk.books.journal.digest() == other.desk.books.journal.digest()
+    assert state_of(one.desk) == state_of(other.desk)
+    assert one.holdings == other.holdings
+    one.proof.require()
+    assert not one.desk.books.ledger.differences()
+
+
+def drawn(data, kinds=KINDS, most=3):
+    market = data.draw(markets())
+    tape = data.draw(tapes(market))
+    seats = data.draw(st.lists(st.tuples(policies, scripts(len(tape), kinds)), min_size=1, max_size=most))
+    return market, tape, seats, data.draw(rules_of)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_the_lane_writes_what_the_desk_would_have_written(data):
+    market, tape, seats, rules = drawn(data)
+    terms = {"mark_every": data.draw(st.sampled_from([MINUTE, 7 * MINUTE, 60 * MINUTE])), "more": data.draw(st.sampled_from([0, 0, 500]))}
+    terms["gates"] = data.draw(st.sampled_from([(), (), (Cooldown(3 * MINUTE),)]))
+    one = replay(desk_of(market, seats, **terms), tape, rules=rules, progress=False, bounds=False)
+    with the_long_way():
+        other = replay(desk_of(market, seats, **terms), tape, rules=rules, progress=False, bounds=False)
+    same(one, other)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_run_by_plan_writes_what_asking_on_every_row_writes(data):
+    market, tape, seats, rules = drawn(data, data.draw(st.sampled_from([KINDS, PLAIN])))
+    terms = {"mark_every": data.draw(st.sampled_from([MINUTE, 7 * MINUTE, 60 * MINUTE]))}
+    one = replay(desk_of(market, seats, planned=True, **terms), tape, rules=rules, progress=False, bounds=False)
+    with the_long_way():
+        other = replay(desk_of(market, seats, **terms), tape, rules=rules, progress=False, bounds=False)
+    same(one, other)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_many_desks_in_one_pass_write_what_each_writes_alone(data):
+    market = data.draw(markets())
+    tape = data.draw(tapes(market))
+    rules = data.draw(rules_of)
+    several = data.draw(st.lists(st.lists(st.tuples(policies, scripts(len(tape))), min_size=1, max_size=2), min_size=1, max_size=4))
+    planned = data.draw(st.booleans())
+    together = replay_many([desk_of(market, seats, planned=planned) for seats in several], tape, rules=rules, progress=False)
+    assert len(together) == len(several)
+    for seats, report in zip(several, together, strict=True):
+        with the_long_way():
+            alone = replay(desk_of(market, seats), tape, rules=rules, progress=False, bounds=False)
+        same(report, alone)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_desk_goes_on_after_the_lane(data):
+    """On a second tape, and with facts that are told again or come late, it is the desk that it would have been."""
+    market, tape, seats, rules = drawn(data, PLAIN, 2)
+    cut = data.draw(st.integers(2, len(tape) - 2))
+    first, second = tape.slice(0, cut), tape.slice(cut)
+    reports = []
+    for way in (None, the_long_way):
+        desk = desk_of(market, seats)
+        for part in (first, second):
+            if desk.open_orders():
+                break
+            if way is None:
+                report = replay(desk, part, rules=rules, progress=False, bounds=False)
+            else:
+                with way():
+                    report = replay(desk, part, rules=rules, progress=False, bounds=False)
+        reports.append(report)
+    same(*reports)
+    one, other = (report.desk for report in reports)
+    fills = list(other.books.facts.values())
+    before = one.books.journal.digest()
+    for fill in fills:
+        assert one.books.fact(fill.key) == fill
+        assert not one.step(fill)
+        assert not one.step(Accepted(fill.order_id, fill.at, "late"))
+        assert not one.step(Canceled(fill.order_id, fill.at, "late"))
+    assert one.books.journal.digest() == before
+
+
+MARKET = Instrument("ETH/USD", base=ETH, quote=USD, tick="0.01", lot="0.001", min_qty="0.01", min_notional="5")
+
+
+def flat(prices, volume=None):
+    """One row a minute, each at one price."""
+    ts = [BEGIN + MINUTE * n for n in range(len(prices))]
+    return Tape.from_units(MARKET, at=ts, open=prices, high=prices, low=prices, close=prices, volume=volume, interval=MINUTE)
+
+
+FREE = Rules(Fees(1_000, 1_000), Slippage.none())
+
+
+def taken(script, prices, rules=FREE, volume=None):
+    """How many orders of a run the lane has filled, and the run."""
+    report = replay(desk_of(MARKET, [(QUIET, script)]), flat(prices, volume), rules=rules, progress=False, bounds=False)
+    return sum(map(len, report.desk.books.daybooks)), report
+
+
+def test_the_lane_is_really_taken():
+    """After the first round trip, which opens the accounts, all that is plain goes by it."""
+    script = {row: ("buy", 50) if row % 2 else ("sell all", 0) for row in range(1, 41)}
+    count, report = taken(script, [200_000 + row for row in range(50)])
+    assert report.story.sleeves["s0"].fills == 40
+    assert count == 38
+
+
+@pytest.mark.parametrize(("jump", "filled"), [(0, 1), (1_000, 1), (1_001, 0)])
+def test_a_buy_beyond_its_worst_price_is_left_to_the_exchange(jump, filled):
+    """Its hold covers half a percent: 200,000 units and 1,000 more, and not one more than that."""
+    script = {1: ("buy", 50), 2: ("sell all", 0), 5: ("buy", 50)}
+    prices = [200_000] * 6 + [200_000 + jump] * 4
+    count, report = taken(script, prices)
+    assert report.story.sleeves["s0"].fills == 2 + filled
+    assert count == 1 + filled
+    order = report.desk.status_of("s0-3")
+    assert order is (OrderStatus.FILLED if filled else OrderStatus.CANCELED)
+
+
+@pytest.mark.parametrize(("volume", "whole"), [(4_000, False), (400_000, True)])
+def test_what_the_volume_does_not_fill_at_once_is_left_to_the_exchange(volume, whole):
+    script = {1: ("buy", 50), 2: ("sell all", 0), 5: ("buy", 50)}
+    rules = Rules(Fees(1_000, 1_000), Slippage.none(), participation_ppm=100_000)
+    count, report = taken(script, [200_000] * 12, rules, [400_000] * 5 + [volume] * 7)
+    assert (report.story.sleeves["s0"].fills == 3) is whole
+    assert count == 1 + whole
+
+
+def test_an_order_in_the_last_row_is_left_open():
+    report = taken({1: ("buy", 50), 2: ("sell all", 0), 9: ("buy", 50)}, [200_000] * 10)[1]
+    assert [order.id for order in report.desk.open_orders()] == ["s0-3"]
+    assert report.desk.status_of("s0-3") is OrderStatus.SUBMITTED
+    assert report.desk.check(report.holdings, deep=True)
+
+
+def test_marks_are_where_they_were():
+    script = {1: ("buy", 50), 2: ("sell all", 0), 70: ("buy", 50), 180: ("sell all", 0)}
+    seats = [(QUIET, script)]
+    tape = flat([200_000 + row for row in range(400)])
+    one = replay(desk_of(MARKET, seats, planned=True), tape, rules=FREE, progress=False, bounds=False)
+    marks = [record for record in one.desk.books.journal if isinstance(record, Marked)]
+    assert len(marks) == 9
+    assert all(price == (200_000 + (at - BEGIN) // MINUTE - 1, at) for record in marks for price, at in [record.prices["ETH/USD"]])
+
+
+def test_an_engine_that_raises_ends_its_own_run_alone():
+    seats, tape = [(QUIET, {1: ("buy", 50), 2: ("sell all", 0)})], flat([200_000] * 20)
+    for planned in (False, True):
+        desks = [desk_of(MARKET, seats, planned=planned, broken=broken) for broken in (None, 7, None)]
+        with pytest.raises(EngineFault, match="s0 raised ArithmeticError: planted"):
+            replay_many(desks, tape, rules=FREE, progress=False)
+        desks = [desk_of(MARKET, seats, planned=planned, broken=broken) for broken in (None, 7, None)]
+        first, fault, last = replay_many(desks, tape, rules=FREE, progress=False, catch=True)
+        assert isinstance(fault, EngineFault)
+        assert isinstance(fault.__cause__, ArithmeticError)
+        same(first, last)
+        assert desks[1].check(deep=True)
+
+
+def test_what_cannot_be_run_together_is_said_before_anything_runs():
+    tape = flat([200_000] * 5)
+    desk = desk_of(MARKET, [(QUIET, {})])
+    with pytest.raises(VaultError, match="each desk once"):
+        replay_many([desk, desk], tape, progress=False)
+    with pytest.raises(VaultError, match="runs Desks, not str"):
+        replay_many([desk, "desk"], tape, progress=False)
+    with pytest.raises(VaultError, match="over list"):
+        replay_many([desk], [], progress=False)
+    assert replay_many([], tape, progress=False) == []
+    assert not desk.books.now
+    dear = Desk(CoreVault(USD, total="10", tradeable="0"))
+    with pytest.raises(VaultError, match="takes a fee of 1%"):
+        replay_many([desk, dear], tape, rules=Rules(Fees(0, 10_000)), progress=False)
+    assert not desk.books.now
+
+
+def test_a_copy_of_a_desk_that_was_noted_is_the_desk():
+    import copy
+    import pickle
+
+    report = taken({row: ("buy", 50) if row % 2 else ("sell all", 0) for row in range(1, 11)}, [200_000] * 20)[1]
+    journal = report.desk.books.journal
+    assert len(journal) == len(list(copy.deepcopy(journal)))
+    assert pickle.loads(pickle.dumps(journal)).digest() == journal.digest()
