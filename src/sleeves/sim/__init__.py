@@ -19,6 +19,7 @@ from .matcher import Matcher
 from .models import FeeIn, Fees, Latency, Maker, Rules, Settles, Slippage, SquareRoot
 from .replay import account_of, replay, replay_many
 from .tape import SAMPLE_INSTRUMENT, Depth, Repairs, Tape
+from .tapefile import TapeWriter
 
 __all__ = [
     "SAMPLE_INSTRUMENT",
@@ -44,6 +45,7 @@ __all__ = [
     "SquareRoot",
     "Stable",
     "Tape",
+    "TapeWriter",
     "VirtualDriver",
     "account_of",
     "replay",
