@@ -590,9 +590,9 @@ def test_a_float_is_read_as_its_shortest_text(cells: list[float], instrument: In
         ts = range(T0, T0 + len(column))
         return Tape.from_columns(instrument, ts=ts, open=column, high=column, low=column, close=column, volume=column)
 
-    floats, texts = read(cells), read([repr(cell) for cell in cells])
-    assert list(floats.rows()) == list(texts.rows())
-    assert floats.repairs == texts.repairs
+    floats, texts, vector = read(cells), read([repr(cell) for cell in cells]), read(np.array(cells))
+    assert list(floats.rows()) == list(texts.rows()) == list(vector.rows())
+    assert floats.repairs == texts.repairs == vector.repairs
     assert list(floats.open) == [tick_reference(Decimal(repr(cell)), instrument) for cell in cells]
     assert list(floats.volume) == [lot_reference(Decimal(repr(cell)), instrument) for cell in cells]
 
