@@ -34,6 +34,7 @@ from sleeves.margin import (
     max_withdrawable,
     notional,
     requirement,
+    safe_within,
     size_discount,
     size_premium,
     standing,
@@ -586,6 +587,41 @@ def test_law_one_contract_and_cash_at_any_price_is_that_account_at_that_price(he
     assert lone.at(price) == (then.collateral, then.requirement)
     assert (lone.broken(price), lone.health_bp(price)) == (liquidatable(there), health_bp(there))
     assert lone.closed() == liquidation_price(alone, "A-PERP")
+
+
+@law
+@given(st.one_of(accounts(quote_price=st.just(M)), sound()), st.integers(0, 99), st.data())
+def test_law_nothing_breaks_between_safe_prices_whatever_each_is(held, least, data):
+    spare = data.draw(st.sampled_from([0, 10**9, 10**12, 10**14]))
+    money = evolve(held.coins[0], units=held.coins[0].units + spare)
+    plain = evolve(
+        held,
+        coins=(money,),
+        per_order=0,
+        gain_cap=None,
+        high_leverage=False,
+        contracts=tuple(evolve(one, isolated=None) for one in held.contracts),
+    )
+    found = safe_within(plain, health=least)
+    if found is None:
+        return
+    for _ in range(5):
+        there = plain
+        for symbol, (low, high) in found.items():
+            there = there.at(symbol, data.draw(st.one_of(st.sampled_from([low, high]), st.integers(low, high))))
+        assert not liquidatable(there)
+        assert health_bp(there) >= least * 100
+
+
+def test_a_sound_account_has_safe_prices_around_the_present_ones_and_a_tight_one_has_none():
+    rich = account(cash(1_000 * M), perp(10 * N, -1_000 * M), per_order=0)
+    tight = account(cash(51 * M), perp(10 * N, -1_000 * M), per_order=0)
+    (low, high) = safe_within(rich)["SOL-PERP"]
+    assert low < rich.contracts[0].price < high
+    assert safe_within(rich, health=100) is None
+    assert safe_within(evolve(rich, coins=(*rich.coins, Coin("B", 1, 8, M)))) is None
+    assert safe_within(evolve(rich, per_order=1)) is None
+    assert safe_within(evolve(tight, coins=(evolve(tight.coins[0], units=-60 * M),))) is None
 
 
 @law

@@ -40,6 +40,7 @@ from .margin import (
     liquidation_tick,
     margin_ratio,
     requirement,
+    safe_within,
     slice_of,
 )
 from .market import BP, Book, Instrument
@@ -472,6 +473,22 @@ class Ground:
         down = _last(level, here, contract.price, -1) if side > 0 or here else 0
         up = _last(level, here, contract.price, 1) if side < 0 or here else 1 << 200
         return down, up
+
+    def safe(self, vault: CoreVault, account: int, sleeves: Iterable[Sleeve], health: int) -> dict[str, tuple[int, int]]:
+        """By symbol, prices between which, whatever each is, these sleeves keep their slices and the account such a health.
+
+        Nothing where that is not known, or other prices matter too. With open orders as they are.
+        """
+        accounts = [self.joint(vault, stale=True, account=account), *map(self._fenced, sleeves)]
+        found: dict[str, tuple[int, int]] = {}
+        for one in accounts:
+            within = None if one is None else safe_within(one, health=0 if found else health)
+            if within is None:
+                return {}
+            for symbol, (low, high) in within.items():
+                known = found.get(symbol, (low, high))
+                found[symbol] = max(low, known[0]), min(high, known[1])
+        return found
 
     def fence(self, sleeve: Sleeve, market: Instrument) -> tuple[int, int] | None:
         """The prices between which a sleeve alone keeps its slice, both outside; None when other prices matter too."""

@@ -57,6 +57,7 @@ __all__ = [
     "max_withdrawable",
     "notional",
     "requirement",
+    "safe_within",
     "size_discount",
     "size_premium",
     "slice_of",
@@ -853,6 +854,38 @@ class Lone:
         price, top, under = self.contract.price, self._top, self._under
         with_orders = self._size * price * top // under * self._ratio // BP
         return owned, owed - with_orders + abs(self._base) * price * top // under * ratio // BP
+
+
+def safe_within(account: MarginAccount, *, health: int = 0) -> dict[str, tuple[int, int]] | None:
+    """By symbol, lowest and highest prices: wherever each is between its own, the account is not liquidatable.
+
+    Nor is its health then below so much of a hundred. None where no such prices are found around the present ones, or where more
+    counts than quote coins and contracts without extras. What a contract adds, less what it needs, is concave in its own price and
+    knows no other, so it is least at an end; what is rounded on the way is left over.
+    """
+    plain = account.quote_price == PPM and not (account.high_leverage or account.per_order)
+    if not plain or health >= 100 or len(account.coins) > 1 or any(not one.is_quote or one.oracle for one in account.coins):
+        return None
+    keys = {one.key for one in account.contracts}
+    if len(keys) < len(account.contracts) or any(one.isolated is not None or one.expired for one in account.contracts):
+        return None
+    cash, keep = account.coins[0].units if account.coins else 0, BP - 100 * health
+    alone = [Lone(0, one, account.quote_scale) for one in account.contracts]
+    for part in _PARTS:
+        left = cash * (keep if cash > 0 else BP)
+        found: dict[str, tuple[int, int]] = {}
+        for one in alone:
+            price = one.contract.price
+            ends = max(1, price - price // part), price + price // part
+            left += min([gain * keep - need * BP for gain, need in map(one.at, ends)]) - 8 * BP
+            found[one.contract.symbol] = ends
+        if left >= 0:
+            return found
+    return None
+
+
+_PARTS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
+"""Parts of a price by which it may move: the largest that is safe is taken."""
 
 
 def liquidation_tick(account: MarginAccount, symbol: str, tick: int) -> int | None:

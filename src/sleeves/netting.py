@@ -54,6 +54,17 @@ class Hands(Protocol):
     def close_by(self, seat: Seat, by: str, at: int) -> None: ...
 
 
+class _Box:
+    """Prices of several contracts, lowest and highest, within which nothing is to be done while the books stand still."""
+
+    __slots__ = ("changes", "prices", "seats")
+
+    def __init__(self, changes: int, prices: tuple[tuple[Book, int, int], ...], seats: tuple[Seat, ...]) -> None:
+        self.changes = changes
+        self.prices = prices
+        self.seats = seats
+
+
 def missing(books: Books, entry: Entry) -> Amount | None:
     """What an entry will leave below zero in a sleeve's free coins."""
     units = books.ledger.units
@@ -103,6 +114,8 @@ class Netting:
         """By vault and level: when that was last told. Each level has a rest of its own, so that none mutes another."""
         self._measured: dict[int, int] = {}
         """By index: the state of the books at which its band was worked out."""
+        self._boxes: dict[int, _Box] = {}
+        """By index: where several contracts matter, prices of all of them within which nobody and nothing is in danger."""
         self._moves: dict[str, deque[tuple[int, str, int]]] = {}
         """By symbol: the latest changes of slices, (at, sleeve, base units), for facts about an instant that is past."""
 
@@ -176,12 +189,45 @@ class Netting:
             return []
         low, high = self.bands[index]
         measured = self._measured.get(index) == self.books.changes
-        if measured and low < book.mid < high:
+        if measured and (low < book.mid < high or (index in self._boxes and self._boxed(index))):
             return []
         commands = [*self._flatten_on(book, now), *self._fence(book, now)]
-        if self._tell_health(book.instrument, now) and (not measured or (low, high) != ALWAYS):
+        told = self._tell_health(book.instrument, now)
+        if told and (not measured or (low, high) != ALWAYS):
             self._measure(book)
+        if told and not commands and self.bands.get(index) == ALWAYS:
+            self._box(book)
         return commands
+
+    def _boxed(self, index: int) -> bool:
+        """Whether all prices that matter are still where nothing can happen, and nothing else has changed."""
+        box = self._boxes[index]
+        if box.changes == self.books.changes and not any(self._ordered.values()):
+            for book, low, high in box.prices:
+                if not low <= book.mid <= high:
+                    break
+            else:
+                if not any(seat.flatten_by for seat in box.seats):
+                    return True
+        del self._boxes[index]
+        return False
+
+    def _box(self, book: Book) -> None:
+        """Work out prices of all contracts that matter within which every sleeve carries its own and no health is to be told.
+
+        While orders of contracts are open there are none: each of them moves what an account needs.
+        """
+        market = book.instrument
+        vaults = [vault for vault in self._vaults if vault.asset == market.quote]
+        if len(vaults) != 1 or any(self._ordered.values()):
+            return
+        account = market.account or 0
+        held = [one for one in self._boards.values() if one.instrument.contract is not None and (one.instrument.account or 0) == account]
+        owners = {s.name: s for one in held for s in self._owners(one.instrument) if s.name in self._seats and s.contracts()}
+        within = self._ground.safe(vaults[0], account, owners.values(), max(self._health_at, default=0))
+        if market.symbol in within:
+            prices = tuple((self._boards[symbol], *ends) for symbol, ends in within.items())
+            self._boxes[book.index] = _Box(self.books.changes, prices, tuple(self._seats[name] for name in owners))
 
     def _measure(self, book: Book) -> None:
         """Work out the prices between which every sleeve carries its contracts and no account's health is worth telling."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import VaultError, VenueRejected
+from ..margin import safe_within
 from ..market import Instrument, Quote
 from ..money import Amount
 from ..news import News, PoolState
@@ -81,6 +82,8 @@ class Exchange:
         self._now = 0
         self._calm: bool | None = None
         """Whether the rows under way cannot break the account; None while that is not worked out."""
+        self._safe: tuple[tuple[int, ...], dict[Matcher, tuple[int, int]]] = ((), {})
+        """A state of the account, and prices between which it does not break in that state."""
         self._by_symbol = {market.instrument.symbol: market for market in self.markets}
         self.outbox: deque[Event] = self.account.outbox
         self._strangers: set[str] = set()
@@ -218,7 +221,8 @@ class Exchange:
             return False
         if self._calm is None:
             rest = [(self.markets[n], row.now) for n, row in enumerate(rows) if row.now is not None]
-            self._calm = not self._breaks({market: _worse(market, (row.low, row.high)) for market, row in rest})
+            reached = {market: (row.low, row.high) for market, row in rest}
+            self._calm = self._is_safe(reached) or not self._breaks({market: _worse(market, (row.low, row.high)) for market, row in rest})
         return not self._calm
 
     def _begin(self, begun: Sequence[int], rows: Sequence[_Rows], now: int) -> None:
@@ -270,11 +274,51 @@ class Exchange:
         self._now = until
 
     def _break_if_broken(self, at: int) -> None:
-        if not self.markets[0].joint:
+        if not self.markets[0].joint or self._is_safe({}):
             return
         for market in self.markets:
             if market.net is not None and market.net.base and self.account.broken(market.instrument.quote):
                 market.break_at(at)
+
+    def _is_safe(self, reached: Mapping[Matcher, tuple[int, int]]) -> bool:
+        """Whether no price from now on, up to the lowest and highest that are reached, can break the account: proven, or not known.
+
+        Without open orders and collateral in other coins; what was proven is kept while the account stands still.
+        """
+        if self.account.rules.collateral:
+            return False
+        state = [*self.account.coins.values()]
+        for net in self.account.nets.values():
+            if net.orders:
+                return False
+            state += net.base, net.money
+        now = tuple(state)
+        if self._safe[0] == now and self._stays(reached):
+            return True
+        self._safe = now, self._safe_prices()
+        return self._stays(reached)
+
+    def _stays(self, reached: Mapping[Matcher, tuple[int, int]]) -> bool:
+        """Whether the prices of all contracts that there are lie among the safe ones, and go on to do so."""
+        safe = self._safe[1]
+        for market in self.markets:
+            net = market.net
+            if net is not None and (net.base or net.money):
+                ends = safe.get(market)
+                if ends is None or not ends[0] <= net.price <= ends[1]:
+                    return False
+                if market in reached and not ends[0] <= reached[market][0] <= reached[market][1] <= ends[1]:
+                    return False
+        return True
+
+    def _safe_prices(self) -> dict[Matcher, tuple[int, int]]:
+        """Prices around the present ones between which the account does not break, whatever each of them is."""
+        found: dict[Matcher, tuple[int, int]] = {}
+        for quote in {net.market.quote for net in self.account.nets.values() if net.base or net.money}:
+            within = safe_within(self.account.margin(quote))
+            for symbol, ends in (within or {}).items():
+                found[self._by_symbol[symbol]] = ends
+        return found
 
     def _first_break(self, going: Sequence[Matcher], until: int) -> int | None:
         """The first instant in (now, until] at which the prices of all markets together break the account.
