@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from helpers import BTCUSD
 from sleeves import ETH, QUIET, USD, CoreVault, Desk, Instrument, Place, Side
-from sleeves.engines import EmaCross, cross
+from sleeves.engines import EmaCross, Trend, cross, trend_plan
 from sleeves.engines.averages import BLOCK
+from sleeves.engines.passes import numpy_or_none
 from sleeves.errors import EngineFault, InvalidAmount, InvalidMarket, VaultError
 from sleeves.market import HOUR, MINUTE, SECOND, Kind
 from sleeves.sim import Fees, Latency, Rules, Slippage, Tape, replay
@@ -99,6 +100,18 @@ def memories(desk):
     return [seat.memory for seat in desk._seats.values()]
 
 
+class Stretched:
+    """An engine whose plan works out so many rows at once."""
+
+    def __init__(self, engine, plan, stretch):
+        self.engine, self.planned, self.stretch = engine, plan, stretch
+        self.name, self.watches, self.every = engine.name, engine.watches, engine.every
+        self.begin, self.decide = engine.begin, engine.decide
+
+    def plan(self, tape):
+        return self.planned(numpy_or_none(), self.engine, tape, self.stretch)
+
+
 # -- the cross of two averages ---------------------------------------------------------------------------------------------
 
 
@@ -121,12 +134,8 @@ def test_a_planned_cross_is_the_streamed_one(tape, engine, rules):
 
 @heavy
 @given(tapes(), crosses(), st.sampled_from([1, 7, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK]))
-def test_stretches_of_any_length_find_the_same(tape, engine, stretch):
-    before, cross.STRETCH = cross.STRETCH, stretch
-    try:
-        check_plan(engine, tape)
-    finally:
-        cross.STRETCH = before
+def test_a_cross_is_planned_in_stretches_of_any_length(tape, engine, stretch):
+    check_plan(Stretched(engine, cross._Crosses, stretch), tape)
 
 
 @heavy
@@ -254,6 +263,47 @@ PERP = Instrument("BTC-PERP", base=BTCUSD.base, quote=USD, kind=Kind.PERP)
 def test_it_trades_a_spot_market(market):
     with pytest.raises(InvalidMarket):
         EmaCross(market)
+
+
+# -- trend -----------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def trends(draw, market=BTCUSD, step=MINUTE):
+    rate = st.sampled_from(["0%", "0.1%", "0.5%", "1%", "3%", "10%"])
+    terms = {name: draw(rate) for name in ("enter", "trend", "turn", "band", "stop", "arm", "trail", "hold")}
+    looks = st.sampled_from([SECOND, step // 4, step, step + 1, 7 * step, 90 * step])
+    terms |= {"buy_every": draw(looks), "sell_every": draw(looks), "fee": draw(st.sampled_from(["0%", "0.4%"]))}
+    preset = draw(st.sampled_from([Trend, Trend, Trend.quiet, Trend.flash]))
+    return preset(market, **({} if draw(st.integers(0, 3)) == 0 else terms))
+
+
+def any_tape(step):
+    return tapes(most=1_500, step=step, wild=8)
+
+
+STEPS = st.sampled_from([MINUTE, 5 * MINUTE, HOUR, 20 * SECOND])
+
+
+@heavy
+@given(STEPS.flatmap(any_tape), trends(), venues())
+def test_a_planned_trend_is_the_streamed_one(tape, engine, rules):
+    tried = check_plan(engine, tape, rules=rules)
+    assert tried.wished <= tried.named <= tried.asked <= len(tape)
+
+
+@heavy
+@given(STEPS.flatmap(any_tape), trends(), venues(), st.sampled_from([1, 7, 64, 500]))
+def test_a_trend_is_planned_in_stretches_of_any_length(tape, engine, rules, stretch):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trend_plan, "FEW", 0)  # nothing is decided one by one
+        check_plan(Stretched(engine, trend_plan.Trends, stretch), tape, rules=rules)
+
+
+@heavy
+@given(STEPS.flatmap(any_tape), st.lists(trends(), min_size=1, max_size=3), venues())
+def test_trends_by_plan_write_the_same_journal(tape, engines, rules):
+    assert_same_journals(tape, engines, rules)
 
 
 # -- what has no plan ------------------------------------------------------------------------------------------------------

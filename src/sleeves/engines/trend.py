@@ -26,8 +26,10 @@ from ..errors import InvalidAmount, InvalidMarket
 from ..market import HOUR, MINUTE, SECOND, Instrument
 from ..money import Rounding
 from ..orders import Intent, Place, Side
-from ..protocols import View
+from ..protocols import Columns, Plan, View
+from .passes import Rows, numpy_or_none
 from .rates import in_percent, opinion
+from .trend_plan import MOST_PRICE, Trends
 
 __all__ = ["Trend", "TrendMemory"]
 
@@ -171,6 +173,13 @@ class Trend:
             return self._exit(memory, view, price, position, rise)
         return self._entry(memory, view, price, rise)
 
+    def plan(self, tape: Columns) -> Plan[TrendMemory] | None:
+        """Where it can buy and sell on this tape; None for another market's, without numpy, or at prices beyond 2**53 units."""
+        np = numpy_or_none()
+        if np is None or tape.instrument != self.instrument or int(Rows(np, tape).close.max()) > MOST_PRICE:
+            return None
+        return Trends(np, self, tape)
+
     # -- buying ------------------------------------------------------------------------------------------------------
 
     def _entry(self, memory: TrendMemory, view: View, price: float, rise: float | None) -> Iterable[Intent] | None:
@@ -199,13 +208,16 @@ class Trend:
 
     # -- selling -----------------------------------------------------------------------------------------------------
 
+    def net(self, price: int, position: int, cost: int) -> float:
+        """What a position of that cost would gain at a price, less two fees, as a part of the cost; 0 where it cost nothing."""
+        worth = self.instrument.cost(price, position, Rounding.FLOOR)
+        return worth / cost - 1 - 2 * self.fee if cost > 0 else 0.0
+
     def _exit(self, memory: TrendMemory, view: View, price: float, position: int, rise: float | None) -> Iterable[Intent] | None:
         market = self.instrument
         memory.low = 0.0
         memory.high = max(memory.high, price)
-        cost = view.open_cost(market)
-        worth = market.cost(int(price), position, Rounding.FLOOR)
-        net = worth / cost - 1 - 2 * self.fee if cost > 0 else 0.0
+        net = self.net(int(price), position, view.open_cost(market))
         if net >= self.arm - HAIR:
             memory.armed = True
         if view.now < memory.sell_at:
