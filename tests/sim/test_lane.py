@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from attrs import define
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sleeves import ETH, FLASH, QUIET, USD, Allowance, Cancel, CoreVault, Desk, Instrument, Place, ProfitPolicy, Side, TimeInForce
@@ -261,6 +261,7 @@ def test_a_desk_goes_on_after_the_lane(data):
     """On a second tape, and with facts that are told again or come late, it is the desk that it would have been."""
     market, tape, seats, rules = drawn(data, PLAIN, 2)
     cut = data.draw(st.integers(2, len(tape) - 2))
+    assume(tape.at[cut] - tape.at[cut - 1] >= MINUTE)
     first, second = tape.slice(0, cut), tape.slice(cut)
     reports = []
     for way in (None, the_long_way):
@@ -281,6 +282,8 @@ def test_a_desk_goes_on_after_the_lane(data):
     for fill in fills:
         assert one.books.fact(fill.key) == fill
         assert not one.step(fill)
+        if not other.status_of(fill.order_id).done:
+            continue
         assert not one.step(Accepted(fill.order_id, fill.at, "late"))
         assert not one.step(Canceled(fill.order_id, fill.at, "late"))
     assert one.books.journal.digest() == before
@@ -347,7 +350,7 @@ def test_marks_are_where_they_were():
     one = replay(desk_of(MARKET, seats, planned=True), tape, rules=FREE, progress=False, bounds=False)
     marks = [record for record in one.desk.books.journal if isinstance(record, Marked)]
     assert len(marks) == 9
-    assert all(price == (200_000 + (at - BEGIN) // MINUTE - 1, at) for record in marks for price, at in [record.prices["ETH/USD"]])
+    assert all(record.prices == {"ETH/USD": (200_000 + (record.at - BEGIN) // MINUTE - 1, record.at)} for record in marks)
 
 
 def test_an_engine_that_raises_ends_its_own_run_alone():
