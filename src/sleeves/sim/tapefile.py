@@ -128,6 +128,7 @@ def map_file(path: str | os.PathLike[str], verify: bool = False) -> Mapped:
         if at[0] < 0 or at[-1] < at[0]:
             raise BadTape(f"its rows begin at {at[0]} and end at {at[-1]}")
         check_end(at[-1], interval)
+        _check_along(contents, at[0], at[-1] + interval)
         if verify:
             _verify(opened, head)
     except BadTape as error:
@@ -222,6 +223,18 @@ def _contents(mapped: mmap.mmap, head: _Head) -> Contents:
         _whole(told, "outside"),
         gapped,
     )
+
+
+def _check_along(contents: Contents, since: int, until: int) -> None:
+    """What lies along it lies along it, in order of time, and funding is of its own contract."""
+    funding, depths, news = contents.along
+    for what, times in (("funding", [r.at for r in funding]), ("books", [d.at for d in depths]), ("news", [n.at for n in news])):
+        if times and not (since <= times[0] and times == sorted(times) and times[-1] <= until):
+            raise BadTape(f"its {what} do not lie along it in order of time")
+        if what != "news" and len(set(times)) < len(times):
+            raise BadTape(f"two of its {what} are at one instant")
+    if any(rate.instrument != contents.instrument or rate.at == since for rate in funding):
+        raise BadTape(f"its funding is not that of {contents.instrument}, due after it begins")
 
 
 def _json(text: bytes) -> Any:
