@@ -18,7 +18,8 @@ def tape_of(closes, *, begin=BEGIN, step=3600, ts=None, name="made"):
     """Bars that open where the last one closed."""
     opens = [closes[0], *closes[:-1]]
     ts = [begin + step * n for n in range(len(closes))] if ts is None else ts
-    highs, lows = [max(pair) for pair in zip(opens, closes)], [min(pair) for pair in zip(opens, closes)]
+    pairs = list(zip(opens, closes, strict=True))
+    highs, lows = list(map(max, pairs)), list(map(min, pairs))
     return Tape.from_columns(MARKET, ts=ts, open=opens, high=highs, low=lows, close=closes, interval=step * 1_000_000_000, name=name)
 
 

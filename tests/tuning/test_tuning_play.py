@@ -249,7 +249,7 @@ def test_what_raises_is_a_reason_and_no_value():
         raise ZeroDivisionError("by hand")
 
     assert scored("profit", broken).reason == "ZeroDivisionError: by hand"
-    assert scored(lambda report: 1 / 0).reason == "objective: ZeroDivisionError: division by zero"
+    assert scored(lambda report: 1 / 0).reason == "ZeroDivisionError: division by zero"
 
     class Raises(Swing):
         def decide(self, memory, view):

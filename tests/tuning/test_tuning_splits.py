@@ -18,7 +18,7 @@ from sleeves.tuning import Rows, Split, Splits, Window, walk_forward
 def times(at, interval=HOUR):
     """What a split needs of a tape, by its own rule for when a bar is over."""
     at = array("q", at)
-    ends = array("q", [min(one + interval, after) for one, after in zip(at, [*at[1:], at[-1] + interval])])
+    ends = array("q", [min(one + interval, after) for one, after in zip(at, [*at[1:], at[-1] + interval], strict=False)])
 
     class Times:
         def __len__(self):
@@ -135,7 +135,7 @@ def test_the_laws_of_a_walk_forward(hours, interval, train, test, gap, warm, anc
             assert split.purged >= gap.count
         if isinstance(train, Rows) and not anchored and not (warm if isinstance(warm, int) else warm.count):
             assert len(split.train) <= train.count
-    for before, after in zip(splits, list(splits)[1:]):
+    for before, after in zip(splits, list(splits)[1:], strict=False):
         assert before.test.stop <= after.test.start
         assert before.train.start <= after.train.start if not anchored else before.train.warm == after.train.warm == 0
 

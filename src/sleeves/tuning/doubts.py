@@ -155,7 +155,7 @@ def _luck(fold: Fold) -> Iterable[Doubt]:
     if years < need:
         numbers = {"fold": str(fold.number), "tries": str(tries), "years": f"{years:.2f}", "needed": f"{need:.2f}"}
         text = (
-            f"fold {fold.number}: {tries} tries on {years:.2f} years; below {need:.1f} years luck alone is expected to show a Sharpe of 1"
+            f"fold {fold.number}: {tries} tries on {years:.2f} years; below {need:.2f} years luck alone is expected to show a Sharpe of 1"
         )
         yield Doubt("many_tries", text, numbers)
 

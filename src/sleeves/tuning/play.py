@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from ..desk import Desk
 from ..errors import VaultError
+from ..records import Changed
 from ..report import Report
 from ..sim.models import Rules
 from ..sim.replay import replay
@@ -25,10 +26,10 @@ from ..status import Status
 from .outcome import Objective, Outcome, outcome_of, score
 from .splits import Window
 
-__all__ = ["BY", "Fit", "MakeDesk", "Run", "Scored", "play"]
+__all__ = ["BEGINS", "BY", "Begin", "Fit", "MakeDesk", "Run", "Scored", "Value", "play", "try_run", "warm_up"]
 
-BY = "tune"
-"""By whom vaults are paused and resumed around a warm-up."""
+BY, BEGINS = "tune", "the window begins"
+"""By whom vaults are paused and resumed around a warm-up, and why they are resumed."""
 
 MakeDesk: TypeAlias = Callable[..., Desk]
 """Makes a fresh desk from keyword parameters."""
@@ -53,12 +54,76 @@ class Run:
 
 @frozen(order=False)
 class Scored:
-    """What came of a run: its value, or why it has none; `outcome` is None where it did not come to an end."""
+    """What came of a run: its value, or why it has none. `outcome` is there where it ran to its end in this process."""
 
     value: float | None
     reason: str = ""
     outcome: Outcome | None = None
     error: BaseException | None = field(default=None, eq=False)
+    sharpe: float | None = None
+    """Of daily returns, of one day."""
+
+
+@frozen(order=False)
+class Begin:
+    """`make_desk` for a run whose window is about to begin: what is to be learned is learned, and the warm-up is over.
+
+    Called with parameters it makes the desk. `func` is the user's own function.
+    """
+
+    func: MakeDesk
+    warm: Tape | None = field(default=None, repr=False)
+    rules: Rules | None = None
+    fit: Fit | None = None
+    learns: Tape | None = field(default=None, repr=False)
+
+    def __call__(self, **params: Any) -> Desk:
+        learned = {} if self.fit is None else self.fit(self.learns, **params)
+        if not isinstance(learned, Mapping):
+            raise VaultError(f"fit answers with a mapping of what make_desk is given besides, not with {learned!r}")
+        desk = self.func(**params, **learned)
+        if not isinstance(desk, Desk):
+            raise VaultError(f"make_desk answers with a Desk, not with {desk!r}")
+        if any(sleeve.positions() for vault in desk.treasury.vaults for sleeve in vault.sleeves.values()):
+            raise VaultError("make_desk answers with a fresh desk: this one has positions")
+        if self.warm is not None:
+            warm_up(desk, self.warm, self.rules)
+        return desk
+
+    @classmethod
+    def of(cls, run: Run) -> Begin:
+        window, tape = run.window, run.tape
+        warm = tape.slice(window.warm, window.start) if window.warm < window.start else None
+        return cls(run.make_desk, warm, run.rules, run.fit, None if run.fit is None else tape.slice(*run.learns))
+
+
+@frozen(order=False)
+class Value:
+    """A measure of `sweeps`: the value of a run whose window began at an instant and has so many rows, or why it has none."""
+
+    objective: Objective
+    since: int
+    rows: int
+
+    def __call__(self, report: Report) -> dict[str, float | str | None]:
+        outcome = outcome_of(report, self.since, self.rows, _begun(report))
+        value, reason = score(self.objective, outcome, report)
+        return {"value": value, "reason": reason, "sharpe": sharpe_of(outcome)}
+
+
+def _begun(report: Report) -> int:
+    """How many records the journal had when the window began: all up to the last vault that was resumed."""
+    known = 0
+    for count, record in enumerate(report.desk.books.journal, 1):
+        if isinstance(record, Changed) and (record.by, record.why) == (BY, BEGINS):
+            known = count
+    return known
+
+
+def sharpe_of(outcome: Outcome) -> float | None:
+    """Of daily returns, of one day; None where it is not known."""
+    shape = outcome.shape
+    return None if shape is None else shape.sharpe
 
 
 def play(run: Run) -> tuple[Report, Outcome]:
@@ -66,17 +131,8 @@ def play(run: Run) -> tuple[Report, Outcome]:
 
     Raises what `make_desk`, `fit` and an engine raise, and `VaultError` where what was made is no fresh desk.
     """
+    desk = Begin.of(run)(**run.params)
     window, tape = run.window, run.tape
-    learned = {} if run.fit is None else run.fit(tape.slice(*run.learns), **run.params)
-    if not isinstance(learned, Mapping):
-        raise VaultError(f"fit answers with a mapping of what make_desk is given besides, not with {learned!r}")
-    desk = run.make_desk(**run.params, **learned)
-    if not isinstance(desk, Desk):
-        raise VaultError(f"make_desk answers with a Desk, not with {desk!r}")
-    if any(sleeve.positions() for vault in desk.treasury.vaults for sleeve in vault.sleeves.values()):
-        raise VaultError("make_desk answers with a fresh desk: this one has positions")
-    if window.warm < window.start:
-        warm_up(desk, tape.slice(window.warm, window.start), run.rules)
     known, since = len(desk.books.journal), tape.at[window.start]
     report = replay(desk, tape.slice(window.start, window.stop), rules=run.rules, progress=False, bounds=False)
     return report, outcome_of(report, since, len(window), known)
@@ -89,7 +145,7 @@ def warm_up(desk: Desk, tape: Tape, rules: Rules | None = None) -> None:
         desk.pause(vault, by=BY, why="warm-up", at=desk.books.now)
     replay(desk, tape, rules=rules, progress=False, bounds=False)
     for vault in paused:
-        desk.resume(vault, by=BY, why="the window begins", at=desk.books.now)
+        desk.resume(vault, by=BY, why=BEGINS, at=desk.books.now)
 
 
 def try_run(run: Run) -> Scored:
@@ -101,5 +157,5 @@ def try_run(run: Run) -> Scored:
     try:
         value, reason = score(run.objective, outcome, report)
     except Exception as error:
-        return Scored(None, f"objective: {type(error).__name__}: {error}", outcome, error)
-    return Scored(value, reason, outcome)
+        return Scored(None, f"{type(error).__name__}: {error}", outcome, error)
+    return Scored(value, reason, outcome, sharpe=sharpe_of(outcome))

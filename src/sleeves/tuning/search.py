@@ -155,10 +155,9 @@ class Search:
         return trial.suggest_float(name, param.low, param.high, step=param.step, log=param.log)
 
     def _tell(self, study: Any, trial: Any, scored: Scored) -> None:
-        shape = None if scored.outcome is None else scored.outcome.shape
         pruned = scored.reason.startswith("pruned")
         reason = f"error: {scored.reason}" if scored.error is not None else scored.reason
-        trial.set_user_attr("sleeves", {"reason": reason, "pruned": pruned, "sharpe": None if shape is None else shape.sharpe})
+        trial.set_user_attr("sleeves", {"reason": reason, "pruned": pruned, "sharpe": scored.sharpe})
         if scored.value is None:
             study.tell(trial, state=self.optuna.trial.TrialState.PRUNED)
         else:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from typing import Any
 
 from attrs import evolve
@@ -20,10 +19,11 @@ from ..money import Asset
 from ..progress import Progress, bar
 from ..sim.models import Rules
 from ..sim.tape import Tape
+from ..sweeps import Trial, sweep
 from .doubts import LEAST_TRADES
 from .hold import hold
 from .outcome import Objective, check_objective, score
-from .play import Fit, MakeDesk, Run, Scored, play, try_run
+from .play import Begin, Fit, MakeDesk, Run, Scored, Value, play, try_run
 from .search import Evaluate, Search, import_optuna, quiet
 from .space import Given, space_of
 from .splits import Split, Splits
@@ -45,7 +45,7 @@ def tune(
     fit: Fit | None = None,
     sampler: Any = None,
     pruner: Any = None,
-    executor: Executor | None = None,
+    executor: object = None,
     batch: int | None = None,
     storage: Any = None,
     name: str = "tune",
@@ -60,8 +60,9 @@ def tune(
 
     `fit(tape, **params)` learns on the rows of the train window, and alone on those: what it answers with is given to
     `make_desk` besides. `sampler` is one of Optuna's, or a function from a seed to one; Optuna's TPE by default. `pruner` is
-    one of Optuna's, asked after a quarter and half of the train window. With an `executor`, desks are run in it, `batch` at a
-    time (8 by default, else 1): then `make_desk`, `fit` and `objective` must be such that they can be sent there.
+    one of Optuna's, asked after a quarter and half of the train window. Desks are run one by one in this process; with an
+    `executor`, as `sleeves.sweeps.sweep` takes it, `batch` of them at a time (8 by default), and `make_desk`, `fit` and
+    `objective` are sent there.
 
     The same seed and batch make the same tries, wherever they are run. `storage` is Optuna's, a URL or an object: studies are
     kept there under `name`, and go on where they were.
@@ -82,7 +83,7 @@ def tune(
             raise VaultError(f"{what} {number!r} must be a whole number, at least {least}")
     optuna = import_optuna()
     rules = rules if rules is not None else Rules()
-    evaluate: Evaluate = _here if executor is None else _In(executor)
+    evaluate: Evaluate = _here if executor is None else _Swept(executor)
     identity = [
         tape.digest(),
         repr(params),
@@ -139,32 +140,29 @@ def _here(runs: Sequence[Run]) -> list[Scored]:
     return [try_run(run) for run in runs]
 
 
-class _In:
-    """Runs in an executor."""
+class _Swept:
+    """Runs as trials of a sweep, in whatever executor it takes."""
 
-    def __init__(self, executor: Executor) -> None:
-        if not isinstance(executor, Executor):
-            raise VaultError(f"executor is a concurrent.futures.Executor, not {executor!r}")
+    def __init__(self, executor: object) -> None:
         self._executor = executor
 
     def __call__(self, runs: Sequence[Run]) -> list[Scored]:
-        return list(self._executor.map(_afar, map(_alone, runs)))
+        one = runs[0]
+        window = one.tape.slice(one.window.start, one.window.stop)
+        value = Value(one.objective, window.at[0], len(window))
+        params = [run.params for run in runs]
+        chunk = len(runs) if self._executor == "here" else None
+        found = sweep(Begin.of(one), params, window, executor=self._executor, rules=one.rules, measure=value, progress=False, chunk=chunk)
+        return [_scored(trial) for trial in found]
 
 
-def _alone(run: Run) -> Run:
-    """A run with no more of its tape than it needs."""
-    window = run.window
-    first = min(window.warm, run.learns[0]) if run.fit is not None else window.warm
-    last = max(window.stop, run.learns[1]) if run.fit is not None else window.stop
-    learns = (run.learns[0] - first, run.learns[1] - first) if run.fit is not None else (0, 0)
-    inside = evolve(window, warm=window.warm - first, start=window.start - first, stop=window.stop - first)
-    return evolve(run, tape=run.tape.slice(first, last), window=inside, learns=learns)
-
-
-def _afar(run: Run) -> Scored:
-    """`try_run`, with errors as text alone: what was raised may not be such that it can be sent."""
-    scored = try_run(run)
-    return scored if scored.error is None else evolve(scored, error=RuntimeError(scored.reason))
+def _scored(trial: Trial) -> Scored:
+    if trial.error:
+        return Scored(None, trial.error, error=RuntimeError(trial.error))
+    value, reason, sharpe = (trial.figures[name] for name in ("value", "reason", "sharpe"))
+    assert value is None or isinstance(value, float)
+    assert sharpe is None or isinstance(sharpe, float)
+    return Scored(value, str(reason), sharpe=sharpe)
 
 
 def _fold(number: int, split: Split, tries: tuple[Try, ...], run: Run) -> Fold:
