@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 
 import attrs
 import pytest
 from attrs import fields
 
-from sleeves import margin
 from sleeves.ledger import Entry
 from sleeves.making import maker
 from sleeves.margin import Check, Coin, Contract, MarginAccount, Weights, standing
-from sleeves.market import Perpetual
-from sleeves.money import USD, Amount
+from sleeves.market import Instrument, Perpetual
+from sleeves.money import SOL, USD, Amount
+from sleeves.orders import Fill, Order, Place, Side
 from sleeves.records import Placed
 
 COIN = Coin("USD", 1_000_000, 6, 1_000_000, is_quote=True)
@@ -39,8 +40,25 @@ def test_it_takes_all_fields_and_checks_none():
     assert maker(Amount)("much", None).units == "much"
 
 
-@pytest.mark.parametrize("cls", [Entry, Placed, Contract])
-def test_the_ways_to_make_it_that_are_kept_are_of_all_fields(cls):
+def test_a_wish_is_filled_in_and_frozen_whichever_way_it_is_made():
+    market = Instrument("SOL/USD", base=SOL, quote=USD)
+    wish = Place(market, Side.BUY, 5, why="because")
+
+    class Own(Place):
+        """A subclass has its own layout."""
+
+    assert maker(Place)(*(getattr(wish, field.name) for field in fields(Place))) == wish == copy.deepcopy(wish) == attrs.evolve(wish)
+    assert pickle.loads(pickle.dumps(wish)) == wish
+    assert type(Own(market, Side.BUY, 5)) is Own
+    assert Own(market, Side.BUY, 5).qty == 5
+    for made in (wish, Own(market, Side.BUY, 5)):
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            made.qty = 6
+    assert [field.name for field in fields(Place)] == list(inspect.signature(Place).parameters)
+
+
+@pytest.mark.parametrize("cls", [Entry, Placed, Contract, Fill, Order])
+def test_it_names_the_fields_that_it_takes(cls):
     names = [field.name for field in fields(cls)]
+    assert maker(cls).__doc__ == f"One {cls.__name__} of ({', '.join(names)}), unchecked."
     assert maker(cls).__code__.co_varnames[: len(names)] == tuple(names)
-    assert margin.contract_of.__doc__ == f"One Contract of ({', '.join(field.name for field in fields(Contract))}), unchecked."

@@ -276,7 +276,7 @@ class Posting(NamedTuple):
         return cls(Account.parse(parts[0]), amount.asset, amount.units)
 
 
-@frozen(order=False)
+@frozen(order=False, weakref_slot=False)
 class Entry:
     """One balanced movement: when, why, by whom, what moved, and the record that it follows from (`ref`)."""
 

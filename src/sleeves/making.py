@@ -11,9 +11,17 @@ from typing import Any, TypeVar
 
 from attrs import fields
 
-__all__ = ["maker"]
+__all__ = ["maker", "opened"]
 
 T = TypeVar("T")
+
+
+def opened(cls: type[T]) -> type[Any]:
+    """A class that is not frozen, with the very slots of this one: an object is of it while it is filled in, and then of this one.
+
+    `cls` must have no `__weakref__` among its slots: CPython keeps that elsewhere, and such classes cannot be exchanged.
+    """
+    return type(f"_open_{cls.__name__}", cls.__bases__, {"__slots__": cls.__dict__["__slots__"], "__module__": cls.__module__})
 
 
 def maker(cls: type[T]) -> Callable[..., T]:
@@ -31,7 +39,7 @@ def maker(cls: type[T]) -> Callable[..., T]:
         known |= {f"set_{name}": cls.__dict__[name].__set__ for name in names}
         lines += [f"    set_{name}(made, {name})" for name in names]
     else:
-        known["twin"] = type(f"_open_{cls.__name__}", cls.__bases__, {"__slots__": slots, "__module__": cls.__module__})
+        known["twin"] = opened(cls)
         lines += [*(f"    made.{name} = {name}" for name in names), "    made.__class__ = cls"]
     exec("\n".join([*lines, "    return made"]), known)
     make: Callable[..., T] = known["make"]

@@ -188,7 +188,7 @@ class Asset:
         return self.code
 
 
-@frozen(order=False, repr=False)
+@frozen(order=False, repr=False, weakref_slot=False)
 class Amount:
     """A whole number of an asset's smallest units. Adds to and compares with its own asset only."""
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from .errors import InvalidMarket
 from .facts import AccountFact, TransferRefused
+from .making import opened
 from .market import Instrument, Quote
 from .money import Amount
 from .news import News
@@ -45,6 +46,9 @@ __all__ = [
     "Transfer",
     "Unanswered",
 ]
+
+
+_set = object.__setattr__
 
 
 class Side(StrEnum):
@@ -89,7 +93,7 @@ class OrderStatus(StrEnum):
 # -- wishes ----------------------------------------------------------------------------------------------------------
 
 
-@frozen(order=False)
+@frozen(order=False, weakref_slot=False)
 class Place:
     """A wish to trade. `limit` and `stop` are prices in the instrument's units; neither given means at market.
 
@@ -113,7 +117,63 @@ class Place:
     good_til: int | None = None
     tag: str = ""
 
-    def __attrs_post_init__(self) -> None:
+    def __init__(
+        self,
+        instrument: Instrument,
+        side: Side,
+        qty: int,
+        limit: int | None = None,
+        stop: int | None = None,
+        tif: TimeInForce = TimeInForce.GTC,
+        reduce_only: bool = False,
+        post_only: bool = False,
+        expect: int | None = None,
+        why: str = "",
+        good_til: int | None = None,
+        tag: str = "",
+    ) -> None:
+        # engines make many: what most are is seen at one look, and all others are checked term by term
+        plain = (
+            type(instrument) is Instrument
+            and type(side) is Side
+            and type(qty) is int
+            and qty > 0
+            and (limit is None or (type(limit) is int and limit > 0))
+            and (stop is None or (type(stop) is int and stop > 0))
+            and tif is _GTC
+            and post_only is False
+            and (reduce_only is False or reduce_only is True)
+            and expect is None
+            and good_til is None
+            and type(why) is str
+            and type(tag) is str
+            and len(tag) <= 64
+        )
+        cls = type(self)
+        if cls is Place:
+            _set(self, "__class__", _OpenPlace)  # one that is not frozen, with the same slots, for the time it takes to fill it in
+            self.instrument = instrument  # type: ignore[misc]
+            self.side = side  # type: ignore[misc]
+            self.qty = qty  # type: ignore[misc]
+            self.limit = limit  # type: ignore[misc]
+            self.stop = stop  # type: ignore[misc]
+            self.tif = tif  # type: ignore[misc]
+            self.reduce_only = reduce_only  # type: ignore[misc]
+            self.post_only = post_only  # type: ignore[misc]
+            self.expect = expect  # type: ignore[misc]
+            self.why = why  # type: ignore[misc]
+            self.good_til = good_til  # type: ignore[misc]
+            self.tag = tag  # type: ignore[misc]
+            self.__class__ = Place
+        else:
+            given = (instrument, side, qty, limit, stop, tif, reduce_only, post_only, expect, why, good_til, tag)
+            for name, value in zip(_PLACE, given, strict=True):
+                _set(self, name, value)
+        if not plain:
+            self._check()
+
+    def _check(self) -> None:
+        """Raise `InvalidMarket` for a wish that cannot be, with the value and the rule."""
         if not isinstance(self.instrument, Instrument):
             raise InvalidMarket(f"an order is for an Instrument, not for {self.instrument!r}")
         if not isinstance(self.side, Side):
@@ -145,6 +205,11 @@ class Place:
     def exits(self) -> bool:
         """Whether it takes no new risk by its own terms: a sale of coins, and what only reduces."""
         return self.reduce_only or (self.side is Side.SELL and self.instrument.contract is None)
+
+
+_GTC = TimeInForce.GTC
+_PLACE = tuple(one.name for one in fields(Place))
+_OpenPlace = opened(Place)
 
 
 @frozen(order=False)
@@ -203,7 +268,7 @@ Intent = Place | Cancel | Bundle
 # -- orders and commands ---------------------------------------------------------------------------------------------
 
 
-@frozen(order=False)
+@frozen(order=False, weakref_slot=False)
 class Order:
     """An accepted wish: its id is `f"{sleeve}-{n}"`, so that sending it again is recognised.
 
@@ -228,7 +293,7 @@ class Order:
         return self.place.reduce_only and not self.netted
 
 
-@frozen(order=False)
+@frozen(order=False, weakref_slot=False)
 class SubmitOrder:
     """Told to the shell: send this order to its venue."""
 
@@ -302,7 +367,7 @@ Command = SubmitOrder | CancelOrder | SettlePnl | Transfer
 # -- what the venue says ---------------------------------------------------------------------------------------------
 
 
-@frozen(order=False)
+@frozen(order=False, weakref_slot=False)
 class Accepted:
     """The venue has the order on its book."""
 
@@ -314,7 +379,7 @@ class Accepted:
         _check_words(self, self.at, self.order_id, self.venue_id)
 
 
-@frozen(order=False)
+@frozen(order=False, weakref_slot=False)
 class Fill:
     """A trade that has happened. `cost` is the exact money that changed hands, as the venue booked it, fee apart.
 
@@ -356,7 +421,7 @@ class Fill:
         object.__setattr__(self, "key", key)
 
 
-@frozen(order=False)
+@frozen(order=False, weakref_slot=False)
 class Canceled:
     """The order is off the book; what was not filled never will be."""
 

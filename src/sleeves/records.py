@@ -109,7 +109,7 @@ class Changed:
             raise LedgerError(f"a change says why in text, not {self.why!r}")
 
 
-@frozen(order=False)
+@frozen(order=False, weakref_slot=False)
 class Placed:
     """An order was accepted by the desk and its money held. Journaled before the order leaves the house."""
 
