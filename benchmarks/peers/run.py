@@ -70,7 +70,7 @@ CONTENDERS = (
     Contender("sleeves-plan", "w1", "../replay.py", flags=("--path", "plan"), warm=5),
     Contender("sleeves-event", "w1", "../replay.py", flags=("--path", "event"), warm=3),
     Contender("floor-float", "w1", "on_floor.py", flags=("--variant", "float"), warm=3),
-    Contender("floor-int", "w1", "on_floor.py", flags=("--variant", "int"), warm=3),
+    Contender("floor-int", "w1", "on_floor.py", flags=("--variant", "int"), warm=3, why="fees rounded up to the cent, averages down"),
     Contender("vectorbt-rust", "w1", "on_vectorbt.py", "vectorbt", ("--variant", "rust"), warm=5, fresh=True),
     Contender("vectorbt-numba", "w1", "on_vectorbt.py", "vectorbt", ("--variant", "numba"), warm=5, rounds=2, fresh=True),
     Contender("hftbacktest", "w1", "on_hftbacktest.py", "hftbacktest", warm=5, fresh=True, why="a spread of one cent"),
@@ -184,9 +184,8 @@ def write_rows(folder: Path, works: Sequence[str], rows: dict[str, int]) -> dict
             check=False,
         )
         if made.returncode:
-            print(
-                f"our tape file for {name} could not be made, so that we read columns too: {(made.stderr.splitlines() or ['no message'])[-1]}"
-            )
+            why = (made.stderr.splitlines() or ["no message"])[-1]
+            print(f"our tape file for {name} could not be made, so that we read columns too: {why}")
             files[name, True] = files[name, False]
     return files
 
