@@ -203,15 +203,8 @@ def _units(name: str, size: int, data: Path) -> int:
 
 def _count(name: str, size: int, data: Path) -> int:
     """Instructions of one process."""
-    counted = [
-        "setarch",
-        "-R",
-        "valgrind",
-        "--tool=cachegrind",
-        "--cache-sim=no",
-        "--cachegrind-out-file=/dev/null",
-        *_command(name, size, data),
-    ]
+    tool = ["setarch", "-R", "valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+    environment = _environment(PYTHONDONTWRITEBYTECODE="1")
     done = subprocess.run([*tool, *_command(name, size, data)], capture_output=True, text=True, env=environment, cwd="/", check=False)
     found = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
     if done.returncode or found is None:
