@@ -137,6 +137,7 @@ def test_a_slice_is_a_view_of_the_file(tmp_path: Path) -> None:
     part = tape.slice(100, -100).slice(10, 50)
     assert np.shares_memory(np.frombuffer(part.close, "int64"), np.frombuffer(tape.close, "int64"))
     assert part.digest() == Tape.sample().slice(110, 150).digest()
+    assert (part.path, Tape.sample().path) == (tmp_path / "sample.tape", None)
     assert tape.between(tape.at[7], tape.at[9]).digest() == Tape.sample().slice(7, 9).digest()
 
 

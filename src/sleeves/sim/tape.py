@@ -267,6 +267,12 @@ class Tape:
         mapped = map_file(path, verify)
         return _of_file(cls, mapped, 0, len(mapped.columns[0]), None)
 
+    @property
+    def path(self) -> Path | None:
+        """The file that its columns are mapped from; None where they are in memory."""
+        source = self._known.get("file")
+        return None if source is None else Path(source[0].mark[0])
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the tape to a file, with its repairs and what lies along it. A file that is there is replaced, all at once.
 
