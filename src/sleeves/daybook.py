@@ -72,6 +72,11 @@ class Daybook:
         fill = self.written(note)
         return fill, booking.fill(self._sleeve, fill, held=held, position=position, open_cost=open_cost, by=self._venue)
 
+    def both(self, note: Note) -> tuple[Record, ...]:
+        """Write out an order and its fill, noted as one fill."""
+        _, n, _, place, _, _, _, held, _, _, worst, _, ordered = note
+        return *self.order((None, n, ordered, place, worst, held)), *self.fill(note)
+
     def written(self, note: Note) -> Fill:
         """The fill of a note."""
         _, n, at, place, price, cost, fee, _, _, _, _, trade, _ = note

@@ -28,8 +28,9 @@ from ..inside import SelfTrade
 from ..journal import Memory
 from ..ledger import Account, Role
 from ..ledger import _Cell as Cell
+from ..ledger import _Sum as LedgerSum
 from ..market import Instrument
-from ..money import PPM
+from ..money import PPM, Asset
 from ..orders import Command, Place, Side
 from ..protocols import Plan
 from ..seat import NEVER, Seat
@@ -43,6 +44,8 @@ __all__ = ["BLOCK", "Lane", "carry", "drain"]
 BLOCK = 16_384
 """Rows between two looks at progress and faults."""
 
+_Figures = tuple[int, int, int, int, int, int, int, int]
+_Ordered = tuple[Any, int, int | None, int, int]
 Row = tuple[int, int, int, int, int, int, int]
 """(at, open, high, low, close, volume in lots, end)"""
 
@@ -62,10 +65,28 @@ def carry(commands: Sequence[Command], exchange: Exchange, now: int) -> None:
         exchange.carry(command, now)
 
 
+NONE = Cell(Account("", Role.FREE), Asset("NONE", 0), "NONE", LedgerSum())
+"""Stands for an account that is not open yet."""
+
+
 class _Track:
     """One seat on the lane: its accounts in the ledger, and what does not change from order to order."""
 
-    __slots__ = ("daybook", "fees", "free", "free_base", "kept", "keys", "pnl", "seat", "shares", "sound", "trading", "trading_base")
+    __slots__ = (
+        "daybook",
+        "fees",
+        "free",
+        "free_base",
+        "kept",
+        "keys",
+        "pnl",
+        "ready",
+        "seat",
+        "shares",
+        "sound",
+        "trading",
+        "trading_base",
+    )
 
     def __init__(self, seat: Seat, market: Instrument, venue: str) -> None:
         name, base, quote = seat.sleeve.name, market.base.code, market.quote.code
@@ -73,12 +94,9 @@ class _Track:
         free, trading = Account(name, Role.FREE), Account(name, Role.TRADING, market.symbol)
         fees, pnl = Account(name, Role.FEES, market.symbol), Account(name, Role.PNL, market.symbol)
         self.keys = ((free, quote), (free, base), (trading, quote), (trading, base), (fees, quote), (pnl, quote))
-        self.free: Cell | None = None
-        self.free_base: Cell | None = None
-        self.trading: Cell | None = None
-        self.trading_base: Cell | None = None
-        self.fees: Cell | None = None
-        self.pnl: Cell | None = None
+        self.ready = False
+        """Whether its money and its position have accounts by now: the desk opens them, with the first entry that touches each."""
+        self.free = self.free_base = self.trading = self.trading_base = self.fees = self.pnl = NONE
         self.shares = bool(seat.sleeve.policy.share_ppm)
         self.sound = -1
         """How many records the desk itself had written when nothing was found to stand in this seat's way."""
@@ -87,9 +105,10 @@ class _Track:
         """Whether the books know of that daybook."""
 
     def look(self, cells: Mapping[tuple[Account, str], Cell]) -> None:
-        """Find the accounts that are open by now; the desk opens them, with the first entry that touches each."""
-        found = [cell if (cell := cells.get(key)) is not None and not cell.rare else None for key in self.keys]
+        """Find the accounts that are open by now."""
+        found = [cell if (cell := cells.get(key)) is not None and not cell.rare else NONE for key in self.keys]
         self.free, self.free_base, self.trading, self.trading_base, self.fees, self.pnl = found
+        self.ready = NONE not in found[:4]
 
 
 class _Noted:
@@ -210,66 +229,105 @@ class Lane:
 
     # -- an order ----------------------------------------------------------------------------------------------------------
 
-    def take(self, seat: Seat, wishes: object, now: int) -> bool:
-        """Take what an engine wishes for at the price that was just shown. False, with nothing done, where the desk has to."""
+    def _wish(self, seat: Seat, wishes: object, now: int) -> tuple[_Track, Place] | None:
+        """The order at market that an engine wishes for, if that is all it wishes for and nothing but its size is left to look at."""
         track = self._tracks.get(seat)
         if track is None or (type(wishes) is not tuple and type(wishes) is not list) or len(wishes) != 1:
-            return False
-        place = wishes[0]
-        market, matcher, journal = self._market, self._matcher, self._journal
+            return None
+        place, market, journal = wishes[0], self._market, self._journal
         if type(place) is not Place or (place.instrument is not market and place.instrument != market):
-            return False
+            return None
         if place.limit is not None or place.stop is not None or place.good_til is not None:
-            return False
+            return None
         foreign = len(journal._kept) + journal._more - self._noted
         if track.sound != foreign and not self._sound(track, foreign):
-            return False
-        sent, qty, price = seat.view._sent, place.qty, matcher.last
-        if seat.refusal is not None or matcher._live or (sent and now < sent[-1]):
-            return False
+            return None
+        qty, sent = place.qty, seat.view._sent
+        if not track.ready or seat.refusal is not None or self._matcher._live or (sent and now < sent[-1]):
+            return None
         if qty % market.lot_units or qty < market.min_qty_units:
-            return False
-        times, over = market._times, market._over
-        if market.min_notional_units and price * qty * times // over < market.min_notional_units:
-            return False
-        worst: int | None = None
+            return None
+        least = market.min_notional_units
+        return None if least and self._matcher.last * qty * market._times // market._over < least else (track, place)
+
+    def _holds(self, track: _Track, place: Place) -> tuple[int | None, int, int] | None:
+        """The worst price of an order, what its sleeve sets aside for it, and what the exchange does; None where it is not there."""
+        qty, market = place.qty, self._market
         if place.side is Side.BUY:
-            allowance, tick = self._allowance, market.tick_units
-            worst = max(1, price * (PPM + allowance.slippage_ppm) // (PPM * tick)) * tick
-            cost = -(-worst * qty * times // over)
-            held = cost - (-cost * allowance.fee_ppm // PPM) + self._roundings
-            venue, code = cost - (-cost * self._venue_ppm // PPM), market.quote.code
-            cell, position, cost_cell = track.free, track.trading_base, track.trading
-            if cell is None or held > cell.units or venue > self._coins[code] - self._held[code] or place.reduce_only:
-                return False
-            if position is None or position.units > 0 or cost_cell is None or cost_cell.units < 0:
-                return False
-            sent.append(now)
-            if len(sent) > MOST_SENT:
-                del sent[0]
-        else:
-            held = venue = qty
-            code = market.base.code
-            cell, position = track.free_base, track.trading_base
-            if cell is None or position is None or qty > cell.units or cell.units > -position.units:
-                return False
-            if qty > self._coins[code] - self._held[code]:
-                return False
+            allowance, tick, over = self._allowance, market.tick_units, market._over
+            worst = max(1, self._matcher.last * (PPM + allowance.slippage_ppm) // (PPM * tick)) * tick
+            cost = -(-worst * qty * market._times // over)
+            held, venue = cost - (-cost * allowance.fee_ppm // PPM) + self._roundings, cost - (-cost * self._venue_ppm // PPM)
+            code = market.quote.code
+            if held > track.free.units or venue > self._coins[code] - self._held[code] or place.reduce_only:
+                return None
+            return None if track.trading_base.units > 0 or track.trading.units < 0 else (worst, held, venue)
+        free, code = track.free_base.units, market.base.code
+        if qty > free or free > -track.trading_base.units:
+            return None
+        return None if qty > self._coins[code] - self._held[code] else (None, qty, qty)
+
+    def take(self, seat: Seat, wishes: object, now: int) -> bool:
+        """Take what an engine wishes for at the price that was just shown. False, with nothing done, where the desk has to."""
+        found = self._wish(seat, wishes, now)
+        terms = None if found is None else self._holds(*found)
+        if found is None or terms is None:
+            return False
+        (track, place), (worst, held, venue) = found, terms
+        buys = place.side is Side.BUY
+        cell, code = (track.free, self._market.quote.code) if buys else (track.free_base, self._market.base.code)
         cell.units -= held
         cell.sum.units -= held
         self._held[code] += venue
-        seat.wanted = now, (place,)
-        seat.counter = n = seat.counter + 1
-        journal.note((track.daybook.order, n, now, place, worst, held), 2)
+        n = self._sent(seat, place, now)
+        self._journal.note((track.daybook.order, n, now, place, worst, held), 2)
         self._noted += 2
         self._pending.append(_Noted(track, n, now, place, worst, held, code, venue))
+        return True
+
+    @staticmethod
+    def _sent(seat: Seat, place: Place, now: int) -> int:
+        """An order goes out: its number, and what is remembered of it."""
+        if place.side is Side.BUY:
+            sent = seat.view._sent
+            sent.append(now)
+            if len(sent) > MOST_SENT:
+                del sent[0]
+        seat.wanted = now, (place,)
+        seat.counter = n = seat.counter + 1
+        return n
+
+    def deal(self, seat: Seat, wishes: object, now: int, at: int, price: int, volume: int) -> bool:
+        """Take what the only engine here wishes for, and fill it whole at the next row's first price, which is known.
+
+        False, with nothing done, where it has to be taken by `take`, or by the desk.
+        """
+        desk = self._desk
+        if self._pending or 0 <= desk._due < at:
+            return False
+        found = self._wish(seat, wishes, now)
+        terms = None if found is None else self._holds(*found)
+        if found is None or terms is None:
+            return False
+        (track, place), (worst, held, _) = found, terms
+        if self._part is not None and volume >= 0 and place.qty > volume * self._part // PPM * self._market.lot_units:
+            return False
+        cell = track.free if place.side is Side.BUY else track.free_base
+        left = track.free.units - held if place.side is Side.BUY else track.free.units
+        figures = self._figures(track, place, worst, held, price, left)
+        if figures is None:
+            return False
+        cell.units -= held
+        cell.sum.units -= held
+        n = self._sent(seat, place, now)
+        self._book_fill(track, place, figures, at, (track.daybook.both, n, worst, held, now), 4)
         return True
 
     # -- its fill ----------------------------------------------------------------------------------------------------------
 
     def fill(self, at: int, price: int, volume: int) -> None:
         """A row's first price: what was ordered is filled, or handed to the desk and the exchange, which then play the row."""
-        pending, matcher = self._pending, self._matcher
+        pending = self._pending
         if self._part is not None and volume >= 0:
             room = volume * self._part // PPM * self._market.lot_units
             if sum(one.place.qty for one in pending) > room:
@@ -282,78 +340,99 @@ class Lane:
                 self.hand_over()
                 return
             del pending[0]
-            if at > self._books.last.get(matcher.name, 0):
-                self._books.last[matcher.name] = at
 
-    def _fill(self, one: _Noted, at: int, open_: int) -> bool:
+    def _fill(self, one: _Noted, at: int, price: int) -> bool:
         """Fill one order whole, if that is all there is to it."""
-        track, place, market = one.track, one.place, self._market
-        qty, side, held, price = place.qty, place.side, one.held, open_
-        if self._slips is not None:
-            price = self._slips(market, side, qty, open_)
-        trading, trading_base, free, free_base = track.trading, track.trading_base, track.free, track.free_base
-        fees, pnl = track.fees, track.pnl
-        if trading is None or trading_base is None or free is None or free_base is None:
+        track, desk = one.track, self._desk
+        figures = self._figures(track, one.place, one.worst, one.held, price, track.free.units)
+        if figures is None:
             return False
-        position, open_cost = -trading_base.units, trading.units
-        coins, base, quote = self._coins, market.base.code, market.quote.code
-        if side is Side.BUY:
-            if one.worst is None or open_ > one.worst or price > one.worst:
-                return False
-            cost = -(-price * qty * market._times // market._over)
+        if 0 <= desk._due < at:
+            self.mark()
+        self._held[one.code] -= one.venue
+        self._book_fill(track, one.place, figures, at, (track.daybook.fill, one.n, one.worst, one.held, one.at), 2)
+        return True
+
+    def _figures(self, track: _Track, place: Place, worst: int | None, held: int, open_: int, left: int) -> _Figures | None:
+        """What filling an order whole at a row's first price comes to; None where that is not all, or would overdraw something.
+
+        `left` is what is free before it. (price, cost, fee, what comes back to FREE, what goes to the open cost, profit, position and open cost before).
+        """
+        market, qty, price = self._market, place.qty, open_
+        if self._slips is not None:
+            price = self._slips(market, place.side, qty, open_)
+        position, open_cost = -track.trading_base.units, track.trading.units
+        if place.side is Side.BUY:
+            if worst is None or open_ > worst or price > worst:
+                return None
+            spent = cost = -(-price * qty * market._times // market._over)
             fee = -(-cost * self._taker_ppm // PPM)
             cash, made = held - cost - fee, 0
-            if free.units + cash < 0 or (fee and fees is None):
-                return False
-            coins[base] += qty
-            coins[quote] -= cost + fee
-            change, spent = qty, cost
-            free_base.units += qty
-            free_base.sum.units += qty
         else:
             cost = price * qty * market._times // market._over
             fee = -(-cost * self._taker_ppm // PPM)
-            cash = cost - fee
             spent = -(open_cost if qty >= position else released_cost(open_cost, position, qty))
-            made = cost + spent
-            if free.units + cash < 0 or (fee and fees is None) or (made and pnl is None):
-                return False
-            coins[base] -= qty
-            coins[quote] += cash
-            change = -qty
+            cash, made = cost - fee, cost + spent
+            if made and track.pnl is NONE:
+                return None
+        if (fee and track.fees is NONE) or left + cash < 0:
+            return None
+        return price, cost, fee, cash, spent, made, position, open_cost
+
+    def _book_fill(
+        self, track: _Track, place: Place, figures: _Figures, at: int, noted: tuple[Any, int, int | None, int, int], count: int
+    ) -> None:
+        """Move the figures of a fill in the ledger and at the exchange, and note it with what it follows from.
+
+        `noted` is what writes the note out, the order's number, its worst price, what it held, and when it was ordered.
+        """
+        price, cost, fee, cash, spent, made, position, open_cost = figures
+        trading, trading_base, free, free_base = track.trading, track.trading_base, track.free, track.free_base
+        qty, coins, market, daybook = place.qty, self._coins, self._market, track.daybook
+        if place.side is Side.BUY:
+            free_base.units += qty
+            free_base.sum.units += qty
+            trading_base.units -= qty
+            trading_base.sum.units -= qty
+            coins[market.base.code] += qty
+            coins[market.quote.code] -= cost + fee
+        else:
+            trading_base.units += qty
+            trading_base.sum.units += qty
+            coins[market.base.code] -= qty
+            coins[market.quote.code] += cash
             view = track.seat.view
             if view._last_exit is None or at > view._last_exit:
                 view._last_exit = at
-        desk = self._desk
-        if 0 <= desk._due < at:
-            self.mark()
-        trading_base.units -= change
-        trading_base.sum.units -= change
         trading.units += spent
         trading.sum.units += spent
         free.units += cash
         free.sum.units += cash
-        if fee and fees is not None:
+        if fee:
+            fees = track.fees
             fees.units += fee
             fees.sum.units += fee
-        if made and pnl is not None:
+        if made:
+            pnl = track.pnl
             pnl.units -= made
             pnl.sum.units -= made
         for changed in self._ledger._followers:
-            changed.add(track.keys[0][0][0])
-        self._held[one.code] -= one.venue
-        self._books.changes += 1
-        self._matcher.trades = trade = self._matcher.trades + 1
-        note = (track.daybook.fill, one.n, at, place, price, cost, fee, held, position, open_cost, one.worst, trade, one.at)
-        self._journal.note(note, 2)
-        self._noted += 2
+            changed.add(track.seat.sleeve.name)
+        books, matcher = self._books, self._matcher
+        books.changes += 1
+        matcher.trades = trade = matcher.trades + 1
+        writes, n, worst, held, ordered = noted
+        note = (writes, n, at, place, price, cost, fee, held, position, open_cost, worst, trade, ordered)
+        self._journal.note(note, count)
+        self._noted += count
         if not track.kept:
-            self._books.daybooks.append(track.daybook)
+            books.daybooks.append(daybook)
             track.kept = True
-        track.daybook.note_fill(note)
-        if track.shares and side is Side.SELL and track.seat.sleeve.is_flat():
-            track.seat.sleeve.vault.sweep(track.seat.sleeve, ref=track.daybook.written(note).key, at=at)
-        return True
+        daybook.note_fill(note)
+        books.last[matcher.name] = max(at, books.last.get(matcher.name, 0))
+        if track.shares and place.side is Side.SELL and track.seat.sleeve.is_flat():
+            books.now = max(books.now, at)
+            track.seat.sleeve.vault.sweep(track.seat.sleeve, ref=daybook.written(note).key, at=at)
 
     def hand_over(self) -> None:
         """Have the desk and the exchange hold what is noted and not filled, as if they had taken it themselves."""
@@ -363,7 +442,6 @@ class Lane:
             buys = one.place.side is Side.BUY
             self._held[one.code] -= one.venue
             cell = track.free if buys else track.free_base
-            assert cell is not None, "it was held from there"
             cell.units += one.held
             cell.sum.units += one.held
             asset = market.quote if buys else market.base
@@ -490,8 +568,9 @@ class Lane:
         marks = self._mark_rows(ends)
         row = told = 0
         calm = self._calm()
+        alone = trips[0] if len(trips) == 1 else None
         while True:
-            stop = min([trip.next for trip in trips])
+            stop = min([trip.next for trip in trips]) if alone is None else alone.next
             if not calm:
                 stop = row
             elif matcher._live:
@@ -535,7 +614,8 @@ class Lane:
             changed = False
             for trip in trips:
                 if trip.next <= stop:
-                    commands, foreign = self._ask(trip, stop, now, commands)
+                    behind = None if alone is None or row == size else (begins[row], opens[row], volumes[row] if known else -1)
+                    commands, foreign = self._ask(trip, stop, now, commands, behind)
                     changed = changed or foreign
             if changed:
                 if commands:
@@ -557,8 +637,13 @@ class Lane:
             trip.wake_before(size, ends)
         yield size - told
 
-    def _ask(self, trip: _Trip, row: int, now: int, commands: list[Command] | None) -> tuple[list[Command] | None, bool]:
-        """Ask one engine at a row that its plan names. Returns the commands so far, and whether the desk itself had to act."""
+    def _ask(
+        self, trip: _Trip, row: int, now: int, commands: list[Command] | None, behind: tuple[int, int, int] | None
+    ) -> tuple[list[Command] | None, bool]:
+        """Ask one engine at a row that its plan names. Returns the commands so far, and whether the desk itself had to act.
+
+        `behind` is the next row's begin, first price and volume, where the engine is the only one.
+        """
         seat, memory, view = trip.seat, trip.memory, trip.view
         if seat.wake == NEVER:
             trip.next = NEVER
@@ -576,6 +661,9 @@ class Lane:
         if wishes is None:
             trip.next = trip.plan.next(memory, row + 1, view)
             return commands, False
+        if behind is not None and self.deal(seat, wishes, now, *behind):
+            trip.next = trip.plan.next(memory, row + 1, view)
+            return commands, False
         if commands is None and self.take(seat, wishes, now):
             trip.next = NEVER  # until the fill
             return commands, False
@@ -583,27 +671,27 @@ class Lane:
         return self._desk._wished(seat, wishes, now, commands), True
 
     def _mark_rows(self, ends: Sequence[int]) -> list[int]:
-        """The rows at whose ends marks fall due."""
+        """The rows at whose ends marks fall due, the last first; at the bottom one that is never come to."""
         every, at, rows, row = self._desk.mark_every, self._desk._mark_at, [], 0
         while (row := bisect_left(ends, at, row)) < len(ends):
             rows.append(row)
             at = ends[row] - ends[row] % every + every
             row += 1
-        rows.append(len(ends))
-        return rows
+        return [NEVER, *reversed(rows)]
 
     def _pass(self, row: int, stop: int, tape: Tape, ends: Sequence[int], marks: list[int]) -> None:
         """Go by rows at which nobody has to be asked: what falls due on the way is marked, and the last price is shown."""
-        desk, books = self._desk, self._books
+        desk, book = self._desk, self._book
         if desk._due >= 0:
             self.mark()
         last = stop - 1
-        place = bisect_left(marks, row)
-        if marks[place] <= last:
+        while marks[-1] < row:
+            marks.pop()
+        if marks[-1] <= last:
             closes, symbol, every = tape.close, self._market.symbol, desk.mark_every
             repeats = any(seat.repeats for seat in desk._seats.values())
-            while marks[place] < last:
-                mark = marks[place]
+            while marks[-1] < last:
+                mark = marks.pop()
                 due = ends[mark]
                 if repeats:  # how often a refusal was repeated is written with the first mark
                     self._show(mark, tape, ends)
@@ -613,11 +701,13 @@ class Lane:
                     self._journal.note((mark_of, due, symbol, closes[mark], due), 1)
                     self._noted += 1
                     desk._mark_at = due - due % every + every
-                place += 1
-            if marks[place] == last:
+            if marks[-1] == last:
                 desk._due = ends[last]
+        if desk._due < 0 and stop < len(ends) and not self._matcher._live:
+            book.at = ends[last]  # of which the next price, which is shown at once, only says when it was
+            return
         self._show(last, tape, ends)
-        books.now = desk._priced = ends[last]
+        self._books.now = desk._priced = ends[last]
         self._matcher.last = tape.close[last]
 
     def _show(self, row: int, tape: Tape, ends: Sequence[int]) -> None:
