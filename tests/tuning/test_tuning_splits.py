@@ -41,7 +41,9 @@ def test_a_walk_forward_in_time_is_what_a_calendar_says():
         (0, 12, 96, 90, 102, 150),
         (48, 60, 144, 138, 150, 198),
     ]
-    assert splits.uses() == {"tested": 96, "trained": 90, "purged": 12, "left over": 42}, "a gap that another fold trains on is trained on"
+    assert splits.uses() == {"tested": 96, "trained": 90, "purged": 0, "warm-up": 12, "left over": 42}, (
+        "a gap that another fold trains on is trained on"
+    )
     assert [s.purged for s in splits] == [6, 6]
     assert splits.tested_twice() == 0
 
@@ -57,7 +59,7 @@ def test_an_anchored_walk_begins_with_the_tape_and_grows():
     splits = walk_forward(HOURLY, train=4 * DAY, test=2 * DAY, anchored=True)
     assert [(s.train.start, s.train.stop) for s in splits] == [(0, 96), (0, 144), (0, 192)]
     assert [(s.test.start, s.test.stop) for s in splits] == [(96, 144), (144, 192), (192, 240)]
-    assert splits.uses() == {"tested": 144, "trained": 96, "purged": 0, "left over": 0}
+    assert splits.uses() == {"tested": 144, "trained": 96, "purged": 0, "warm-up": 0, "left over": 0}
 
 
 def test_folds_share_what_is_left_equally_in_whole_bars():
@@ -251,7 +253,7 @@ def test_an_empty_tape_is_no_tape():
 def test_the_sample_prints_as_a_table_and_slices_as_it_says():
     tape = Tape.sample()
     splits = walk_forward(tape, train=60 * DAY, test=20 * DAY, gap=DAY, warm=2 * DAY)
-    assert str(splits).splitlines()[-1] == "of 4,368 rows: 2,880 tested, 1,416 trained, 48 purged, 24 left over"
+    assert str(splits).splitlines()[-1] == "of 4,368 rows: 2,880 tested, 1,416 trained, 0 purged, 48 warm-up, 24 left over"
     assert len(str(splits).splitlines()) == 7
     row = splits.rows()[0]
     cut = tape.slice(splits[0].test.start, splits[0].test.stop)

@@ -143,14 +143,16 @@ class Splits(Sequence[Split]):
         return iter(self.splits)
 
     def uses(self) -> dict[str, int]:
-        """How many rows of the tape were tested, else trained on, else purged or a warm-up, and how many no window has: they sum to all."""
-        names = ("tested", "trained", "purged", "left over")
-        found = dict.fromkeys(names, 0)
+        """How many rows of the tape were tested, else trained on, else purged, else a warm-up, and how many no window has: all of them."""
+        found = dict.fromkeys(("tested", "trained", "purged", "warm-up", "left over"), 0)
         for first, last in self._stretches():
-            tested = any(one.test.start <= first < one.test.stop for one in self.splits)
-            trained = any(one.train.start <= first < one.train.stop for one in self.splits)
-            seen = any(min(one.train.warm, one.test.warm) <= first < one.test.start for one in self.splits)
-            found[names[0 if tested else 1 if trained else 2 if seen else 3]] += last - first
+            parts = {
+                "tested": any(one.test.start <= first < one.test.stop for one in self.splits),
+                "trained": any(one.train.start <= first < one.train.stop for one in self.splits),
+                "purged": any(one.train.stop <= first < one.test.start for one in self.splits),
+                "warm-up": any(w.warm <= first < w.start for one in self.splits for w in (one.train, one.test)),
+            }
+            found[next((name for name, inside in parts.items() if inside), "left over")] += last - first
         return found
 
     def _stretches(self) -> list[tuple[int, int]]:

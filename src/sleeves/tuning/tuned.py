@@ -16,6 +16,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from ..errors import MissingExtra
 from ..market import SECOND
 from ..markup import block, table
 from ..money import Amount, Asset
@@ -275,6 +276,26 @@ class Tuned:
         params = block("Parameters, fold by fold", drawn(self._param_table()))
         inside = block("In sample, where they were chosen: not to be expected again", drawn(self._inside_table(), 2), notes=self.about)
         return f"<div>{outside}{doubts}{params}{inside}</div>"
+
+    def plot(self) -> Any:
+        """A plotly figure: what a day of each test window made, beside what holding made and what was made in sample.
+
+        Raises `MissingExtra` without plotly.
+        """
+        try:
+            from ..plots.windows import windows
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] != "plotly":
+                raise
+            raise MissingExtra("plotly", "plots", "drawing what was tuned") from error
+        parts = {
+            "out of sample": [fold.outside for fold in self.folds],
+            "held instead": [fold.hold for fold in self.folds],
+            "in sample": [fold.inside for fold in self.folds],
+        }
+        bars = {name: [None if one is None else one.per_day for one in of] for name, of in parts.items()}
+        at = [self.splits.at[fold.split.test.start] for fold in self.folds]
+        return windows("Made in each test window, a day", self.asset.code, at, bars)
 
 
 def steadiness(param: Param, values: Sequence[Any]) -> str:
