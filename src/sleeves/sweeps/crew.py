@@ -336,7 +336,7 @@ def _after_death(chunk: _Chunk, error: BaseException, *, sure: bool) -> Iterator
         yield evolve(chunk, deaths=deaths, attempt=attempt, suspect=True)
         return
     for trial in chunk.trials:
-        yield _Chunk((trial,), 0, suspect=True, carried=chunk.carried, attempt=attempt)
+        yield _Chunk((trial,), deaths, suspect=True, carried=chunk.carried, attempt=attempt)
 
 
 # -- in the processes of an own pool -------------------------------------------------------------------------------------
