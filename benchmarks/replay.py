@@ -114,7 +114,7 @@ def walk(rows: int, seed: int = 1) -> Tape:
 
 def tape_of(path: Path) -> Tape:
     """The rows of a tape file, or of plain columns (.i64), which are taken in first."""
-    return Tape.from_units(MARKET, **work.read(path, work.BARS)) if path.suffix == ".i64" else Tape.open(path)
+    return Tape.from_units(MARKET, **work.read(path, work.BARS)) if path.suffix == ".i64" else Tape.open_file(path)
 
 
 def worth(sleeve: Sleeve, price: int) -> float:
@@ -166,6 +166,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--path", choices=[*PATHS, "both"], default="both")
+    parser.add_argument("--whole", type=int, default=3, help="processes whose whole time is told")
     parser.add_argument("--make", type=Path, help="write the rows as a tape file, and nothing else")
     parser.add_argument("--data", type=Path, help="run on this tape file in this process")
     args = parser.parse_args()
@@ -181,7 +182,7 @@ def main() -> None:
         subprocess.run([sys.executable, __file__, "--make", str(data), "--rows", str(args.rows)], check=True)
         for path in PATHS if args.path == "both" else (args.path,):
             many, _ = run_child([__file__, "--data", str(data), "--path", path, "--runs", str(args.runs + 1)])
-            once = [run_child([__file__, "--data", str(data), "--path", path, "--runs", "1"]) for _ in range(3)]
+            once = [run_child([__file__, "--data", str(data), "--path", path, "--runs", "1"]) for _ in range(args.whole)]
             seconds = many.pop("seconds")[1:]
             whole = [taken for _, taken in once]
             rate = args.rows / statistics.median(seconds)

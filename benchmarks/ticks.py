@@ -68,7 +68,7 @@ def trades(rows: int) -> Tape:
 
 def tape_of(path: Path) -> Tape:
     """The rows of a tape file, or of plain columns (.i64), which are taken in first."""
-    return Tape.from_ticks(MARKET, **work.read(path, work.TICKS)) if path.suffix == ".i64" else Tape.open(path)
+    return Tape.from_ticks(MARKET, **work.read(path, work.TICKS)) if path.suffix == ".i64" else Tape.open_file(path)
 
 
 def child(data: Path, runs: int) -> dict[str, Any]:
@@ -89,6 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--whole", type=int, default=3, help="processes whose whole time is told")
     parser.add_argument("--make", type=Path, help="write the rows as a tape file, and nothing else")
     parser.add_argument("--data", type=Path, help="run on this tape file in this process")
     args = parser.parse_args()
@@ -102,7 +103,7 @@ def main() -> None:
         data = Path(folder) / "trades.tape"
         subprocess.run([sys.executable, __file__, "--make", str(data), "--rows", str(args.rows)], check=True)
         many, _ = run_child([__file__, "--data", str(data), "--runs", str(args.runs + 1)])
-        once = [run_child([__file__, "--data", str(data), "--runs", "1"]) for _ in range(3)]
+        once = [run_child([__file__, "--data", str(data), "--runs", "1"]) for _ in range(args.whole)]
     seconds = many.pop("seconds")[1:]
     whole = [taken for _, taken in once]
     rate = args.rows / statistics.median(seconds)
