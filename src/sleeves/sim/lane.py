@@ -175,6 +175,8 @@ class Lane:
         self._pending: list[_Noted] = []
         self._noted = 0
         """Records that were noted by this lane."""
+        self._latest = desk.books.last.get(exchange.name, 0)
+        """The time of the venue's latest fact that is booked."""
         self._index = desk.index(self._market)
         self._book = desk._tables[self._index]
         self._seats = desk._watchers[self._index]
@@ -302,14 +304,16 @@ class Lane:
 
         False, with nothing done, where it has to be taken by `take`, or by the desk.
         """
-        desk = self._desk
-        if self._pending or 0 <= desk._due < at:
+        if self._pending or 0 <= self._desk._due < at:
             return False
         found = self._wish(seat, wishes, now)
-        terms = None if found is None else self._holds(*found)
-        if found is None or terms is None:
+        if found is None:
             return False
-        (track, place), (worst, held, _) = found, terms
+        track, place = found
+        terms = self._holds(track, place)
+        if terms is None:
+            return False
+        worst, held, _ = terms
         if self._part is not None and volume >= 0 and place.qty > volume * self._part // PPM * self._market.lot_units:
             return False
         cell = track.free if place.side is Side.BUY else track.free_base
@@ -429,7 +433,8 @@ class Lane:
             books.daybooks.append(daybook)
             track.kept = True
         daybook.note_fill(note)
-        books.last[matcher.name] = max(at, books.last.get(matcher.name, 0))
+        if at > self._latest:
+            self._latest = books.last[matcher.name] = at
         if track.shares and place.side is Side.SELL and track.seat.sleeve.is_flat():
             books.now = max(books.now, at)
             track.seat.sleeve.vault.sweep(track.seat.sleeve, ref=daybook.written(note).key, at=at)
@@ -570,6 +575,13 @@ class Lane:
         calm = self._calm()
         alone = trips[0] if len(trips) == 1 else None
         while True:
+            if alone is not None and calm and not matcher._live and not alone.seat.every:
+                row, changed = self._stroll(alone, row, min(size, told + BLOCK), tape, ends, marks)
+                if changed:
+                    calm = self._calm()
+                if row - told >= BLOCK:
+                    yield row - told
+                    told = row
             stop = min([trip.next for trip in trips]) if alone is None else alone.next
             if not calm:
                 stop = row
@@ -636,6 +648,65 @@ class Lane:
             trip.plan.seek(trip.memory, trip.since, size)
             trip.wake_before(size, ends)
         yield size - told
+
+    def _stroll(self, trip: _Trip, row: int, until: int, tape: Tape, ends: Sequence[int], marks: list[int]) -> tuple[int, bool]:
+        """Go from row to row that the only plan names, as long as nothing but orders come of it that `deal` takes.
+
+        Returns the row that comes next, and whether the desk had to act.
+        """
+        desk, matcher, book, seat = self._desk, self._matcher, self._book, trip.seat
+        plan_next, seek, decide, deal, memory, view = trip.plan.next, trip.plan.seek, seat.decide, self.deal, trip.memory, trip.view
+        begins, opens, closes, volumes, lot = tape.at, tape.open, tape.close, tape.volume, self._market.lot_units
+        known, size, since, stop, now, acted = tape.has_volume, len(tape), trip.since, trip.next, 0, False
+        volume, view.book = -1, book
+        while stop < until and seat.wake != NEVER:
+            if stop > row:
+                if desk._due >= 0 or marks[-1] < stop:
+                    self._pass(row, stop, tape, ends, marks)
+                else:
+                    book.at = ends[stop - 1]
+            now = ends[stop]
+            matcher.last = close = closes[stop]
+            if now >= desk._mark_at:
+                self._mark_if_over(now)
+            book.before = book.at or now
+            book.at = now
+            book.bid = book.ask = close
+            book.volume = volumes[stop] * lot if known else -1
+            seek(memory, since, stop)
+            row = since = stop + 1
+            view.now = now
+            try:
+                wishes: object = decide(memory, view)
+            except Exception as error:
+                wishes = Raised(error)
+            if wishes is not None:
+                if known and row < size:
+                    volume = volumes[row]
+                if row == size or not deal(seat, wishes, now, begins[row], opens[row], volume):
+                    self._act(seat, wishes, now)
+                    acted = True
+                    if row < size and self._pending:
+                        self.fill(begins[row], opens[row], volumes[row] if known else -1)
+            stop = plan_next(memory, row, view)
+            if acted:
+                break
+        trip.since, trip.next = since, stop
+        if now:
+            self._books.now = max(self._books.now, now)
+            desk._priced = now
+        return row, acted
+
+    def _act(self, seat: Seat, wishes: object, now: int) -> None:
+        """Do with the wishes of the only engine what `deal` would not."""
+        if self.take(seat, wishes, now):
+            return
+        self._books.now = self._desk._priced = now
+        commands = self._desk._wished(seat, wishes, now, None)
+        if commands:
+            carry(commands, self._exchange, now)
+            if self._matcher.outbox:
+                drain(self._desk, self._exchange, now)
 
     def _ask(
         self, trip: _Trip, row: int, now: int, commands: list[Command] | None, behind: tuple[int, int, int] | None
