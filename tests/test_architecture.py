@@ -110,7 +110,7 @@ ORDER = [
     "sim.cells",
     "sim.reading",
     "sim.depth",
-    "sim.alongside",
+    "sim.contents",
     "sim.tapefile",
     "sim.tape",
     "sim.book",

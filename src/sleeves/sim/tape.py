@@ -35,9 +35,10 @@ from ..market import SECOND, FundingRate, Instrument
 from ..money import BTC, USD
 from ..news import News
 from .columns import PART, Column64, Extremes, column64, ends_listed, ends_of, prove, steps_of, zeros
+from .contents import Contents
 from .depth import Depth
 from .reading import Column, Count, Read, Repairs, check_end, check_interval, gaps_told, places, read_columns, read_table
-from .tapefile import Contents, Mapped, map_again, map_file, write_file
+from .tapefile import Mapped, map_again, map_file, write_file
 
 __all__ = ["SAMPLE_INSTRUMENT", "Column", "Count", "Depth", "Repairs", "Tape"]
 

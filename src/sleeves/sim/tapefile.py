@@ -30,15 +30,15 @@ from types import TracebackType
 from typing import Any, BinaryIO
 from weakref import WeakValueDictionary
 
-from attrs import asdict, evolve, fields, frozen
+from attrs import evolve, frozen
 
 from ..errors import BadTape
 from ..market import Instrument
-from .alongside import Along, read_along, read_market, told_along, told_market
-from .columns import INT64, Column64, column64, prove, steps_of, zeros
-from .reading import Count, Repairs, check_end, check_interval, gaps_told
+from .columns import Column64, column64, prove, steps_of, zeros
+from .contents import Contents, check_along, read_contents, told_along, told_contents, whole_number
+from .reading import check_end, check_interval, gaps_told
 
-__all__ = ["Contents", "Mapped", "TapeWriter", "map_again", "map_file", "write_file"]
+__all__ = ["Mapped", "TapeWriter", "map_again", "map_file", "write_file"]
 
 MAGIC = b"sltape\r\n"
 VERSION = 1
@@ -51,21 +51,6 @@ KEPT_ROWS = 1 << 20
 NAMES = ("at", "open", "high", "low", "close", "volume")
 _PREFIX = struct.Struct("<8sIIQQ32s")
 _PIECE = 1 << 20
-
-
-@frozen
-class Contents:
-    """What a file holds besides its columns."""
-
-    instrument: Instrument
-    interval: int
-    has_volume: bool
-    repairs: Repairs
-    name: str
-    along: Along = ((), (), ())
-    outside: int = 0
-    gapped: bool = False
-    """Whether any step of time is longer than the interval."""
 
 
 # -- opening -------------------------------------------------------------------------------------------------------------
@@ -128,7 +113,7 @@ def map_file(path: str | os.PathLike[str], verify: bool = False) -> Mapped:
         if at[0] < 0 or at[-1] < at[0]:
             raise BadTape(f"its rows begin at {at[0]} and end at {at[-1]}")
         check_end(at[-1], interval)
-        _check_along(contents, at[0], at[-1] + interval)
+        check_along(contents, at[0], at[-1] + interval)
         if verify:
             _verify(opened, head)
     except BadTape as error:
@@ -189,7 +174,7 @@ def _head(mapped: mmap.mmap) -> _Head:
     told = _json(text)
     if not isinstance(told, dict):
         raise BadTape("its head is no table")
-    rows, places, digests = _whole(told, "rows", 1), told.get("columns"), told.get("digests")
+    rows, places, digests = whole_number(told, "rows", 1), told.get("columns"), told.get("digests")
     if not isinstance(digests, list) or not all(isinstance(one, str) for one in digests):
         raise BadTape(f"its columns have no digests: {digests!r:.60}")
     wanted = NAMES if isinstance(places, dict) and "volume" in places else NAMES[:-1]
@@ -201,40 +186,16 @@ def _head(mapped: mmap.mmap) -> _Head:
     start = begin + -begin % 64
     if any(mapped[begin:start]):
         raise BadTape("there is something between its head and its columns")
-    if start + 8 * rows * len(digests) + _whole(told, "along_bytes") != size:
+    if start + 8 * rows * len(digests) + whole_number(told, "along_bytes") != size:
         raise BadTape(f"{rows} rows in {len(digests)} columns are not what {size} bytes hold")
     return _Head(told, digest.hex(), start, rows, places, tuple(digests))
 
 
 def _contents(mapped: mmap.mmap, head: _Head) -> Contents:
-    told, along = head.told, mapped[head.start + 8 * head.rows * len(head.digests) :]
-    name, gapped = told.get("name"), told.get("gapped")
-    if not isinstance(name, str) or type(gapped) is not bool:
-        raise BadTape(f"its head names it {name!r:.60} and says {gapped!r:.60} of gaps")
-    if hashlib.sha256(along).hexdigest() != told.get("along_sha256"):
+    along = mapped[head.start + 8 * head.rows * len(head.digests) :]
+    if hashlib.sha256(along).hexdigest() != head.told.get("along_sha256"):
         raise BadTape("what lies along it is not what was written")
-    return Contents(
-        read_market(told.get("instrument")),
-        _whole(told, "interval"),
-        "volume" in head.places,
-        _repairs(told.get("repairs")),
-        name,
-        read_along(_json(along)),
-        _whole(told, "outside"),
-        gapped,
-    )
-
-
-def _check_along(contents: Contents, since: int, until: int) -> None:
-    """What lies along it lies along it, in order of time, and funding is of its own contract."""
-    funding, depths, news = contents.along
-    for what, times in (("funding", [r.at for r in funding]), ("books", [d.at for d in depths]), ("news", [n.at for n in news])):
-        if times and not (since <= times[0] and times == sorted(times) and times[-1] <= until):
-            raise BadTape(f"its {what} do not lie along it in order of time")
-        if what != "news" and len(set(times)) < len(times):
-            raise BadTape(f"two of its {what} are at one instant")
-    if any(rate.instrument != contents.instrument or rate.at == since for rate in funding):
-        raise BadTape(f"its funding is not that of {contents.instrument}, due after it begins")
+    return read_contents(head.told, _json(along), "volume" in head.places)
 
 
 def _json(text: bytes) -> Any:
@@ -242,29 +203,6 @@ def _json(text: bytes) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadTape(f"what should be JSON is not: {error}") from error
-
-
-def _whole(told: Mapping[str, Any], what: str, least: int = 0) -> int:
-    value = told.get(what)
-    if type(value) is not int or not least <= value <= INT64:
-        raise BadTape(f"its {what} is {value!r:.60}, not a whole number from {least} on")
-    return value
-
-
-def _repairs(told: Any) -> Repairs:
-    if not isinstance(told, dict):
-        raise BadTape(f"its repairs are {told!r:.60}")
-    made: dict[str, Any] = {}
-    for one in fields(Repairs):
-        value = told.get(one.name)
-        if isinstance(one.default, Count):
-            count, rows = value if isinstance(value, list) and len(value) == 2 else (None, None)
-            if not isinstance(rows, list) or not all(type(number) is int and number >= 0 for number in (count, *rows)):
-                raise BadTape(f"its repairs say {value!r:.60} of {one.name}")
-            made[one.name] = Count(count or 0, tuple(rows))
-        else:
-            made[one.name] = None if value is None and one.default is None else _whole(told, one.name)
-    return Repairs(**made)
 
 
 def _verify(opened: Mapped, head: _Head) -> None:
@@ -441,25 +379,9 @@ def _as_rows(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _finish(path: Path, contents: Contents, rows: int, places: Mapping[str, int], parts: Sequence[tuple[str, Iterable[Any]]]) -> None:
     """Write the whole file beside its place, and then put it there."""
-    if not isinstance(contents.name, str):
-        raise BadTape(f"the name of a tape is text, not {contents.name!r}")
-    along = _text(told_along(*contents.along))
-    repairs = asdict(contents.repairs, recurse=False)
-    head = _text(
-        {
-            "instrument": told_market(contents.instrument),
-            "interval": contents.interval,
-            "name": contents.name,
-            "rows": rows,
-            "gapped": contents.gapped,
-            "columns": places,
-            "digests": [digest for digest, _ in parts],
-            "repairs": {what: [one.count, list(one.rows)] if isinstance(one, Count) else one for what, one in repairs.items()},
-            "outside": contents.outside,
-            "along_bytes": len(along),
-            "along_sha256": hashlib.sha256(along).hexdigest(),
-        }
-    )
+    along = _text(told_along(contents.along))
+    lies = {"rows": rows, "columns": places, "digests": [digest for digest, _ in parts]}
+    head = _text({**told_contents(contents), **lies, "along_bytes": len(along), "along_sha256": hashlib.sha256(along).hexdigest()})
     if len(head) > MOST_HEAD:
         raise BadTape(f"the head of a file would be {len(head)} bytes long, more than {MOST_HEAD}")
     begin = _PREFIX.size + len(head)

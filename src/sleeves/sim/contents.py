@@ -1,4 +1,4 @@
-"""What lies along a tape, as JSON and back: funding rates, books, news.
+"""What a tape is besides its columns, as JSON and back: its instrument, interval, name, repairs, and what lies along it.
 
 A pool's reserves are the one kind of news that is not written: a pool is whatever class its protocol has. What is read
 back is checked by the very constructors that checked it first.
@@ -8,29 +8,116 @@ This module knows no tape and no file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from attrs import asdict, fields, frozen
 
 from ..errors import BadTape, SleevesError
 from ..market import Basis, FundingRate, Instrument
 from ..money import Amount, Asset
 from ..news import FairValue, News, Reading, TokenFacts
+from .columns import INT64
 from .depth import Depth
+from .reading import Count, Repairs
 
-__all__ = ["Along", "read_along", "read_market", "told_along", "told_market"]
+__all__ = ["Contents", "check_along", "read_contents", "told_along", "told_contents", "whole_number"]
 
 Along = tuple[tuple[FundingRate, ...], tuple[Depth, ...], tuple[News, ...]]
 
 
-def told_market(market: Instrument) -> list[Any]:
+@frozen
+class Contents:
+    """What a tape is besides its columns. `along` is funding, books and news."""
+
+    instrument: Instrument
+    interval: int
+    has_volume: bool
+    repairs: Repairs
+    name: str
+    along: Along = ((), (), ())
+    outside: int = 0
+    gapped: bool = False
+    """Whether any step of time is longer than the interval."""
+
+
+def told_contents(contents: Contents) -> dict[str, Any]:
+    """All of it but what lies along, and whether there is volume. Raises `BadTape` for what cannot be told."""
+    if not isinstance(contents.name, str):
+        raise BadTape(f"the name of a tape is text, not {contents.name!r}")
+    repairs = asdict(contents.repairs, recurse=False)
+    return {
+        "instrument": _market(contents.instrument),
+        "interval": contents.interval,
+        "name": contents.name,
+        "gapped": contents.gapped,
+        "repairs": {what: [one.count, list(one.rows)] if isinstance(one, Count) else one for what, one in repairs.items()},
+        "outside": contents.outside,
+    }
+
+
+def read_contents(told: Mapping[str, Any], along: Any, has_volume: bool) -> Contents:
+    """What was told, again. Raises `BadTape` for whatever cannot be."""
+    name, gapped = told.get("name"), told.get("gapped")
+    if not isinstance(name, str) or type(gapped) is not bool:
+        raise BadTape(f"its head names it {name!r:.60} and says {gapped!r:.60} of gaps")
+    return Contents(
+        _market_again(told.get("instrument")),
+        whole_number(told, "interval"),
+        has_volume,
+        _repairs_again(told.get("repairs")),
+        name,
+        _along_again(along),
+        whole_number(told, "outside"),
+        gapped,
+    )
+
+
+def whole_number(told: Mapping[str, Any], what: str, least: int = 0) -> int:
+    """A whole number of 64 bits that a table must hold."""
+    value = told.get(what)
+    if type(value) is not int or not least <= value <= INT64:
+        raise BadTape(f"its {what} is {value!r:.60}, not a whole number from {least} on")
+    return value
+
+
+def check_along(contents: Contents, since: int, until: int) -> None:
+    """What lies along a tape lies along it, in order of time, and funding is of its own contract."""
+    funding, depths, news = contents.along
+    for what, times in (("funding", [r.at for r in funding]), ("books", [d.at for d in depths]), ("news", [n.at for n in news])):
+        if times and not (since <= times[0] and times == sorted(times) and times[-1] <= until):
+            raise BadTape(f"its {what} do not lie along it in order of time")
+        if what != "news" and len(set(times)) < len(times):
+            raise BadTape(f"two of its {what} are at one instant")
+    if any(rate.instrument != contents.instrument or rate.at == since for rate in funding):
+        raise BadTape(f"its funding is not that of {contents.instrument}, due after it begins")
+
+
+def _repairs_again(told: Any) -> Repairs:
+    if not isinstance(told, dict):
+        raise BadTape(f"its repairs are {told!r:.60}")
+    made: dict[str, Any] = {}
+    for one in fields(Repairs):
+        value = told.get(one.name)
+        if isinstance(one.default, Count):
+            count, rows = value if isinstance(value, list) and len(value) == 2 else (None, None)
+            if not isinstance(rows, list) or not all(type(number) is int and number >= 0 for number in (count, *rows)):
+                raise BadTape(f"its repairs say {value!r:.60} of {one.name}")
+            made[one.name] = Count(count or 0, tuple(rows))
+        else:
+            made[one.name] = None if value is None and one.default is None else whole_number(told, one.name)
+    return Repairs(**made)
+
+
+def _market(market: Instrument) -> list[Any]:
     """An instrument as its symbol and terms. Raises `BadTape` where they would not give the same one back."""
     told = [market.symbol, market.terms()]
-    if read_market(told) != market:
+    if _market_again(told) != market:
         raise BadTape(f"the terms of {market} do not say all that it is: it cannot be kept in a file")
     return told
 
 
-def read_market(told: Any) -> Instrument:
+def _market_again(told: Any) -> Instrument:
     """The instrument of a symbol and terms. Raises `BadTape` where there is none."""
     symbol, terms = told if isinstance(told, list) and len(told) == 2 else (None, None)
     if not isinstance(symbol, str) or not isinstance(terms, dict) or not all(isinstance(text, str) for text in terms.values()):
@@ -41,21 +128,22 @@ def read_market(told: Any) -> Instrument:
         raise BadTape(f"the terms of {symbol!r} are of no instrument: {error}") from error
 
 
-def told_along(funding: Iterable[FundingRate], depths: Iterable[Depth], news: Iterable[News]) -> dict[str, Any]:
-    """All that lies along a tape. Raises `BadTape` for news that cannot be written."""
+def told_along(along: Along) -> dict[str, Any]:
+    """All that lies along a tape. Raises `BadTape` for news that cannot be told."""
+    funding, depths, news = along
     markets: dict[Instrument, int] = {}
     told = {
         "funding": [_rate(one, markets) for one in funding],
         "depths": [[one.at, list(map(list, one.bids)), list(map(list, one.asks))] for one in depths],
         "news": [_news(one, markets) for one in news],
     }
-    return {"markets": [told_market(market) for market in markets], **told}
+    return {"markets": [_market(market) for market in markets], **told}
 
 
-def read_along(told: Any) -> Along:
+def _along_again(told: Any) -> Along:
     """What was told, again. Raises `BadTape` for whatever cannot be."""
     try:
-        markets = [read_market(one) for one in _list(told["markets"])]
+        markets = [_market_again(one) for one in _list(told["markets"])]
         funding = tuple(_rate_again(one, markets) for one in _list(told["funding"]))
         depths = tuple(Depth(at, _levels(bids), _levels(asks)) for at, bids, asks in _list(told["depths"]))
         news = tuple(_AGAIN[one[0]](one[1:], markets) for one in _list(told["news"]))
