@@ -23,7 +23,7 @@ SPACE = {"fast": (2, 30), "slow": (35, 150)}
 
 def make_desk(fast: int, slow: int) -> Desk:
     vault = CoreVault(USD, total="10000", tradeable="10000")
-    desk = Desk(vault)
+    desk = Desk(vault, mark_every=DAY)
     desk.assign(EmaCross(SAMPLE_INSTRUMENT, fast, slow, size="100%"), to=vault.sleeve("cross", QUIET, allocate="10000"))
     return desk
 

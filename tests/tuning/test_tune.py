@@ -18,7 +18,7 @@ from sleeves import USD
 from sleeves.errors import BadTape, InvalidAmount, MissingExtra, VaultError
 from sleeves.market import DAY, HOUR
 from sleeves.sim import Fees, Rules, Slippage, Tape, replay
-from sleeves.tuning import Rows, Split, Splits, Window, tune, walk_forward
+from sleeves.tuning import Rows, Split, Splits, tune, walk_forward
 from sleeves.tuning.play import Run, play
 from tuning_stand import CHEAP, MARKET, SPACE, Swing, Told, desk_of, swinging, tape_of, walk
 
@@ -389,6 +389,11 @@ def test_importing_it_loads_no_optuna():
         ({"objective": 3}, "none of profit"),
         ({"make_desk": None}, "tune runs desks"),
         ({"tape": [1, 2]}, "tune runs desks"),
+        ({"rules": {"BTC/USD": CHEAP}}, "rules are Rules"),
+        ({"fit": 3}, "fit is a function"),
+        ({"name": " "}, "a study has a name"),
+        ({"sampler": 5}, "sampler is one of"),
+        ({"pruner": optuna.pruners.MedianPruner}, "pruner is one of"),
         ({"executor": "nowhere"}, "here"),
         ({"executor": 5}, "executor"),
     ],
@@ -485,14 +490,74 @@ def test_rules_that_a_desk_cannot_pay_are_raised():
         tuned(rules=Rules(Fees.of("1%", "2%"), Slippage()))
 
 
-def test_the_sample_is_tuned_by_the_rules_of_the_house():
-    """No rules given: those that cost what a venue costs."""
-    sample = Tape.sample()
+def test_a_tape_in_a_file_is_tuned_like_one_in_memory(tmp_path):
+    TAPE.save(tmp_path / "walk.tape")
+    kept = Tape.open_file(tmp_path / "walk.tape")
+    splits = walk_forward(kept, train=7 * DAY + 12 * HOUR, test=3 * DAY, gap=12 * HOUR, warm=6 * HOUR)
+    assert list(splits) == list(SPLITS)
+    here, there = tuned(trials=3), tuned(trials=3, tape=kept, splits=splits)
+    assert [fold.tries for fold in here.folds] == [fold.tries for fold in there.folds]
+    assert here.rows() == there.rows()
 
-    def make(dip, keep):
-        engine = Swing(dip, keep)
-        engine.watches = (sample.instrument,)
-        return desk_of(engine)
 
-    with pytest.raises(VaultError):
-        tune(make, SPACE, sample, splits=[Split(Window(0, 500), Window(520, 700))], trials=1, progress=False, batch="1")
+def test_a_picture_has_a_bar_for_each_window():
+    pytest.importorskip("plotly")
+    one = tuned(trials=2)
+    out, held, inside = one.plot().data
+    assert list(out.y) == [fold.outside.per_day for fold in one.folds]
+    assert list(held.y) == [fold.hold.per_day for fold in one.folds]
+    assert list(inside.y) == [fold.inside.per_day for fold in one.folds]
+    assert out.x[0] == "2020-09-21 00:00"
+    empty = tuned(objective=lambda report: None, trials=1).plot()
+    assert [list(bar.y) for bar in empty.data] == [[None] * 4] * 3
+
+
+def test_a_picture_without_plotly_names_its_extra(monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.partition(".")[0] == "plotly" or name.endswith("plots.windows"):
+            raise ModuleNotFoundError("No module named 'plotly'", name="plotly")
+        return real(name, *args, **kwargs)
+
+    one = tuned(trials=1)
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingExtra, match=r"drawing what was tuned needs plotly: .*sleeves\[plots\]"):
+        one.plot()
+
+
+def test_a_perpetual_is_tuned_and_held_against_too():
+    from sleeves import BTC, CoreVault, Desk, Instrument, Place, Side
+    from sleeves.market import Kind
+    from sleeves.policy import QUIET
+
+    market = Instrument("BTC-PERP", base=BTC, quote=USD, tick="0.01", lot="0.0001", kind=Kind.PERP)
+
+    class Short(Swing):
+        watches = (market,)
+
+        def decide(self, memory, view):
+            held = view.position(market)
+            memory["since"] += 1
+            if not held and memory["since"] > self.keep:
+                memory["since"] = 0
+                return (Place(market, Side.SELL, market.qty("0.1")),)
+            if held and memory["since"] > self.keep:
+                memory["since"] = 0
+                return (Place(market, Side.BUY, -held, reduce_only=True),)
+            return None
+
+    def make(keep):
+        vault = CoreVault(USD, total="10000", tradeable="10000")
+        desk = Desk(vault)
+        desk.assign(Short(keep=keep), to=vault.sleeve("a", QUIET, allocate="10000"))
+        return desk
+
+    perp = Tape.from_columns(
+        market,
+        ts=[at // 10**9 for at in TAPE.at],
+        **{name: [price / 100 for price in getattr(TAPE, name)] for name in ("open", "high", "low", "close")},
+    )
+    one = tuned(make, {"keep": (1, 12)}, perp, trials=3)
+    assert all(fold.outside is not None and fold.outside.fills for fold in one.folds), str(one)
+    assert all(fold.hold is not None and fold.hold.fills == 1 for fold in one.folds)

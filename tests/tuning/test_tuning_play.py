@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sleeves import BTC, FLASH, QUIET, USD, CoreVault, Desk, Place, Side
 from sleeves.errors import InvalidAmount, VaultError
-from sleeves.market import HOUR
+from sleeves.market import DAY, HOUR
 from sleeves.records import Changed, Refusal
 from sleeves.sim import Rules, replay
 from sleeves.tuning import Window
@@ -50,12 +50,34 @@ def test_without_a_warm_up_it_is_a_replay_to_the_unit(start, length, dip, keep):
     assert outcome.profit.text == row["net_profit"]
     assert outcome.fees.text == row["fees"]
     assert (outcome.fills, outcome.trades) == (row["fills"], row["trades"])
-    assert (outcome.gain, outcome.sharpe) == (pytest.approx(row["return"]), row["sharpe"] and pytest.approx(row["sharpe"]))
+    assert outcome.gain == pytest.approx(row["return"])
+    assert outcome.returns[1:] == tuple(plain.daily().values())[-len(outcome.returns) + 1 :] or len(outcome.returns) == 1
     assert outcome.capital == USD("10000")
     assert outcome.drawdown.units >= max(0, -outcome.profit.units)
     assert outcome.best_trade == max((t.net for t in plain.story.sleeves["a"].trades), key=lambda net: net.units, default=None)
     assert (outcome.since, outcome.rows) == (TAPE.at[start], length)
     assert report.proof.holds
+
+
+@settings(max_examples=25)
+@given(start=st.integers(0, 60), warm=st.integers(0, 60), keep=st.integers(1, 10))
+def test_how_often_is_marked_changes_no_money_and_no_day(start, warm, keep):
+    """A desk that marks once a day loses nothing of the window's first day, warm-up or not."""
+
+    def marked(every):
+        def make():
+            vault = CoreVault(USD, total="10000", tradeable="10000")
+            desk = Desk(vault, mark_every=every)
+            desk.assign(Swing(0.001, keep), to=vault.sleeve("a", QUIET, allocate="10000"))
+            return desk
+
+        return play(Run(make, {}, TAPE, Window(start + warm, start + warm + 90, start), CHEAP))[1]
+
+    hourly, daily = marked(HOUR), marked(DAY)
+    assert (hourly.profit, hourly.fees, hourly.fills, hourly.trades) == (daily.profit, daily.fees, daily.fills, daily.trades)
+    assert hourly.returns == pytest.approx(daily.returns)
+    assert hourly.gain == pytest.approx(float(hourly.profit.decimal) / 10_000)
+    assert hourly.drawdown >= daily.drawdown
 
 
 @settings(max_examples=25)

@@ -21,7 +21,7 @@ from ..orders import Fill, OrderStatus
 from ..records import LEFT_OVER, OrderUpdate, Refusal
 from ..report import Report, Sample
 from ..risk import compound, sharpe
-from ..tearsheet import together
+from ..tearsheet import days, periods, together
 from .luck import Shape, shape_of
 
 __all__ = ["OBJECTIVES", "Objective", "Outcome", "check_objective", "outcome_of", "score"]
@@ -53,7 +53,7 @@ class Outcome:
     lost: int
     """Orders that the venue rejected, or canceled unasked."""
     returns: tuple[float, ...]
-    """By UTC day, those with a mark."""
+    """By UTC day, flows apart, from the window's begin on; a day without a mark is in the next one's."""
 
     @property
     def days(self) -> float:
@@ -97,7 +97,7 @@ def outcome_of(report: Report, since: int, rows: int, known: int = 0) -> Outcome
     before = next((one for one in reversed(samples) if one.at <= since and one.equity is not None), samples[0])
     path = [_made(one) for one in (before, *(one for one in samples if one.at > since)) if one.equity is not None]
     nets = [trade.net for sleeve in sleeves.values() for trade in sleeve.trades if trade.closed > since]
-    daily, first = report.daily(), since // DAY
+    daily, first = days(periods(samples, since)), since // DAY
     fills = refused = lost = 0
     for record in report.desk.books.journal.after(known):
         if isinstance(record, Fill):

@@ -140,7 +140,7 @@ def play(run: Run) -> tuple[Report, Outcome]:
 
 def warm_up(desk: Desk, tape: Tape, rules: Rules | None = None) -> None:
     """Show a desk the rows of a tape while all that would be new risk is refused. Vaults that were not active stay as they were."""
-    paused = [vault for vault in desk.treasury.vaults if vault.own_status in (Status.ACTIVE, Status.STAND_BY)]
+    paused = [vault for vault in desk.treasury.vaults if vault.own_status is Status.ACTIVE]
     for vault in paused:
         desk.pause(vault, by=BY, why="warm-up", at=desk.books.now)
     replay(desk, tape, rules=rules, progress=False, bounds=False)

@@ -81,7 +81,17 @@ def tune(
     for what, number, least in (("trials", trials, 1), ("batch", size, 1), ("least_trades", least_trades, 0), ("seed", seed, 0)):
         if type(number) is not int or number < least:
             raise VaultError(f"{what} {number!r} must be a whole number, at least {least}")
+    if rules is not None and not isinstance(rules, Rules):
+        raise VaultError(f"rules are Rules, for the one market of the tape, not {rules!r}")
+    if fit is not None and not callable(fit):
+        raise VaultError(f"fit is a function of a tape and parameters, not {fit!r}")
+    if not isinstance(name, str) or not name.strip():
+        raise VaultError(f"a study has a name, not {name!r}")
     optuna = import_optuna()
+    if sampler is not None and not callable(sampler) and not isinstance(sampler, optuna.samplers.BaseSampler):
+        raise VaultError(f"sampler is one of Optuna's, or a function from a seed to one, not {sampler!r}")
+    if pruner is not None and not isinstance(pruner, optuna.pruners.BasePruner):
+        raise VaultError(f"pruner is one of Optuna's, not {pruner!r}")
     rules = rules if rules is not None else Rules()
     evaluate: Evaluate = _here if executor is None else _Swept(executor)
     identity = [
