@@ -34,13 +34,16 @@ from pathlib import Path
 from typing import Any
 
 import work
-from replay import MARKET, RULES
+from replay import MARKET
 
 from sleeves import QUIET, USD, CoreVault, Desk, Place, Side, __version__
 from sleeves.engines import EmaCross
 from sleeves.orders import Intent
 from sleeves.protocols import View
-from sleeves.sim import Tape, TapeWriter, replay
+from sleeves.sim import Fees, Rules, Slippage, Tape, TapeWriter, replay
+
+RULES = Rules(Fees(10, 10), Slippage.none())
+"""A fee of 0.001%: one of 0.1% would have eaten the money of a cross before ten million rows are over."""
 
 MINUTE = 60 * 10**9
 BEGIN = 1_600_000_000 * 10**9

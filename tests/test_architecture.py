@@ -111,6 +111,7 @@ ORDER = [
     "sim.reading",
     "sim.depth",
     "sim.contents",
+    "sim.arrow",
     "sim.tapefile",
     "sim.tape",
     "sim.book",
@@ -241,6 +242,7 @@ EXTRAS = {
     "polars": ("export",),
     "prometheus_client": ("metrics",),
     "psycopg": ("journals.postgres",),
+    "pyarrow": ("sim.arrow",),
     "solders": (
         "venues.solana",
         "venues.drift",
@@ -382,8 +384,20 @@ def test_importing_the_library_loads_no_optional_package():
     import subprocess
     import sys
 
-    found = {"plotly", "tqdm", "numpy", "pandas", "polars", "cryptography", "keyring", "apprise", "prometheus_client", "opentelemetry"}
-    found |= {"httpx", "httpx_ws", "krakenex", "ccxt", "solders", "driftpy", "stamina", "starlette", "uvicorn", "optuna"}
+    found = {
+        "plotly",
+        "tqdm",
+        "numpy",
+        "pandas",
+        "polars",
+        "pyarrow",
+        "cryptography",
+        "keyring",
+        "apprise",
+        "prometheus_client",
+        "opentelemetry",
+    }
+    found |= {"httpx", "httpx_ws", "krakenex", "ccxt", "solders", "driftpy", "stamina", "starlette", "uvicorn", "optuna", "pyarrow"}
     ours = "sleeves, sleeves.sim, sleeves.tuning, sleeves.engines, sleeves.keys, sleeves.alerts, sleeves.control, sleeves.live"
     code = f"import sys, {ours}; print(sorted({found!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -93,8 +93,7 @@ def frame(kinds: Mapping[str, str], rows: Sequence[Mapping[str, Any]], *, backen
     A kind is "text", "whole" (64 bits), "float", "bool", "time" (nanoseconds since 1970, as UTC datetimes to the nanosecond)
     or "money": exact decimal text as it is, with money="decimal" as Decimals (of 38 digits at most in polars), with
     "float" as the nearest float. A column of Decimals in which nothing is known is text. Raises `VaultError` for another
-    backend or money, and for pyarrow, which is in no extra, where it is not installed; `MissingExtra` without narwhals, pandas
-    or polars.
+    backend or money, `MissingExtra` without narwhals and the backend.
     """
     return _frame(kinds, rows, backend, money).to_native()
 
@@ -120,9 +119,8 @@ def _frame(kinds: Mapping[str, str], rows: Sequence[Mapping[str, Any]], backend:
     try:
         __import__(backend)
     except ImportError as error:
-        if backend == "pyarrow":
-            raise VaultError("backend pyarrow is not installed, and in no extra: python -m pip install pyarrow") from error
-        raise MissingExtra(backend, {"pandas": "frames", "polars": "parquet"}[backend], f"making a frame of {backend}") from error
+        extra = {"pandas": "frames", "polars": "parquet", "pyarrow": "arrow"}[backend]
+        raise MissingExtra(backend, extra, f"making a frame of {backend}") from error
     dtypes: dict[str, Any] = {
         "text": nw.String,
         "whole": nw.Int64,

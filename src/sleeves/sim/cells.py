@@ -20,7 +20,7 @@ from ..market import SECOND, Instrument
 from ..money import Rounding, divide
 from .columns import INT64, numpy_for
 
-__all__ = ["Prices", "Unit", "Volumes", "calendar", "cells_of", "floats_of", "instant", "instants", "shown"]
+__all__ = ["DATED", "Prices", "Unit", "Volumes", "calendar", "cells_of", "floats_of", "instant", "instants", "shown"]
 
 MANY = 500
 """Floats that are quicker in numpy, if that is loaded."""
@@ -59,11 +59,11 @@ def calendar(column: Any) -> tuple[list[Any], Unit | None]:
             zoned = hasattr(column.dtype, "tz") and hasattr(column.dtype, "unit")  # of these pandas would make objects
             moments = column.to_numpy(dtype=f"datetime64[{column.dtype.unit}]") if zoned else column.to_numpy()
         if moments.dtype.kind == "M":
-            return _from_datetime64(moments), _CALENDAR
-        return [_from_datetime(cell) for cell in moments.tolist()], _CALENDAR
+            return _from_datetime64(moments), DATED
+        return [_from_datetime(cell) for cell in moments.tolist()], DATED
     cells = cells_of(column, "ts")
     if cells and all(isinstance(cell, datetime) for cell in cells):
-        return [_from_datetime(cell) for cell in cells], _CALENDAR
+        return [_from_datetime(cell) for cell in cells], DATED
     return cells, None
 
 
@@ -314,7 +314,7 @@ _UNITS = (
     Unit("microseconds", 1_000, 10**14, 10**17),
     Unit("nanoseconds", 1, 10**17, INT64 + 1),
 )
-_CALENDAR = Unit("nanoseconds", 1, 0, INT64 + 1)
+DATED = Unit("nanoseconds", 1, 0, INT64 + 1)
 
 
 def instants(cells: Sequence[Any], unit: Unit | None) -> tuple[list[int], Unit]:

@@ -14,7 +14,7 @@ import gzip
 import io
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
 from operator import le, lt
@@ -32,6 +32,7 @@ __all__ = [
     "PRICES",
     "Column",
     "Count",
+    "Parts",
     "Read",
     "Repairs",
     "check_end",
@@ -39,6 +40,7 @@ __all__ = [
     "gaps_told",
     "places",
     "read_columns",
+    "read_parts",
     "read_table",
 ]
 
@@ -124,6 +126,9 @@ class Read:
 _Cells: TypeAlias = dict[str, Sequence[Any]]
 """ts, open, high, low, close and, if known, volume: of some rows."""
 
+Parts: TypeAlias = Iterator[tuple[_Cells, Unit | None]]
+"""Parts of a table in order; with the unit of its ts, where the table says what that is."""
+
 
 def read_table(source: Path | bytes, instrument: Instrument, interval: int | None, repair: bool) -> Read:
     """Read a CSV file, plain or gzipped: once, in parts, and once more where it has to be read as a whole.
@@ -155,6 +160,23 @@ def read_columns(instrument: Instrument, ts: Column, given: Mapping[str, Column]
     return read
 
 
+def read_parts(parts: Callable[[], Parts], instrument: Instrument, interval: int | None, repair: bool) -> Read:
+    """Read parts of figures, which are asked for once, and again where they have to be read as a whole."""
+    interval = check_interval(interval)
+    read = _clean_rows(instrument, parts(), interval)
+    if read is not None:
+        return read
+    cells: dict[str, list[Any]] = {}
+    unit: Unit | None = None
+    for part, known in parts():
+        unit = known
+        for what, column in part.items():
+            cells.setdefault(what, []).extend(column.tolist() if hasattr(column, "tolist") else column)
+    if not cells:
+        raise BadTape("there are no rows")
+    return _whole(instrument, dict(cells), unit, interval, repair)
+
+
 def check_interval(interval: object) -> int | None:
     """An interval that can be, or None for none given."""
     if interval is not None and (isinstance(interval, bool) or not isinstance(interval, int) or not 0 < interval <= INT64):
@@ -179,7 +201,7 @@ def gaps_told(steps: Steps, rows: Sequence[int] | None = None) -> Repairs:
 # -- clean input, in parts -----------------------------------------------------------------------------------------------
 
 
-def _clean_rows(instrument: Instrument, parts: Iterator[tuple[_Cells, Unit | None]], interval: int | None) -> Read | None:
+def _clean_rows(instrument: Instrument, parts: Parts, interval: int | None) -> Read | None:
     """Input of which each row can be true as it stands, part after part; None for any other, whatever is wrong with it."""
     prices, volumes = Prices(instrument), Volumes(instrument)
     columns = [array("q") for _ in range(6)]
@@ -223,7 +245,7 @@ def _kept(column: Any) -> Any:
     return column
 
 
-def _parts(columns: Mapping[str, Any]) -> Iterator[tuple[_Cells, Unit | None]]:
+def _parts(columns: Mapping[str, Any]) -> Parts:
     vectors = {what: floats_of(column) for what, column in columns.items()}
     rows = len(columns["ts"])
     if any(len(column) != rows or isinstance(column, (str, bytes, Mapping)) for column in columns.values()):
@@ -241,7 +263,7 @@ def _part(column: Any, first: int) -> Any:
     return getattr(column, "iloc", column)[first : first + PART]
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[_Cells, Unit | None]]:
+def _lines(file: BinaryIO) -> Parts:
     """The wanted columns of a CSV file, as text, part after part."""
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)

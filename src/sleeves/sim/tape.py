@@ -34,10 +34,25 @@ from ..errors import BadTape
 from ..market import SECOND, FundingRate, Instrument
 from ..money import BTC, USD
 from ..news import News
+from .arrow import batches_of, contents_of, parts_of, table_of, units_of
 from .columns import PART, Column64, Extremes, column64, ends_listed, ends_of, prove, steps_of, zeros
-from .contents import Contents
+from .contents import Contents, check_along
 from .depth import Depth
-from .reading import Column, Count, Read, Repairs, check_end, check_interval, gaps_told, places, read_columns, read_table
+from .reading import (
+    PRICES,
+    Column,
+    Count,
+    Parts,
+    Read,
+    Repairs,
+    check_end,
+    check_interval,
+    gaps_told,
+    places,
+    read_columns,
+    read_parts,
+    read_table,
+)
 from .tapefile import Mapped, map_again, map_file, write_file
 
 __all__ = ["SAMPLE_INSTRUMENT", "Column", "Count", "Depth", "Repairs", "Tape"]
@@ -242,6 +257,70 @@ class Tape:
         return _of_units(instrument, given, 0 if interval == 0 and type(interval) is int else check_interval(interval), name)
 
     @classmethod
+    def from_arrow(
+        cls,
+        table: Any,
+        instrument: Instrument | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        interval: int | None = None,
+        repair: bool = False,
+        name: str = "arrow",
+    ) -> Tape:
+        """Read an Arrow table or record batch: one that `to_arrow` made as it was, any other as `from_columns` reads columns.
+
+        `columns` tells names that are not those of `load`: `{"ts": "Date", "volume": "Volume BTC"}`. Timestamps without a zone
+        are UTC. A table that a tape made says all that the tape was, and `instrument` is left out then.
+
+        Raises `BadTape` as `from_columns` and `from_units` do, `MissingExtra` without pyarrow.
+        """
+        return cls._of_arrow(table, instrument, columns, interval, repair, name)
+
+    @classmethod
+    def read_parquet(
+        cls,
+        path: str | os.PathLike[str],
+        instrument: Instrument | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        interval: int | None = None,
+        repair: bool = False,
+    ) -> Tape:
+        """Read a parquet file, batch by batch, so that its figures are never all there at once. See `from_arrow`."""
+        return cls._of_arrow(path, instrument, columns, interval, repair, Path(path).name)
+
+    @classmethod
+    def _of_arrow(
+        cls, source: Any, instrument: Instrument | None, columns: Mapping[str, str] | None, interval: int | None, repair: bool, name: str
+    ) -> Tape:
+        schema, batches = batches_of(source, PART)
+        contents = contents_of(schema)
+        if contents is not None:
+            if columns or interval or repair or instrument not in (None, contents.instrument):
+                raise BadTape(
+                    f"{name} was made by a tape of {contents.instrument}, and is read as that, without columns, interval or repair"
+                )
+            return _of_batches(cls, contents, batches)
+        if instrument is None:
+            raise BadTape(f"{name} was not made by a tape: say which instrument it is of")
+        _check_instrument(instrument)
+        unread: list[Any] = [batches]  # a file's can be asked for but once
+
+        def parts() -> Parts:
+            return parts_of(schema, unread.pop() if unread else batches_of(source, PART)[1], columns)
+
+        return cls._of(instrument, read_parts(parts, instrument, interval, repair), name)
+
+    def to_arrow(self) -> Any:
+        """The tape as an Arrow table of int64 columns, in its units, none of them copied, with its terms as metadata.
+
+        So it goes to parquet, DuckDB, polars or another process, and comes back by `from_arrow` or `read_parquet` as it was.
+        Raises `MissingExtra` without pyarrow, `BadTape` when news of a pool lies along it.
+        """
+        names = ("at", *PRICES, "volume") if self.has_volume else ("at", *PRICES)
+        return table_of(self._contents(), dict(zip(names, self._columns(), strict=False)))
+
+    @classmethod
     def sample(cls) -> Tape:
         """The packaged sample: 4,368 real hourly bars of BTC/USD, October 2017 to March 2018. Its source is in data/README.md."""
         data = resources.files("sleeves.data").joinpath(_SAMPLE).read_bytes()
@@ -280,9 +359,11 @@ class Tape:
         Raises `BadTape` when a row cannot be true, when news of a pool lies along it, which no file keeps, and when the file
         cannot be written: then what was there before is there still.
         """
+        write_file(path, self._contents(), self._columns())
+
+    def _contents(self) -> Contents:
         along = (self.funding, self.depths, self.news)
-        contents = Contents(self.instrument, self.interval, self.has_volume, self.repairs, self.name, along, self.outside)
-        write_file(path, contents, self._columns())
+        return Contents(self.instrument, self.interval, self.has_volume, self.repairs, self.name, along, self.outside, self._gapped())
 
     def __reduce__(self) -> tuple[Any, ...]:
         told = {what: getattr(self, what) for what in _TOLD}
@@ -462,16 +543,36 @@ def _of_file(kind: type[Tape], mapped: Mapped, first: int, last: int, told: Mapp
     contents, size = mapped.contents, len(mapped.columns[0])
     whole = (first, last) == (0, size)
     at, open_, high, low, close, volume = mapped.columns if whole else _cut(mapped.columns, first, last)
-    if told is None:
-        funding, depths, news = contents.along
-        told = {"funding": funding, "depths": depths, "news": news} | {
-            what: getattr(contents, what) for what in _TOLD if what not in ("funding", "depths", "news")
-        }
-    tape = kind(at=at, open=open_, high=high, low=low, close=close, volume=volume, **told)
+    tape = kind(at=at, open=open_, high=high, low=low, close=close, volume=volume, **(_told(contents) if told is None else told))
     if not contents.gapped or whole:
         tape._known["gapped"] = contents.gapped
     tape._known["file"] = (mapped, first, last)
     return tape
+
+
+def _of_batches(kind: type[Tape], contents: Contents, batches: Iterable[Any]) -> Tape:
+    """The tape that made a table, out of its batches."""
+    columns: dict[str, array[int]] = {}
+    for batch in batches:
+        for what, column in units_of(batch).items():
+            if len(column):
+                columns.setdefault(what, array("q")).frombytes(memoryview(column).cast("B"))
+    if not columns or not len(columns["at"]):
+        raise BadTape("there are no rows")
+    prove(columns, contents.instrument.tick_units)
+    check_end(columns["at"][-1], contents.interval)
+    check_along(contents, columns["at"][0], columns["at"][-1] + contents.interval)
+    prices = [columns[what] for what in PRICES]
+    open_, high, low, close = prices[:1] * 4 if all(price == prices[0] for price in prices) else prices
+    volume = columns["volume"] if contents.has_volume else zeros(len(columns["at"]))
+    return kind(at=columns["at"], open=open_, high=high, low=low, close=close, volume=volume, **_told(contents))
+
+
+def _told(contents: Contents) -> dict[str, Any]:
+    """What `_TOLD` names."""
+    funding, depths, news = contents.along
+    along = {"funding": funding, "depths": depths, "news": news}
+    return along | {what: getattr(contents, what) for what in _TOLD if what not in along}
 
 
 def _cut(columns: Sequence[Column64], start: int | None, stop: int | None) -> list[Column64]:
