@@ -35,7 +35,7 @@ from .trial import Carried, Job, Missing, Outcome, Sent, carry_out, error_text, 
 __all__ = ["Crew", "Processes", "crew_of", "work"]
 
 LIVES = 2
-"""How many workers a trial may kill before it is given up."""
+"""A trial that has killed so many workers, for sure, is given up."""
 
 AHEAD = 2
 """Chunks in flight for each worker: one under way, and one that waits for it."""
@@ -48,7 +48,7 @@ UNKNOWN = 32
 class _Chunk:
     trials: Sequence[tuple[int, Params]]
     deaths: int = 0
-    """How many workers died over it."""
+    """How many workers it killed for sure."""
     suspect: bool = False
     """A worker died while it was in flight: it is sent alone, so that it is known whether it was this one."""
     carried: bool = False
@@ -185,9 +185,10 @@ class Processes(Crew):
         if at_once:
             self._executor.shutdown(wait=False, cancel_futures=True)
             for process in self._context.made:
-                if process.is_alive():
-                    process.kill()
+                process.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)
+        for process in self._context.made:
+            process.join()
         self._context.made.clear()
 
 
@@ -232,8 +233,8 @@ def _shares_memory(executor: cf.Executor) -> bool:
 
 def _workers_of(executor: cf.Executor, client: Any) -> int:
     if client is not None:
-        return max(1, sum(client.nthreads().values()))
-    most = getattr(executor, "_max_workers", None)
+        return max(1, sum(int(count) for count in client.nthreads().values()))
+    most: Any = getattr(executor, "_max_workers", None)
     return most if isinstance(most, int) and most > 0 else UNKNOWN
 
 
@@ -283,9 +284,10 @@ def work(crew: Crew, trials: Sequence[tuple[int, Params]], size: int | None) -> 
                     yield answer
             if broken is not None and not begun and isinstance(crew, Processes) and not crew.can_begin():
                 raise VaultError(_NOT_BEGUN) from broken
-            alone = len(dead) == 1 and not flying
             for chunk, error in dead:
-                for again in _after_death(chunk, error, sure=alone or not isinstance(error, cf.BrokenExecutor)):
+                if not begun and isinstance(error, _CANNOT):
+                    raise VaultError(f"no worker could take up the work ({error_text(error)}): {_IMPORTABLE}") from error
+                for again in _after_death(chunk, error):
                     if isinstance(again, Outcome):
                         yield [again]
                     else:
@@ -323,20 +325,26 @@ def _fill(crew: Crew, waiting: deque[_Chunk], flying: dict[cf.Future[Any], _Chun
     return None
 
 
-def _after_death(chunk: _Chunk, error: BaseException, *, sure: bool) -> Iterator[_Chunk | Outcome]:
-    """What becomes of a chunk over which a worker died: its trials one by one, or, of a single one that did it twice, its outcome.
+_CANNOT = (AttributeError, ImportError, TypeError, pickle.PicklingError)
+"""What is wrong where a worker cannot even read what it was sent."""
+_IMPORTABLE = "make_desk, measure and all that they use must be importable where the workers are"
 
-    A pool breaks as a whole: where others were in flight it is not sure which of them did it.
+
+def _after_death(chunk: _Chunk, error: BaseException) -> Iterator[_Chunk | Outcome]:
+    """What becomes of a chunk with which no worker came back: its trials one by one, or the outcome of one that is given up.
+
+    Where others were in flight it is not sure which of them ended the worker: a suspect is sent alone, and then it is. Dask says
+    of a chunk that it ended several workers, one after the other.
     """
-    deaths, attempt = chunk.deaths + 1, chunk.attempt + 1
-    if len(chunk.trials) == 1 and deaths >= LIVES and sure:
-        yield Outcome(chunk.trials[0][0], {}, f"given up, its worker died {deaths} times: {error_text(error)}")
+    if len(chunk.trials) > 1 or not chunk.suspect:
+        for trial in chunk.trials:
+            yield _Chunk((trial,), suspect=True, carried=chunk.carried, attempt=chunk.attempt + 1)
         return
-    if len(chunk.trials) == 1:
-        yield evolve(chunk, deaths=deaths, attempt=attempt, suspect=True)
-        return
-    for trial in chunk.trials:
-        yield _Chunk((trial,), deaths, suspect=True, carried=chunk.carried, attempt=attempt)
+    deaths = chunk.deaths + (LIVES if type(error).__name__ == "KilledWorker" else 1)
+    if deaths >= LIVES:
+        yield Outcome(chunk.trials[0][0], {}, f"given up, no worker came back with it: {error_text(error)}")
+    else:
+        yield evolve(chunk, deaths=deaths, attempt=chunk.attempt + 1)
 
 
 # -- in the processes of an own pool -------------------------------------------------------------------------------------

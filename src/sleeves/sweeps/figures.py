@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Any
 
+from ..daybook import Daybook, Note, mark_of
 from ..errors import VaultError
+from ..journal import Memory
 from ..ledger import Entry, EntryKind, Role
+from ..market import Instrument
 from ..money import Amount, Asset, Rounding
-from ..orders import Fill
+from ..orders import Fill, Side
 from ..records import Marked
 from ..report import Report
 from ..vault import Sleeve
@@ -47,11 +51,12 @@ def figures(report: Report) -> dict[str, Figure]:
     """
     found = totals(report)
     by_asset = _by_asset(report)
-    fills, falls = _falls(report, by_asset)
+    books = report.desk.books
+    falls = _Falls(by_asset, books.instruments).fold(books.journal)
     for asset in by_asset:
-        fall = falls[asset.code]
+        fall = falls.deepest[asset.code]
         found["drawdown" if len(by_asset) == 1 else f"drawdown {asset.code}"] = None if fall is None else Amount(fall, asset)
-    return {**found, "fills": fills}
+    return {**found, "fills": falls.fills}
 
 
 def checked(given: object) -> dict[str, Figure]:
@@ -92,76 +97,101 @@ def _of(asset: Asset, sleeves: list[Sleeve], marks: Mapping[str, object]) -> dic
 
 
 class _Standing:
-    """What one sleeve has made so far, and what it owns, in units."""
+    """What one sleeve has paid and been paid in trading so far, and what it owns, in units."""
 
-    __slots__ = ("asset", "costs", "made", "owned")
+    __slots__ = ("asset", "cash", "owned")
 
     def __init__(self, asset: str) -> None:
         self.asset = asset
-        self.made = 0
+        self.cash = 0
         self.owned: dict[str, int] = {}
-        self.costs: dict[str, int] = {}
 
 
-_MADE = frozenset({Role.PNL, Role.FEES, Role.FUNDING})
+_TRADING = Role.TRADING
+_MADE = frozenset({Role.PNL, Role.FEES, Role.FUNDING, _TRADING})
+"""What an entry adds to these came out of trading: what a position cost is part of it, and its worth is set against that."""
 _HOLDS = frozenset({EntryKind.HOLD, EntryKind.RELEASE})
 """They move coins that are set aside for orders, and make nothing."""
 
 
-def _falls(report: Report, by_asset: Mapping[Asset, list[Sleeve]]) -> tuple[int, dict[str, int | None]]:
-    """The number of fills, and by asset the deepest fall of the profit at marks."""
-    standing = {sleeve.name: _Standing(asset.code) for asset, sleeves in by_asset.items() for sleeve in sleeves}
-    markets = report.desk.books.instruments
-    prices: dict[str, int] = {}
-    high = {asset.code: 0 for asset in by_asset}
-    deepest: dict[str, int | None] = {asset.code: 0 for asset in by_asset}
-    fills = 0
-    for record in report.desk.books.journal:
-        kind = type(record)
-        if kind is Entry:
-            if record.kind not in _HOLDS:
-                _apply(record, standing)
-        elif kind is Fill:
-            fills += 1
-        elif kind is Marked:
-            prices.update({symbol: price for symbol, (price, _) in record.prices.items()})
-            profit: dict[str, int | None] = dict.fromkeys(high, 0)
-            for one in standing.values():
-                so_far, worth = profit[one.asset], _worth(one, prices, markets)
-                profit[one.asset] = None if so_far is None or worth is None else so_far + one.made + worth
-            for asset, net in profit.items():
-                before = deepest[asset]
-                if net is None or before is None:
-                    deepest[asset] = None
+class _Falls:
+    """The number of fills, and by asset the deepest fall of the profit at marks, as a fold over records and notes."""
+
+    def __init__(self, by_asset: Mapping[Asset, list[Sleeve]], markets: Mapping[str, Instrument]) -> None:
+        self.fills = 0
+        self.deepest: dict[str, int | None] = {asset.code: 0 for asset in by_asset}
+        self._high = {asset.code: 0 for asset in by_asset}
+        self._standing = {sleeve.name: _Standing(asset.code) for asset, sleeves in by_asset.items() for sleeve in sleeves}
+        self._markets = markets
+        self._prices: dict[str, int] = {}
+
+    def fold(self, journal: Any) -> _Falls:
+        """Read the journal. What a fast replay noted is read as it was noted, and not written out for this."""
+        order = Daybook.order
+        kept = journal._kept if isinstance(journal, Memory) else journal
+        for one in kept:
+            kind = type(one)
+            if kind is tuple:
+                writes = one[0]
+                if writes is mark_of:
+                    self._prices[one[2]] = one[3]
+                    self._mark()
+                elif writes.__func__ is not order:
+                    self._noted(writes.__self__, one)
+            elif kind is Entry:
+                if one.kind not in _HOLDS:
+                    self._entry(one)
+            elif kind is Fill:
+                self.fills += 1
+            elif kind is Marked:
+                self._prices.update({symbol: price for symbol, (price, _) in one.prices.items()})
+                self._mark()
+        return self
+
+    def _noted(self, daybook: Daybook, note: Note) -> None:
+        place, cost, fee = note[3], note[5], note[6]
+        standing, symbol = self._standing[daybook._sleeve], daybook._market.symbol
+        self.fills += 1
+        if place.side is Side.BUY:
+            standing.cash -= cost + fee
+            standing.owned[symbol] = standing.owned.get(symbol, 0) + place.qty
+        else:
+            standing.cash += cost - fee
+            standing.owned[symbol] = standing.owned.get(symbol, 0) - place.qty
+
+    def _entry(self, entry: Entry) -> None:
+        for (owner, role, of), asset, units in entry.postings:
+            if role in _MADE:
+                one = self._standing.get(owner)
+                if one is None:
                     continue
-                high[asset] = max(high[asset], net)
-                deepest[asset] = max(before, high[asset] - net)
-    return fills, deepest
+                if asset.code == one.asset:
+                    one.cash -= units
+                elif role is _TRADING:
+                    one.owned[of] = one.owned.get(of, 0) - units
 
-
-def _apply(entry: Entry, standing: Mapping[str, _Standing]) -> None:
-    for (owner, role, of), asset, units in entry.postings:
-        if role in _MADE:
-            one = standing.get(owner)
-            if one is not None and asset.code == one.asset:
-                one.made -= units
-        elif role is Role.TRADING:
-            one = standing.get(owner)
-            if one is None:
+    def _mark(self) -> None:
+        profit: dict[str, int | None] = dict.fromkeys(self._high, 0)
+        for one in self._standing.values():
+            so_far, worth = profit[one.asset], self._worth(one)
+            profit[one.asset] = None if so_far is None or worth is None else so_far + one.cash + worth
+        for asset, net in profit.items():
+            before = self.deepest[asset]
+            if net is None or before is None:
+                self.deepest[asset] = None
                 continue
-            if asset.code == one.asset:
-                one.costs[of] = one.costs.get(of, 0) + units
-            else:
-                one.owned[of] = one.owned.get(of, 0) - units
+            if net > self._high[asset]:
+                self._high[asset] = net
+            elif self._high[asset] - net > before:
+                self.deepest[asset] = self._high[asset] - net
 
-
-def _worth(one: _Standing, prices: Mapping[str, int], markets: Mapping[str, object]) -> int | None:
-    """Open positions at these prices less what they cost, each rounded down; None when one has no price."""
-    total = 0
-    for symbol, qty in one.owned.items():
-        if qty:
-            price = prices.get(symbol)
-            if price is None:
-                return None
-            total += markets[symbol].cost(price, qty, Rounding.FLOOR) - one.costs.get(symbol, 0)  # type: ignore[attr-defined]
-    return total
+    def _worth(self, one: _Standing) -> int | None:
+        """Open positions at these prices, each rounded down; None when one has no price."""
+        total = 0
+        for symbol, qty in one.owned.items():
+            if qty:
+                price = self._prices.get(symbol)
+                if price is None:
+                    return None
+                total += self._markets[symbol].cost(price, qty, Rounding.FLOOR)
+        return total

@@ -9,7 +9,7 @@ is `crew`'s, what is kept is `keep`'s, what is shown is `results`'.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
 
@@ -24,7 +24,7 @@ from .grid import Params, combinations
 from .identity import code_of, told
 from .keep import Keep
 from .results import Sweep, Trial
-from .trial import Job, Outcome, carry_out
+from .trial import TOGETHER, Job, Outcome, carry_out
 
 __all__ = ["SweepStopped", "sweep"]
 
@@ -85,8 +85,11 @@ def sweep(
         missing = [(number, params) for number, params in enumerate(trials) if number not in outcomes]
         names = _named(make_desk), ", ".join(str(one) for one in tapes)
         try:
-            with bar(len(missing), "trials", progress) as advance:
-                for came in _run(executor, job, tapes, missing, workers, chunk):
+            with (
+                bar(len(missing), "trials", progress) as advance,
+                closing(_run(executor, job, tapes, missing, workers, chunk)) as coming,
+            ):
+                for came in coming:
                     if kept is not None:
                         kept.put((tokens[one.number], one.figures, one.digest) for one in came if not one.error)
                     for one in came:
@@ -104,12 +107,12 @@ def _sweep(outcomes: Mapping[int, Trial], names: tuple[str, str]) -> Sweep:
 
 def _run(
     executor: object, job: Job, tapes: Sequence[Tape], trials: Sequence[tuple[int, Params]], workers: int | None, chunk: int | None
-) -> Iterator[list[Outcome]]:
+) -> Generator[list[Outcome], None, None]:
     if not trials:
         return
     if executor == HERE:
-        for first in range(0, len(trials), chunk or 1):
-            came = carry_out(job, tapes, trials[first : first + (chunk or 1)])
+        for first in range(0, len(trials), chunk or TOGETHER):
+            came = carry_out(job, tapes, trials[first : first + (chunk or TOGETHER)])
             assert isinstance(came, list)  # tapes that are here are not missing
             yield came
         return

@@ -23,7 +23,7 @@ from ..sim import Rules, Tape, replay, replay_many
 from .figures import Figure, Measure, checked
 from .grid import Params
 
-__all__ = ["Carried", "Job", "Missing", "Outcome", "Sent", "carry_out", "error_text", "forget"]
+__all__ = ["TOGETHER", "Carried", "Job", "Missing", "Outcome", "Sent", "carry_out", "error_text", "forget"]
 
 LONGEST = 2_000
 """Characters of an error that are kept."""
