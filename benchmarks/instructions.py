@@ -188,9 +188,10 @@ def _command(name: str, size: int, data: Path) -> list[str]:
 
 
 def _environment(**extra: str) -> dict[str, str]:
-    """Nothing of the caller's, whose length alone moves addresses."""
+    """Nothing of the caller's, whose length alone moves addresses, and one thread, whose turns are nobody's."""
     here = Path(__file__).resolve().parent
-    return {"PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(map(str, (here, here.parent / "src"))), **extra}
+    one = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return {"PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(map(str, (here, here.parent / "src"))), **one, **extra}
 
 
 def _units(name: str, size: int, data: Path) -> int:
@@ -233,7 +234,7 @@ def judged(found: dict[str, float], kept: dict[str, float], tolerance: float) ->
         before = kept.get(name)
         if before is None:
             told.append(f"{name}: nothing is kept for it")
-        elif abs(units / before - 1) * 100 > tolerance:
+        elif abs(units - before) * 100 > tolerance * before:
             told.append(f"{name}: {units:,.0f} instructions, {units / before - 1:+.1%} against {before:,.0f}")
     return sorted(told, key=lambda one: "+" not in one)
 
