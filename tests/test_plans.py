@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from array import array
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from helpers import BTCUSD
 from sleeves import ETH, QUIET, USD, CoreVault, Desk, Instrument, Place, Side
-from sleeves.engines import EmaCross, Trend, cross, trend_plan
+from sleeves.engines import EmaCross, Feedback, Idle, Momentum, Pod, Scalp, Trend, cross, scalp_plan, trend_plan
 from sleeves.engines.averages import BLOCK
 from sleeves.engines.passes import numpy_or_none
 from sleeves.errors import EngineFault, InvalidAmount, InvalidMarket, VaultError
@@ -304,6 +305,72 @@ def test_a_trend_is_planned_in_stretches_of_any_length(tape, engine, rules, stre
 @given(STEPS.flatmap(any_tape), st.lists(trends(), min_size=1, max_size=3), venues())
 def test_trends_by_plan_write_the_same_journal(tape, engines, rules):
     assert_same_journals(tape, engines, rules)
+
+
+# -- scalp -----------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def scalps(draw, market=BTCUSD):
+    momentum = Momentum(
+        step=draw(st.sampled_from([5 * SECOND, 20 * SECOND])),
+        window=draw(st.sampled_from([30 * SECOND, 5 * MINUTE])),
+        history=draw(st.sampled_from([10 * MINUTE, 3 * HOUR])),
+        least=draw(st.sampled_from([1, 5, 20])),
+        calm=draw(st.sampled_from([0.1, 2.0])),
+    )
+    return Scalp(
+        Pod("one", market, draw(st.sampled_from(["50000", "20"]))),
+        momentum,
+        min_confidence=draw(st.sampled_from(["1%", "30%"])),
+        follow=draw(st.sampled_from(["50%", "100%"])),
+        fee=draw(st.sampled_from(["0%", "0.1%"])),
+        slip=draw(st.sampled_from(["0%", "0.1%"])),
+        hold_most=draw(st.sampled_from([5 * MINUTE, 2 * HOUR])),
+        hibernate=draw(st.sampled_from([0, 30 * MINUTE])),
+        turn=draw(st.sampled_from([5 * SECOND, 10 * MINUTE, 6 * HOUR])),
+        feedback=Feedback(rest=draw(st.sampled_from([0, 2 * MINUTE, HOUR])), patience=draw(st.sampled_from([1, 2]))),
+    )
+
+
+def bars(step):
+    return tapes(most=600, step=step, wild=8)
+
+
+@heavy
+@given(st.sampled_from([MINUTE, 2 * MINUTE, 140 * SECOND]).flatmap(bars), scalps(), venues(), st.sampled_from([1, 7, 1 << 16]))
+def test_a_planned_scalp_is_the_streamed_one(tape, engine, rules, stretch):
+    planned = engine.plan(tape)
+    if planned is None:
+        assert min(b - a for a, b in pairwise(tape.ends())) < engine.momentum.step
+        return
+    check_plan(engine, tape, rules=rules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scalp_plan, "FEW", 0)  # nothing is decided one by one
+        check_plan(Stretched(engine, scalp_plan.Bursts, stretch), tape, rules=rules)
+
+
+@heavy
+@given(bars(MINUTE), scalps(), venues())
+def test_scalps_by_plan_write_the_same_journal(tape, engine, rules):
+    assert_same_journals(tape, [engine], rules)
+
+
+def test_scalp_has_no_plan_for_several_markets_nor_for_ticks():
+    other = Instrument("ETH/USD", base=ETH, quote=USD)
+    tape = tape_of([1_000, 1_001])
+    assert Scalp(Pod("one", BTCUSD, "100")).plan(tape) is not None
+    assert Scalp(Pod("two", (BTCUSD, other), "100")).plan(tape) is None
+    assert Scalp(Pod("one", BTCUSD, "100"), every=MINUTE).plan(tape) is None
+    assert Scalp(Pod("one", BTCUSD, "100")).plan(tape_of([1_000, 1_001], step=SECOND)) is None
+
+
+# -- idle ------------------------------------------------------------------------------------------------------------------
+
+
+def test_idle_is_asked_nowhere():
+    tried = check_plan(Idle(BTCUSD), tape_of([1_000, 1_001, 1_002]))
+    assert (tried.asked, tried.named) == (1, 0)
 
 
 # -- what has no plan ------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..market import Instrument
-from ..protocols import View
+from ..protocols import Columns, View
 
 __all__ = ["Idle"]
 
@@ -23,5 +23,22 @@ class Idle:
     def decide(self, memory: None, view: View) -> None:
         """Nothing."""
 
+    def plan(self, tape: Columns) -> Nowhere:
+        """There is nothing to ask it for, on any tape."""
+        return Nowhere(len(tape))
+
     def describe(self) -> str:
         return "idle"
+
+
+class Nowhere:
+    """The plan of an engine that never wishes and remembers nothing."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+
+    def next(self, memory: None, row: int, view: View) -> int:  # noqa: ARG002
+        return self._rows
+
+    def seek(self, memory: None, since: int, row: int) -> None:
+        """There is nothing to bring along."""

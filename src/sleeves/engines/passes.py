@@ -13,10 +13,12 @@ from typing import Any
 
 from ..protocols import Columns
 
-__all__ = ["STRETCH", "Rows", "numpy_or_none"]
+__all__ = ["MOST_PRICE", "STRETCH", "Rows", "numpy_or_none"]
 
 STRETCH = 1 << 16
 """Rows that are worked out at once: what a pass needs does not grow with the tape."""
+MOST_PRICE = 1 << 53
+"""A price in units beyond this is no exact float."""
 
 
 def numpy_or_none() -> Any:

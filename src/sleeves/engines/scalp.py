@@ -25,11 +25,13 @@ from ..market import MINUTE, SECOND, Book, Instrument
 from ..money import PPM, Rounding
 from ..news import Reading
 from ..orders import Intent, Place, Side, TimeInForce
-from ..protocols import View
+from ..protocols import Columns, Plan, View
 from .momentum import Momentum, Sample, Signal, ramp
+from .passes import MOST_PRICE, Rows, numpy_or_none
 from .pods import Feedback, Outcome, Pod, Turns, check_pods
 from .rates import in_percent as percent
 from .rates import opinion
+from .scalp_plan import Bursts, on_bars
 
 __all__ = ["Scalp", "ScalpMemory", "Sentiment", "Watch"]
 
@@ -289,12 +291,16 @@ class Scalp:
             else:
                 memory.waiting.pop(market.symbol, None)
                 self._settle(memory, watch, market, view.now, dust=view.position(market) > 0)
-        if memory.turns.take(view.now, self.feedback, count=self.turns, length=self.turn, neglected_every=self.neglected_every):
+        if self.pass_turn(memory.turns, view.now):
             memory.glance, memory.asked = None, ""
         entry = self._entry(memory, view, [market for market in moved if market.symbol not in busy], opened)
         if entry is not None:
             wishes.append(entry)
         return wishes or None
+
+    def pass_turn(self, turns: Turns, now: int) -> bool:
+        """Pass the turn on if it is over; whether it was."""
+        return turns.take(now, self.feedback, count=self.turns, length=self.turn, neglected_every=self.neglected_every)
 
     def _held(self, view: View, market: Instrument, book: Book) -> int:
         """Base units that the sleeve owns, where they can be sold: less than the venue's least order is dust."""
@@ -321,6 +327,18 @@ class Scalp:
             memory.turns.tell(pod, Outcome.FAILED, now, self.feedback)
         watch.since = watch.asked_at = watch.sold_at = -1
         watch.high, watch.armed, watch.leaving, watch.gain = 0, False, "", 0.0
+
+    def plan(self, tape: Columns) -> Plan[ScalpMemory] | None:
+        """Where it can buy on this tape; None unless this is its one market, on bars no shorter than a step, asked at each price.
+
+        None without numpy as well, and at prices beyond 2**53 units.
+        """
+        np = numpy_or_none()
+        if np is None or self.every or self.watches != (tape.instrument,):
+            return None
+        if int(Rows(np, tape).close.max()) > MOST_PRICE or not on_bars(np, tape, self.momentum.step):
+            return None
+        return Bursts(np, self, tape)
 
     # -- selling -----------------------------------------------------------------------------------------------------
 
@@ -382,9 +400,12 @@ class Scalp:
                     memory.asked = str(glance)
                     continue
                 glance.why = Why.MONEY if opened < self.most_open else Why.OPEN
-            if memory.glance is None or glance.confidence >= memory.glance.confidence:
-                memory.glance = glance
+            _note(memory, glance)
         return place
+
+    def note_look(self, memory: ScalpMemory, view: View, market: Instrument, book: Book) -> None:
+        """Look at a market that is not to be bought, as its price in its pod's turn is looked at: for plans."""
+        _note(memory, self._look(memory.watches[market.symbol], view, market, book))
 
     def _look(self, watch: Watch, view: View, market: Instrument, book: Book) -> Glance:
         """What one instrument is worth, money apart."""
@@ -433,3 +454,9 @@ class Scalp:
         mine = {market.symbol for market in pod.markets}
         buys = (order.place for order in view.orders() if order.place.side is Side.BUY and order.place.instrument.symbol in mine)
         return sum(view.open_cost(market) for market in pod.markets) + sum(view.hold(place) or 0 for place in buys)
+
+
+def _note(memory: ScalpMemory, glance: Glance) -> None:
+    """Keep the best of a turn that was not bought."""
+    if memory.glance is None or glance.confidence >= memory.glance.confidence:
+        memory.glance = glance

@@ -27,9 +27,9 @@ from ..market import HOUR, MINUTE, SECOND, Instrument
 from ..money import Rounding
 from ..orders import Intent, Place, Side
 from ..protocols import Columns, Plan, View
-from .passes import Rows, numpy_or_none
+from .passes import MOST_PRICE, Rows, numpy_or_none
 from .rates import in_percent, opinion
-from .trend_plan import MOST_PRICE, Trends
+from .trend_plan import Trends
 
 __all__ = ["Trend", "TrendMemory"]
 

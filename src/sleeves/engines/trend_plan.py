@@ -22,17 +22,15 @@ from attrs import field, frozen
 
 from ..market import HOUR, MINUTE, Book, Instrument
 from ..protocols import Columns, View
-from .passes import STRETCH, Rows
+from .passes import MOST_PRICE, STRETCH, Rows
 
 if TYPE_CHECKING:
     from .trend import Trend, TrendMemory
 
-__all__ = ["MOST_PRICE", "Trends"]
+__all__ = ["Trends"]
 
 WINDOW = 8 * HOUR
 HAIR = 1e-12
-MOST_PRICE = 1 << 53
-"""A price beyond this is no exact float."""
 FEW = 12
 """Rows that are sooner decided one by one than brought in at once."""
 SEARCHED = 256

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
+from enum import Enum
 from typing import Any
 
 import attrs
@@ -156,7 +157,9 @@ def _difference(streamed: object, planned: object, where: str) -> str:
         if list(streamed) != list(planned):
             return f"{where} has the keys {list(streamed)} asked on every row and {list(planned)} by the plan"
         return next(filter(None, (_difference(streamed[key], planned[key], f"{where}[{key!r}]") for key in streamed)), "")
-    if isinstance(streamed, (str, bytes, Set)) or not isinstance(streamed, Iterable):
+    if isinstance(streamed, (str, bytes, int, Enum, Set, type)):
+        return "" if streamed == planned else differ
+    if not isinstance(streamed, Iterable):
         parts, others = _parts(streamed), _parts(planned)
         if not parts and not others:
             return "" if streamed == planned else differ
