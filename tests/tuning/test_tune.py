@@ -149,24 +149,32 @@ def test_processes_make_the_same_tries():
         assert same(here, tuned(executor=pool, batch=4, splits=splits))
 
 
+MADE = []
+STOP_AT = [0]
+
+
+def counting(dip, keep):
+    MADE.append((dip, keep))
+    if len(MADE) == STOP_AT[0]:
+        raise KeyboardInterrupt
+    return swinging(dip, keep)
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    MADE.clear()
+    STOP_AT[0] = 0
+
+
 def test_a_study_that_is_kept_goes_on_where_it_was(tmp_path):
     storage = f"sqlite:///{tmp_path / 'studies.db'}"
     whole = tuned(trials=8)
-    made = []
-
-    def counting(**params):
-        made.append(params)
-        return swinging(**params)
-
-    counting.__qualname__ = swinging.__qualname__
     first = tuned(counting, trials=3, storage=storage)
     assert [len(fold.tries) for fold in first.folds] == [3] * 4
-    made.clear()
-    again = tuned(counting, trials=8, storage=storage)
-    assert same(again, whole), "as if it had never been interrupted"
-    made.clear()
+    assert same(tuned(counting, trials=8, storage=storage), whole), "as if it had never been interrupted"
+    MADE.clear()
     assert same(tuned(counting, trials=8, storage=storage), whole)
-    assert len(made) == 2 * 4, "nothing is left to search; what was chosen is run again"
+    assert len(MADE) == 2 * 4, "nothing is left to search; what was chosen is run again"
 
 
 def test_a_study_of_something_else_is_not_gone_on_with(tmp_path):
@@ -177,24 +185,18 @@ def test_a_study_of_something_else_is_not_gone_on_with(tmp_path):
             tuned(trials=2, storage=storage, **other)
     with pytest.raises(VaultError, match="another name"):
         tuned(tape=walk(480, seed=2), trials=2, storage=storage)
+    with pytest.raises(VaultError, match="another name"):
+        tuned(counting, trials=2, storage=storage)
     tuned(trials=2, storage=storage, seed=9, name="other")
 
 
 def test_trials_that_an_end_left_open_do_not_change_what_comes(tmp_path):
     storage = f"sqlite:///{tmp_path / 'studies.db'}"
-    count = [0]
-
-    def stops(**params):
-        count[0] += 1
-        if count[0] == 4:
-            raise KeyboardInterrupt
-        return swinging(**params)
-
-    stops.__qualname__ = swinging.__qualname__
+    STOP_AT[0] = 4
     with pytest.raises(KeyboardInterrupt):
-        tuned(stops, storage=storage)
-    count[0] = 10
-    assert same(tuned(stops, storage=storage), tuned())
+        tuned(counting, storage=storage)
+    assert len(MADE) == 4
+    assert same(tuned(counting, storage=storage), tuned())
 
 
 def test_a_sampler_and_a_pruner_of_the_callers_own():

@@ -33,6 +33,7 @@ def test_ranges_and_choices_are_what_they_look_like():
         ([("a", (1, 2))], "mapping"),
         ({"a b": (1, 2)}, "as Python names one"),
         ({3: (1, 2)}, "as Python names one"),
+        ({"class": (1, 2)}, "as Python names one"),
         ({"a": (2, 1)}, "low 2 lies above high 1"),
         ({"a": (math.nan, 1.0)}, "finite"),
         ({"a": (0.0, math.inf)}, "finite"),

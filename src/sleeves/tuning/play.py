@@ -50,6 +50,19 @@ class Run:
     learns: tuple[int, int] = (0, 0)
     """The rows that `fit` is shown."""
     objective: Objective = "profit"
+    _cuts: dict[tuple[int, int], Tape] = field(factory=dict, repr=False, eq=False, alias="cuts")
+
+    def cut(self, first: int, last: int) -> Tape:
+        """Rows first to before last of the tape, cut once for all runs that are evolved from this one."""
+        known = self._cuts.get((first, last))
+        if known is None:
+            known = self._cuts[first, last] = self.tape.slice(first, last)
+        return known
+
+    @property
+    def counted(self) -> Tape:
+        """The rows that count."""
+        return self.cut(self.window.start, self.window.stop)
 
 
 @frozen(order=False)
@@ -92,9 +105,9 @@ class Begin:
 
     @classmethod
     def of(cls, run: Run) -> Begin:
-        window, tape = run.window, run.tape
-        warm = tape.slice(window.warm, window.start) if window.warm < window.start else None
-        return cls(run.make_desk, warm, run.rules, run.fit, None if run.fit is None else tape.slice(*run.learns))
+        window = run.window
+        warm = run.cut(window.warm, window.start) if window.warm < window.start else None
+        return cls(run.make_desk, warm, run.rules, run.fit, None if run.fit is None else run.cut(*run.learns))
 
 
 @frozen(order=False)
@@ -132,10 +145,9 @@ def play(run: Run) -> tuple[Report, Outcome]:
     Raises what `make_desk`, `fit` and an engine raise, and `VaultError` where what was made is no fresh desk.
     """
     desk = Begin.of(run)(**run.params)
-    window, tape = run.window, run.tape
-    known, since = len(desk.books.journal), tape.at[window.start]
-    report = replay(desk, tape.slice(window.start, window.stop), rules=run.rules, progress=False, bounds=False)
-    return report, outcome_of(report, since, len(window), known)
+    known, rows = len(desk.books.journal), run.counted
+    report = replay(desk, rows, rules=run.rules, progress=False, bounds=False)
+    return report, outcome_of(report, rows.at[0], len(rows), known)
 
 
 def warm_up(desk: Desk, tape: Tape, rules: Rules | None = None) -> None:

@@ -8,6 +8,7 @@ A list is a choice among text, numbers, True, False and None. It knows nothing o
 
 from __future__ import annotations
 
+import keyword
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -76,7 +77,7 @@ def space_of(given: Mapping[str, Given]) -> dict[str, Param]:
         raise VaultError(f"a space is a mapping of names to ranges (5, 50) or choices [1, 2], with one or more, not {given!r}")
     found: dict[str, Param] = {}
     for name, one in given.items():
-        if not isinstance(name, str) or not name.isidentifier():
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
             raise VaultError(f"a parameter is named as Python names one, not {name!r}")
         if isinstance(one, list):
             found[name] = _choice(name, one)

@@ -20,6 +20,7 @@ from ..progress import Progress, bar
 from ..sim.models import Rules
 from ..sim.tape import Tape
 from ..sweeps import Trial, sweep
+from ..sweeps.identity import code_of
 from .doubts import LEAST_TRADES
 from .hold import hold
 from .outcome import Objective, check_objective, score
@@ -94,22 +95,14 @@ def tune(
         raise VaultError(f"pruner is one of Optuna's, not {pruner!r}")
     rules = rules if rules is not None else Rules()
     evaluate: Evaluate = _here if executor is None else _Swept(executor)
-    identity = [
-        tape.digest(),
-        repr(params),
-        _named(sought),
-        repr(rules),
-        _named(make_desk),
-        _named(fit),
-        seed,
-        size,
-        type(sampler).__name__,
-    ]
+    terms = (
+        [] if storage is None else [tape.digest(), params, rules, seed, size, type(sampler), _code(make_desk), _code(sought), _code(fit)]
+    )
     folds = []
     with quiet(optuna), bar(trials * len(given), "tries", progress) as tell:
         for number, split in enumerate(given, 1):
             run = Run(make_desk, {}, tape, split.train, rules, fit, (split.train.start, split.train.stop), sought)
-            who = hashlib.sha256(repr([*identity, split]).encode()).hexdigest()
+            who = hashlib.sha256(repr([*terms, split]).encode()).hexdigest()
             search = Search(optuna, params, run, number, seed, trials, size, evaluate, sampler, pruner, storage, name, who, tell)
             folds.append(_fold(number, split, search.tries(), run))
     return Tuned(
@@ -125,6 +118,16 @@ def tune(
         has_book=bool(tape.depths),
         learns=fit is not None,
     )
+
+
+def _code(what: object) -> str:
+    """A function by its source, or by its name where that cannot be had."""
+    if what is None or isinstance(what, str):
+        return what or ""
+    try:
+        return code_of(what)  # type: ignore[arg-type]
+    except VaultError:
+        return _named(what)
 
 
 def _named(what: object) -> str:
@@ -158,11 +161,11 @@ class _Swept:
 
     def __call__(self, runs: Sequence[Run]) -> list[Scored]:
         one = runs[0]
-        window = one.tape.slice(one.window.start, one.window.stop)
-        value = Value(one.objective, window.at[0], len(window))
+        rows = one.counted
+        value = Value(one.objective, rows.at[0], len(rows))
         params = [run.params for run in runs]
         chunk = len(runs) if self._executor == "here" else None
-        found = sweep(Begin.of(one), params, window, executor=self._executor, rules=one.rules, measure=value, progress=False, chunk=chunk)
+        found = sweep(Begin.of(one), params, rows, executor=self._executor, rules=one.rules, measure=value, progress=False, chunk=chunk)
         return [_scored(trial) for trial in found]
 
 

@@ -172,17 +172,24 @@ class Tuned:
 
     # -- for people --------------------------------------------------------------------------------------------------
 
+    def _coins(self, value: float | Decimal) -> str:
+        """Two places of money, six of coins that are counted finer."""
+        return f"{value:z,.{2 if self.asset.scale <= 6 else 6}f}"
+
+    def _money(self, outcome: Outcome | None) -> str:
+        return "n/a" if outcome is None else self._coins(outcome.profit.decimal)
+
     def _outside_table(self) -> list[list[str]]:
         rows = [["window", "days", "profit", "a day", "return", "Sharpe", "trades", "held instead", "in sample, a day"]]
         for fold in self.folds:
             since = _day(self.splits.at[fold.split.test.start])
-            inside = "n/a" if fold.inside is None else f"{fold.inside.per_day:z,.2f}"
+            inside = "n/a" if fold.inside is None else self._coins(fold.inside.per_day)
             if fold.outside is None:
-                rows.append([since, "", "broken" if fold.broken else "nothing chosen", "", "", "", "", _money(fold.hold), inside])
+                rows.append([since, "", "broken" if fold.broken else "nothing chosen", "", "", "", "", self._money(fold.hold), inside])
                 continue
             out = fold.outside
-            figures = [f"{out.days:.4g}", _money(out), f"{out.per_day:z,.2f}", _ratio(out.gain, "{:.1%}"), _ratio(out.sharpe)]
-            rows.append([since, *figures, str(out.trades), _money(fold.hold), inside])
+            figures = [f"{out.days:.4g}", self._money(out), self._coins(out.per_day), _ratio(out.gain, "{:.1%}"), _ratio(out.sharpe)]
+            rows.append([since, *figures, str(out.trades), self._money(fold.hold), inside])
         made, chosen = self.outside, self.inside
         days, returns = sum(one.days for one in made), [gain for one in made for gain in one.returns]
         held = self.asset.units(sum(fold.hold.profit.units for fold in self.folds if fold.hold is not None))
@@ -195,8 +202,8 @@ class Tuned:
             _ratio(sharpe(returns)),
         ]
         trades = str(sum(one.trades for one in made))
-        rows.append(["in all", *figures, trades, f"{held.decimal:z,.2f}", f"{_per_day(chosen):z,.2f}"])
-        rows.append(["nothing done", "", "0.00", "0.00", "0.0%", "n/a", "0", "", ""])
+        rows.append(["in all", *figures, trades, self._coins(held.decimal), self._coins(_per_day(chosen))])
+        rows.append(["nothing done", "", self._coins(0.0), self._coins(0.0), "0.0%", "n/a", "0", "", ""])
         return rows
 
     def _param_table(self) -> list[list[str]]:
@@ -220,8 +227,8 @@ class Tuned:
             figures = [
                 f"{one.days:.4g}",
                 _ratio(fold.chosen.value, "{:,.4g}"),
-                _money(one),
-                f"{one.per_day:z,.2f}",
+                self._money(one),
+                self._coins(one.per_day),
                 _ratio(one.gain, "{:.1%}"),
             ]
             rows.append([str(fold.number), since, *figures, _ratio(one.sharpe), str(one.trades), tries, _ratio(sure, "{:.0%}")])
@@ -316,10 +323,6 @@ def _per_day(outcomes: Sequence[Outcome]) -> float:
 
 def _value(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _money(outcome: Outcome | None) -> str:
-    return "n/a" if outcome is None else f"{Decimal(outcome.profit.text):z,.2f}"
 
 
 def _ratio(value: float | None, form: str = "{:.2f}") -> str:
