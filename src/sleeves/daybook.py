@@ -41,18 +41,15 @@ class Daybook:
     sleeve had before, `trade` the venue's number of the trade, `ordered` when it was ordered. All in the smallest units.
     """
 
-    __slots__ = ("_by", "_fills", "_market", "_sleeve", "_venue")
+    __slots__ = ("_by", "_market", "_sleeve", "_venue", "fills")
 
     def __init__(self, sleeve: str, market: Instrument, by: str, venue: str) -> None:
         self._sleeve, self._market, self._by, self._venue = sleeve, market, by, venue
-        self._fills: list[Note] = []
-
-    def note_fill(self, note: Note) -> None:
-        """Keep a fill, so that it is found again by its order or its key. Numbers only rise."""
-        self._fills.append(note)
+        self.fills: list[Note] = []
+        """The notes of fills, so that each is found again by its order or its key. Whoever notes adds to it; numbers only rise."""
 
     def __len__(self) -> int:
-        return len(self._fills)
+        return len(self.fills)
 
     # -- written out -------------------------------------------------------------------------------------------------------
 
@@ -99,7 +96,7 @@ class Daybook:
 
     def facts(self) -> list[Fill]:
         """All fills, in order."""
-        return [self.written(note) for note in self._fills]
+        return [self.written(note) for note in self.fills]
 
     def find(self, order_id: str) -> tuple[Order, Asset] | None:
         """The order of an id, and what it held, if it is one of these: it is filled whole."""
@@ -111,6 +108,6 @@ class Daybook:
         if name != self._sleeve or not number.isdecimal():
             return None
         n = int(number)
-        place = bisect_left(self._fills, n, key=lambda note: note[_N])
-        note = self._fills[place] if place < len(self._fills) else None
+        place = bisect_left(self.fills, n, key=lambda note: note[_N])
+        note = self.fills[place] if place < len(self.fills) else None
         return note if note is not None and note[_N] == n and f"{name}-{n}" == order_id else None

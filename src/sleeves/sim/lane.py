@@ -21,7 +21,7 @@ from typing import Any
 from .. import booking
 from ..blotter import Working
 from ..booking import Allowance, released_cost
-from ..daybook import Daybook, mark_of
+from ..daybook import Daybook, Note, mark_of
 from ..desk import Desk, Raised
 from ..gates import CORE
 from ..inside import SelfTrade
@@ -75,9 +75,9 @@ class _Track:
     __slots__ = (
         "daybook",
         "fees",
+        "fills",
         "free",
         "free_base",
-        "kept",
         "keys",
         "pnl",
         "ready",
@@ -86,6 +86,7 @@ class _Track:
         "sound",
         "trading",
         "trading_base",
+        "writes",
     )
 
     def __init__(self, seat: Seat, market: Instrument, venue: str) -> None:
@@ -101,8 +102,7 @@ class _Track:
         self.sound = -1
         """How many records the desk itself had written when nothing was found to stand in this seat's way."""
         self.daybook = Daybook(name, market, seat.engine.name, venue)
-        self.kept = False
-        """Whether the books know of that daybook."""
+        self.writes, self.fills = self.daybook.both, self.daybook.fills
 
     def look(self, cells: Mapping[tuple[Account, str], Cell]) -> None:
         """Find the accounts that are open by now."""
@@ -162,10 +162,10 @@ class Lane:
         self._desk, self._books, self._journal, self._exchange = desk, desk.books, journal, exchange
         self._matcher = exchange.markets[0]
         self._market = self._matcher.instrument
-        self._ledger = desk.books.ledger
+        self._ledger, self._followers = desk.books.ledger, desk.books.ledger._followers
         self._coins, self._held = self._matcher._coins, self._matcher._held
         self._allowance = desk.allowance
-        self._roundings = self._allowance.roundings(self._market)
+        self._roundings, self._worst_ppm = self._allowance.roundings(self._market), PPM + self._allowance.slippage_ppm
         rules = self._matcher.rules
         self._taker_ppm, self._venue_ppm = rules.fees.taker_ppm, max(0, rules.fees.taker_ppm, rules.fees.maker_ppm)
         if rules.fees.taken_in is not FeeIn.QUOTE:
@@ -227,6 +227,8 @@ class Lane:
             return False
         track.look(self._ledger._cells)
         track.sound = foreign
+        if track.daybook not in books.daybooks:
+            books.daybooks.append(track.daybook)
         return True
 
     # -- an order ----------------------------------------------------------------------------------------------------------
@@ -299,32 +301,101 @@ class Lane:
         seat.counter = n = seat.counter + 1
         return n
 
-    def deal(self, seat: Seat, wishes: object, now: int, at: int, price: int, volume: int) -> bool:
-        """Take what the only engine here wishes for, and fill it whole at the next row's first price, which is known.
+    def deal(self, seat: Seat, wishes: object, now: int, at: int, first: int) -> bool:
+        """Take what the only engine here wishes for, and fill it whole at the next row's begin and first price, which are known.
 
-        False, with nothing done, where it has to be taken by `take`, or by the desk.
+        False, with nothing done, where it has to be taken by `take`, or by the desk. This is `take` and `fill` in one, written
+        out, since a run by plan does little else.
         """
-        if self._pending or 0 <= self._desk._due < at:
+        if self._pending or 0 <= self._desk._due < at or (type(wishes) is not tuple and type(wishes) is not list) or len(wishes) != 1:
             return False
-        found = self._wish(seat, wishes, now)
-        if found is None:
+        place, market, journal, matcher, slips = wishes[0], self._market, self._journal, self._matcher, self._slips
+        track = self._tracks.get(seat)
+        if type(place) is not Place or track is None or (place.instrument is not market and place.instrument != market):
             return False
-        track, place = found
-        terms = self._holds(track, place)
-        if terms is None:
+        foreign = len(journal._kept) + journal._more - self._noted
+        if (track.sound != foreign and not self._sound(track, foreign)) or not track.ready or self._part is not None:
             return False
-        worst, held, _ = terms
-        if self._part is not None and volume >= 0 and place.qty > volume * self._part // PPM * self._market.lot_units:
+        if place.limit is not None or place.stop is not None or place.good_til is not None or matcher._live:
             return False
-        cell = track.free if place.side is Side.BUY else track.free_base
-        left = track.free.units - held if place.side is Side.BUY else track.free.units
-        figures = self._figures(track, place, worst, held, price, left)
-        if figures is None:
+        qty, view = place.qty, seat.view
+        sent = view._sent
+        if qty % market.lot_units or qty < market.min_qty_units or seat.refusal is not None or (sent and now < sent[-1]):
             return False
-        cell.units -= held
-        cell.sum.units -= held
-        n = self._sent(seat, place, now)
-        self._book_fill(track, place, figures, at, (track.daybook.both, n, worst, held, now), 4)
+        shown, times, over, coins = matcher.last, market._times, market._over, self._coins
+        least = market.min_notional_units
+        if least and shown * qty * times // over < least:
+            return False
+        free, free_base, trading, trading_base = track.free, track.free_base, track.trading, track.trading_base
+        position, open_cost = -trading_base.units, trading.units
+        base, quote = market.base.code, market.quote.code
+        buys = place.side is Side.BUY
+        price = first if slips is None else slips(market, place.side, qty, first)
+        worst: int | None = None
+        if buys:
+            tick = market.tick_units
+            worst = shown * self._worst_ppm // (PPM * tick) * tick or tick
+            most = -(-worst * qty * times // over)
+            held = most - (-most * self._allowance.fee_ppm // PPM) + self._roundings
+            spent = cost = -(-price * qty * times // over)
+            fee = -(-cost * self._taker_ppm // PPM)
+            cash, made = held - cost - fee, 0
+            if place.reduce_only or position < 0 or open_cost < 0 or held > free.units or price > worst or first > worst:
+                return False
+            if free.units - held + cash < 0 or most - (-most * self._venue_ppm // PPM) > coins[quote] - self._held[quote]:
+                return False
+        else:
+            held = qty
+            cost = price * qty * times // over
+            fee = -(-cost * self._taker_ppm // PPM)
+            spent = -(open_cost if qty >= position else released_cost(open_cost, position, qty))
+            cash, made = cost - fee, cost + spent
+            if qty > free_base.units or free_base.units > position or qty > coins[base] - self._held[base]:
+                return False
+            if free.units + cash < 0 or (made and track.pnl is NONE):
+                return False
+        if fee:
+            if track.fees is NONE:
+                return False
+            track.fees.units += fee
+            track.fees.sum.units += fee
+        if buys:
+            sent.append(now)
+            if len(sent) > MOST_SENT:
+                del sent[0]
+            change, money = qty, -cost - fee
+        else:
+            change, money = -qty, cash
+            if view._last_exit is None or at > view._last_exit:
+                view._last_exit = at
+            if made:
+                track.pnl.units -= made
+                track.pnl.sum.units -= made
+        free.units += money
+        free.sum.units += money
+        free_base.units += change
+        free_base.sum.units += change
+        trading.units += spent
+        trading.sum.units += spent
+        trading_base.units -= change
+        trading_base.sum.units -= change
+        coins[base] += change
+        coins[quote] += money
+        seat.wanted = now, (place,)
+        seat.counter = n = seat.counter + 1
+        matcher.trades = trade = matcher.trades + 1
+        note = (track.writes, n, at, place, price, cost, fee, held, position, open_cost, worst, trade, now)
+        journal._kept.append(note)
+        journal._more += 3
+        journal._brief = True
+        self._noted += 4
+        track.fills.append(note)
+        self._books.changes += 1
+        self._latest = max(at, self._latest)
+        if self._followers:
+            self._tell(track)
+        if track.shares and not buys:
+            self._sweep(track, note, at)
         return True
 
     # -- its fill ----------------------------------------------------------------------------------------------------------
@@ -360,7 +431,8 @@ class Lane:
     def _figures(self, track: _Track, place: Place, worst: int | None, held: int, open_: int, left: int) -> _Figures | None:
         """What filling an order whole at a row's first price comes to; None where that is not all, or would overdraw something.
 
-        `left` is what is free before it. (price, cost, fee, what comes back to FREE, what goes to the open cost, profit, position and open cost before).
+        `left` is what is free before it. (price, cost, fee, what comes back to FREE, what goes to the open cost, profit, and
+        position and open cost before).
         """
         market, qty, price = self._market, place.qty, open_
         if self._slips is not None:
@@ -383,16 +455,14 @@ class Lane:
             return None
         return price, cost, fee, cash, spent, made, position, open_cost
 
-    def _book_fill(
-        self, track: _Track, place: Place, figures: _Figures, at: int, noted: tuple[Any, int, int | None, int, int], count: int
-    ) -> None:
+    def _book_fill(self, track: _Track, place: Place, figures: _Figures, at: int, noted: _Ordered, count: int) -> None:
         """Move the figures of a fill in the ledger and at the exchange, and note it with what it follows from.
 
         `noted` is what writes the note out, the order's number, its worst price, what it held, and when it was ordered.
         """
         price, cost, fee, cash, spent, made, position, open_cost = figures
         trading, trading_base, free, free_base = track.trading, track.trading_base, track.free, track.free_base
-        qty, coins, market, daybook = place.qty, self._coins, self._market, track.daybook
+        qty, coins, market = place.qty, self._coins, self._market
         if place.side is Side.BUY:
             free_base.units += qty
             free_base.sum.units += qty
@@ -420,8 +490,7 @@ class Lane:
             pnl = track.pnl
             pnl.units -= made
             pnl.sum.units -= made
-        for changed in self._ledger._followers:
-            changed.add(track.seat.sleeve.name)
+        self._tell(track)
         books, matcher = self._books, self._matcher
         books.changes += 1
         matcher.trades = trade = matcher.trades + 1
@@ -429,15 +498,28 @@ class Lane:
         note = (writes, n, at, place, price, cost, fee, held, position, open_cost, worst, trade, ordered)
         self._journal.note(note, count)
         self._noted += count
-        if not track.kept:
-            books.daybooks.append(daybook)
-            track.kept = True
-        daybook.note_fill(note)
-        if at > self._latest:
-            self._latest = books.last[matcher.name] = at
-        if track.shares and place.side is Side.SELL and track.seat.sleeve.is_flat():
+        track.fills.append(note)
+        self._latest = max(at, self._latest)
+        if track.shares and place.side is Side.SELL:
+            self._sweep(track, note, at)
+
+    def _date(self) -> None:
+        """The books know the time of the venue's latest fact."""
+        last, name = self._books.last, self._matcher.name
+        if self._latest > last.get(name, 0):
+            last[name] = self._latest
+
+    def _tell(self, track: _Track) -> None:
+        """Whoever follows the ledger is told that a sleeve's accounts have moved."""
+        for changed in self._followers:
+            changed.add(track.seat.sleeve.name)
+
+    def _sweep(self, track: _Track, note: Note, at: int) -> None:
+        """After a close that leaves it flat, a sleeve that shares its profit does so."""
+        sleeve, books = track.seat.sleeve, self._books
+        if sleeve.is_flat():
             books.now = max(books.now, at)
-            track.seat.sleeve.vault.sweep(track.seat.sleeve, ref=daybook.written(note).key, at=at)
+            sleeve.vault.sweep(sleeve, ref=track.daybook.written(note).key, at=at)
 
     def hand_over(self) -> None:
         """Have the desk and the exchange hold what is noted and not filled, as if they had taken it themselves."""
@@ -483,6 +565,8 @@ class Lane:
         """Play rows one after the other, as `Desk.quote` and `Matcher.advance` do; returns the end of the last one."""
         desk, books, matcher, book, seats = self._desk, self._books, self._matcher, self._book, self._seats
         pending, lot, calm, take, now = self._pending, self._market.lot_units, self._calm(), self.take, None
+        if len(seats) == 1 and not seats[0].every:
+            return self._play_one(seats[0], rows, volumes=volumes)
         for at, open_, high, low, close, volume, now in rows:
             if pending:
                 self.fill(at, open_, volume if volumes else -1)
@@ -531,6 +615,54 @@ class Lane:
         if now is not None:
             books.now = max(books.now, now)
             desk._priced = max(desk._priced, now)
+            self._date()
+        return now
+
+    def _play_one(self, seat: Seat, rows: Iterable[Row], *, volumes: bool) -> int | None:
+        """The same for one engine that is asked at each price: what a row comes to where nothing happens is all that is done."""
+        desk, matcher, book, view, memory = self._desk, self._matcher, self._book, seat.view, seat.memory
+        pending, lot, take, decide, now = self._pending, self._market.lot_units, self.take, seat.decide, None
+        low_trigger, high_trigger, mark_at, seen = matcher.low_trigger, matcher.high_trigger, desk._mark_at, book.at
+        calm, book.volume, view.book = self._calm() and seat.wake != NEVER, -1, book
+        for at, open_, high, low, close, volume, now in rows:
+            if pending:
+                self.fill(at, open_, volume if volumes else -1)
+                low_trigger, high_trigger, mark_at = matcher.low_trigger, matcher.high_trigger, desk._mark_at
+            if low <= low_trigger or high >= high_trigger:
+                matcher.advance(at, now - at, open_, high, low, close, volume if volumes else -1)
+                if matcher.outbox:
+                    drain(desk, self._exchange, now)
+                    calm, memory = self._calm() and seat.wake != NEVER, seat.memory
+                low_trigger, high_trigger, mark_at = matcher.low_trigger, matcher.high_trigger, desk._mark_at
+            if not calm:
+                matcher.last = close
+                self._quote(now, close, volume * lot if volumes else -1)
+                low_trigger, high_trigger, mark_at, seen = matcher.low_trigger, matcher.high_trigger, desk._mark_at, now
+                calm, memory, view.book = self._calm() and seat.wake != NEVER, seat.memory, book
+                continue
+            if now >= mark_at:
+                self._mark_if_over(now)
+                mark_at = desk._mark_at
+            book.before = seen or now
+            book.at = view.now = seen = now
+            book.bid = book.ask = close
+            if volumes:
+                book.volume = volume * lot
+            try:
+                wishes: object = decide(memory, view)
+            except Exception as error:
+                wishes = Raised(error)
+            if wishes is not None:
+                matcher.last = close
+                if not take(seat, wishes, now):
+                    self._wished(seat, wishes, now)
+                    low_trigger, high_trigger, mark_at = matcher.low_trigger, matcher.high_trigger, desk._mark_at
+                    calm, memory, view.book = self._calm() and seat.wake != NEVER, seat.memory, book
+        if now is not None:
+            matcher.last = close
+            self._books.now = max(self._books.now, now)
+            desk._priced = max(desk._priced, now)
+            self._date()
         return now
 
     def _quote(self, now: int, close: int, volume: int) -> None:
@@ -626,8 +758,7 @@ class Lane:
             changed = False
             for trip in trips:
                 if trip.next <= stop:
-                    behind = None if alone is None or row == size else (begins[row], opens[row], volumes[row] if known else -1)
-                    commands, foreign = self._ask(trip, stop, now, commands, behind)
+                    commands, foreign = self._ask(trip, stop, now, commands)
                     changed = changed or foreign
             if changed:
                 if commands:
@@ -647,6 +778,7 @@ class Lane:
         for trip in trips:
             trip.plan.seek(trip.memory, trip.since, size)
             trip.wake_before(size, ends)
+        self._date()
         yield size - told
 
     def _stroll(self, trip: _Trip, row: int, until: int, tape: Tape, ends: Sequence[int], marks: list[int]) -> tuple[int, bool]:
@@ -658,7 +790,7 @@ class Lane:
         plan_next, seek, decide, deal, memory, view = trip.plan.next, trip.plan.seek, seat.decide, self.deal, trip.memory, trip.view
         begins, opens, closes, volumes, lot = tape.at, tape.open, tape.close, tape.volume, self._market.lot_units
         known, size, since, stop, now, acted = tape.has_volume, len(tape), trip.since, trip.next, 0, False
-        volume, view.book = -1, book
+        view.book = book
         while stop < until and seat.wake != NEVER:
             if stop > row:
                 if desk._due >= 0 or marks[-1] < stop:
@@ -680,27 +812,30 @@ class Lane:
                 wishes: object = decide(memory, view)
             except Exception as error:
                 wishes = Raised(error)
-            if wishes is not None:
-                if known and row < size:
-                    volume = volumes[row]
-                if row == size or not deal(seat, wishes, now, begins[row], opens[row], volume):
-                    self._act(seat, wishes, now)
-                    acted = True
-                    if row < size and self._pending:
-                        self.fill(begins[row], opens[row], volumes[row] if known else -1)
+            if wishes is not None and (row == size or not deal(seat, wishes, now, begins[row], opens[row])):
+                self._act(seat, wishes, now)
+                acted = True
+                if row < size and self._pending:
+                    self.fill(begins[row], opens[row], volumes[row] if known else -1)
             stop = plan_next(memory, row, view)
             if acted:
                 break
         trip.since, trip.next = since, stop
         if now:
             self._books.now = max(self._books.now, now)
+            self._date()
             desk._priced = now
         return row, acted
 
     def _act(self, seat: Seat, wishes: object, now: int) -> None:
         """Do with the wishes of the only engine what `deal` would not."""
-        if self.take(seat, wishes, now):
-            return
+        if not self.take(seat, wishes, now):
+            self._wished(seat, wishes, now)
+
+    def _wished(self, seat: Seat, wishes: object, now: int) -> None:
+        """Have the desk do what the only engine wishes for."""
+        if self._pending:
+            self.hand_over()
         self._books.now = self._desk._priced = now
         commands = self._desk._wished(seat, wishes, now, None)
         if commands:
@@ -708,13 +843,8 @@ class Lane:
             if self._matcher.outbox:
                 drain(self._desk, self._exchange, now)
 
-    def _ask(
-        self, trip: _Trip, row: int, now: int, commands: list[Command] | None, behind: tuple[int, int, int] | None
-    ) -> tuple[list[Command] | None, bool]:
-        """Ask one engine at a row that its plan names. Returns the commands so far, and whether the desk itself had to act.
-
-        `behind` is the next row's begin, first price and volume, where the engine is the only one.
-        """
+    def _ask(self, trip: _Trip, row: int, now: int, commands: list[Command] | None) -> tuple[list[Command] | None, bool]:
+        """Ask one engine at a row that its plan names. Returns the commands so far, and whether the desk itself had to act."""
         seat, memory, view = trip.seat, trip.memory, trip.view
         if seat.wake == NEVER:
             trip.next = NEVER
@@ -730,9 +860,6 @@ class Lane:
         except Exception as error:
             wishes = Raised(error)
         if wishes is None:
-            trip.next = trip.plan.next(memory, row + 1, view)
-            return commands, False
-        if behind is not None and self.deal(seat, wishes, now, *behind):
             trip.next = trip.plan.next(memory, row + 1, view)
             return commands, False
         if commands is None and self.take(seat, wishes, now):
