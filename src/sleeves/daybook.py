@@ -48,6 +48,14 @@ class Daybook:
         self.fills: list[Note] = []
         """The notes of fills, so that each is found again by its order or its key. Whoever notes adds to it; numbers only rise."""
 
+    @property
+    def sleeve(self) -> str:
+        return self._sleeve
+
+    @property
+    def market(self) -> Instrument:
+        return self._market
+
     def __len__(self) -> int:
         return len(self.fills)
 

@@ -8,7 +8,7 @@ process: SQLite and PostgreSQL.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -92,6 +92,11 @@ class Memory:
         self._kept.append(note)
         self._more += records - 1
         self._brief = True
+
+    @property
+    def kept(self) -> Sequence[Any]:
+        """Records, and notes that are not written out yet, in order: for who can read notes (see `sleeves.daybook`). Not to be changed."""
+        return self._kept
 
     @property
     def _records(self) -> list[Record]:
