@@ -74,9 +74,15 @@ class Answers:
             return NOTHING
         self._index(fill.instrument)
         closed = closes(working.seat.sleeve, fill)
-        overdrawn = self._book([(working, fill)])
+        records, overdrawn = self._records(working, fill)
+        if overdrawn:
+            why = f"overdrawn by {fill.key}"
+            move_together(self._books, records, [(working.seat.sleeve, Move.BREACH, why)], by="desk", at=fill.at)
+        else:
+            self._books.post(*records)
+        self._note(working, fill)
         commands = self._after_fill(working.seat, fill, closed, overdrawn)
-        return [*commands, *self._go_on(fill.order_id, fill.at)]
+        return [*commands, *self._go_on(fill.order_id, fill.at)] if self._bundles.flights else commands
 
     def crossed(self, crossed: Crossed, fills: Sequence[Fill]) -> list[Command]:
         """A trade inside: both fills with the record of it, or nothing."""
@@ -117,10 +123,12 @@ class Answers:
         """What a fill is booked with, and whether it overdraws."""
         sleeve, place, by = working.seat.sleeve, working.order.place, fill.venue or "venue"
         held = self._books.ledger.units(working.held, working.asset)
-        if fill.qty < working.left:
+        if fill.qty < place.qty - working.filled:
             held = self._used(working, fill, held)
-        entry = entry_of(sleeve, fill, held=held, by=by)
-        records: list[Record] = [fill, *self._books.release(fill.key, at=fill.at, by=by), entry]
+        entry = entry_of(sleeve, fill, held=held, by=by, account=working.held)
+        records: list[Record] = [fill, entry]
+        if self._books.residuals:
+            records[1:1] = self._books.release(fill.key, at=fill.at, by=by)
 
         def tell(code: str, text: str) -> None:
             records.append(Alert(fill.at, Level.CRITICAL, sleeve.name, code, text))

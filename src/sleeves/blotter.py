@@ -23,13 +23,13 @@ class Working:
 
     __slots__ = ("asset", "closes", "filled", "held", "leg", "order", "seat", "status")
 
-    def __init__(self, order: Order, seat: Seat, asset: Asset, closes: bool) -> None:
+    def __init__(self, order: Order, seat: Seat, asset: Asset, closes: bool, held: Account | None = None) -> None:
         self.order = order
         self.seat = seat
         self.asset = asset
         self.closes = closes
         """Whether it took no new risk when it was ordered."""
-        self.held = Account(order.sleeve, Role.HELD, order.id)
+        self.held = Account(order.sleeve, Role.HELD, order.id) if held is None else held
         self.filled = 0
         self.leg = False
         """Whether it is part of a bundle."""
@@ -119,7 +119,7 @@ class Blotter:
         working.status = status
         if status is OrderStatus.UNKNOWN:
             self.unknown[working.order.id] = working.order
-        else:
+        elif self.unknown:
             self.unknown.pop(working.order.id, None)
         if status.done:
             working.seat.open_orders.pop(working.order.id, None)

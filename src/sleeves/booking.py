@@ -19,8 +19,9 @@ from attrs import frozen
 
 from .errors import InvalidAmount
 from .ledger import Account, Entry, EntryKind, Posting, Role
+from .making import maker
 from .market import BP, Book, Instrument
-from .money import PPM, Asset, Fraction, Rounding, divide, ppm
+from .money import MAX_SCALE, PPM, Asset, Fraction, Rounding, divide, ppm
 from .orders import Fill, Place, Side
 
 __all__ = [
@@ -543,19 +544,22 @@ class Allowance:
         market = place.instrument
         if worst is None:
             return market.base, place.qty
-        cost = market.cost(worst, place.qty, Rounding.CEIL)
-        return market.quote, cost + divide(cost * self.fee_ppm, PPM, Rounding.CEIL) + self.roundings(market)
+        cost = -(-worst * place.qty * market._times // market._over)
+        return market.quote, cost - (-cost * self.fee_ppm // PPM) + self.roundings(market)
 
     @staticmethod
     def roundings(market: Instrument) -> int:
         """What a hold has to spare for roundings, in quote units; at least two."""
-        return max(2, int(10 ** max(0, market.quote.scale - 4)))
+        scale = market.quote.scale
+        return 2 if scale <= 4 else _SPARE[scale]
 
     def affordable(self, market: Instrument, money: int, ask: int) -> int:
         """The most base units, in whole lots, that an order at market can be for with this money: of contracts, on margin."""
         money -= self.roundings(market) + 3
         if market.contract is None:
-            return market.affordable(money, market.shift(ask, self.slippage_ppm, Rounding.FLOOR), self.fee_ppm)
+            dearest = max(1, ask * (PPM + self.slippage_ppm) // (PPM * market.tick_units)) * market.tick_units
+            unit_cost = dearest * (PPM + self.fee_ppm) * market._times
+            return 0 if money <= 0 else money * PPM * market._over // unit_cost // market.lot_units * market.lot_units
         part = market.contract.initial_bp * PPM // BP + self.fee_ppm + self.slippage_ppm
         return market.affordable(money, market.shift(ask, self.slippage_ppm, Rounding.CEIL), part - PPM)
 
@@ -563,27 +567,29 @@ class Allowance:
 # -- orders and fills of one sleeve ------------------------------------------------------------------------------------
 
 
+_SPARE = [10 ** max(0, scale - 4) for scale in range(MAX_SCALE + 1)]
+
+
 def hold(sleeve: str, order_id: str, asset: Asset, units: int, *, at: int, by: str) -> Entry:
     """FREE -units | HELD:order +units."""
-    return Entry(
-        at,
-        EntryKind.HOLD,
-        by,
-        (Posting(_free(sleeve), asset, -units), Posting(Account(sleeve, Role.HELD, order_id), asset, units)),
-        order_id,
-    )
+    return hold_in(held_for(sleeve, order_id), asset, units, at=at, by=by)
+
+
+def held_for(sleeve: str, order_id: str) -> Account:
+    """Where an order's coins are held."""
+    return _new(Account, (sleeve, _HELD, order_id))
+
+
+def hold_in(held: Account, asset: Asset, units: int, *, at: int, by: str) -> Entry:
+    """FREE -units | HELD:order +units, of an account that `held_for` gave."""
+    postings = (_new(Posting, (_accounts_of(held[0])[0], asset, -units)), _new(Posting, (held, asset, units)))
+    return _made(at, _HOLD, by, postings, held[2], "")
 
 
 def release(sleeve: str, order_id: str, asset: Asset, units: int, *, at: int, by: str, why: str = "") -> Entry:
     """HELD:order -units | FREE +units."""
-    return Entry(
-        at,
-        EntryKind.RELEASE,
-        by,
-        (Posting(Account(sleeve, Role.HELD, order_id), asset, -units), Posting(_free(sleeve), asset, units)),
-        order_id,
-        why,
-    )
+    postings = (_new(Posting, (held_for(sleeve, order_id), asset, -units)), _new(Posting, (_accounts_of(sleeve)[0], asset, units)))
+    return _made(at, EntryKind.RELEASE, by, postings, order_id, why)
 
 
 def released_cost(open_cost: int, position: int, qty: int) -> int:
@@ -598,7 +604,7 @@ def released_cost(open_cost: int, position: int, qty: int) -> int:
     return divide(open_cost * qty, size, Rounding.CEIL)
 
 
-def fill(sleeve: str, fill: Fill, *, held: int, position: int, open_cost: int, by: str) -> Entry:
+def fill(sleeve: str, fill: Fill, *, held: int, position: int, open_cost: int, by: str, account: Account | None = None) -> Entry:
     """A trade of a spot instrument that has happened, as one entry of one sleeve.
 
     `held` is the part of the order's hold that this fill uses up: quote units on a buy, base units on a sell. What the
@@ -612,7 +618,7 @@ def fill(sleeve: str, fill: Fill, *, held: int, position: int, open_cost: int, b
     market = fill.instrument
     base, quote = market.base, market.quote
     free, trading, fees, pnl = _accounts(sleeve, market.symbol)
-    hold = Account(sleeve, Role.HELD, fill.order_id)
+    hold = held_for(sleeve, fill.order_id) if account is None else account
     fee_asset, fee_units = fill.fee.asset, fill.fee.units
     fee_quote = fee_base = fee_value = 0
     third: tuple[Posting, ...] = ()
@@ -632,18 +638,28 @@ def fill(sleeve: str, fill: Fill, *, held: int, position: int, open_cost: int, b
     cost, made = _cost_and_profit(position, open_cost, change, spent)
     coins += [(free, quote, cash), (trading, quote, cost), (pnl, quote, -made), (fees, quote, fee_value)]
     postings = tuple([_new(Posting, posting) for posting in coins if posting[2]])
-    return Entry(fill.at, EntryKind.FILL, by, postings + third, fill.key)
+    return _made(fill.at, _FILL, by, postings + third if third else postings, fill.key, "")
 
 
 _new = tuple.__new__
 """Makes a `Posting` of a plain tuple without a call in Python: fills are where a run spends its time."""
 
 
-@lru_cache(maxsize=1024)
+_made = maker(Entry)
+_HELD, _HOLD, _FILL = Role.HELD, EntryKind.HOLD, EntryKind.FILL
+
+
+@lru_cache(maxsize=4096)
+def _accounts_of(sleeve: str) -> tuple[Account]:
+    """FREE of the sleeve: one object for all entries."""
+    return (Account(sleeve, Role.FREE),)
+
+
+@lru_cache(maxsize=4096)
 def _accounts(sleeve: str, symbol: str) -> tuple[Account, Account, Account, Account]:
     """FREE of the sleeve, and its TRADING, FEES and PNL in one instrument."""
     return (
-        Account(sleeve, Role.FREE),
+        _accounts_of(sleeve)[0],
         Account(sleeve, Role.TRADING, symbol),
         Account(sleeve, Role.FEES, symbol),
         Account(sleeve, Role.PNL, symbol),

@@ -30,6 +30,7 @@ from .flight import Flight
 from .gates import CORE, opens, refuse
 from .inside import Inside, SelfTrade
 from .limits import Limit, Limits
+from .making import maker
 from .margin import MarginAccount, Weights, health_bp
 from .market import BP, DAY, HOUR, MINUTE, SECOND, Book, FundingRate, Instrument, Mark, Quote
 from .money import PPM, Amount, AmountLike, Asset, Fraction, decimal_text, parse_units, ppm
@@ -546,9 +547,8 @@ class Desk:
         return []
 
     def _place(self, seat: Seat, wish: Place | Bundle, now: int) -> list[Command]:
-        legs = wish.legs if isinstance(wish, Bundle) else (wish,)
         try:
-            for leg in legs:
+            for leg in wish.legs if isinstance(wish, Bundle) else (wish,):
                 self.index(leg.instrument)
         except (InvalidMarket, VaultError) as error:
             self._fault(seat, error, now)
@@ -584,7 +584,7 @@ class Desk:
     def _judge(self, seat: Seat, place: Place, gates: Sequence[Gate] | None = None) -> Refusal | None:
         """The first refusal of a sleeve's gates, or of these: those of what follows from a wish that was judged whole before."""
         view, vault = seat.view, seat.vault
-        if self.recovering:
+        if self._stops.recovering:
             return refuse("status", "recovering", place, view, vault, records=len(self.books.journal))
         if seat.flatten_by:
             return refuse("status", "status", place, view, vault, status="being closed by " + seat.flatten_by)
@@ -611,24 +611,30 @@ class Desk:
         terms = seat.view.terms(place)
         assert terms is not None, "the gates let no order pass whose price is not known"
         worst, asset, units = terms
-        if asset == seat.sleeve.asset and units > seat.sleeve.free_units():
+        own = seat.sleeve.vault.asset
+        if (asset is own or asset == own) and units > seat.sleeve.free_units():
             self._land(seat, now)
         seat.counter += 1
         netted = place.instrument.contract is not None and self._netting.shared(seat, place.instrument)
-        order = Order(f"{sleeve}-{seat.counter}", sleeve, place, now, worst, netted)
+        name = f"{sleeve}-{seat.counter}"
+        order = _order_of(name, sleeve, place, now, worst, netted)
         closes = not opens(place, seat.view)
-        holds = [booking.hold(sleeve, order.id, asset, units, at=now, by=by)] if units else []
-        notes = {} if closes or bundle or len(seat.gates) == len(CORE) else seat.notes(place)
-        placed = Placed(now, order, by, closes, bundle, leg, notes)
-        self.books.post(placed, *holds)
-        working = Working(order, seat, asset, closes)
+        notes = {} if closes or bundle or len(seat.gates) == len(CORE) else dict(seat.notes(place))
+        placed = _placed_of(now, order, by, closes, bundle, leg, notes)
+        held = booking.held_for(sleeve, name)
+        if units:
+            self.books.post(placed, booking.hold_in(held, asset, units, at=now, by=by))
+        else:
+            self.books.post(placed)
+        working = Working(order, seat, asset, closes, held)
         working.leg = bool(bundle)
         self._blotter.add(working)
         if not closes:
             seat.view.note_sent(now)
             if self._arms:
                 self._arms.sent(order, seat, bundle, leg)
-        self._bundles.placed(placed)
+        if bundle:
+            self._bundles.placed(placed)
         return SubmitOrder(order)
 
     def _refused(self, seat: Seat, refusal: Refusal, now: int) -> None:
@@ -1289,6 +1295,9 @@ class Desk:
             if name in vault.sleeves:
                 return explain(self.books.journal, name, vault.asset, since, until)
         raise VaultError(f"no sleeve {name!r} at this desk")
+
+
+_order_of, _placed_of = maker(Order), maker(Placed)
 
 
 class Raised:

@@ -35,6 +35,7 @@ from .money import PPM, Amount, AmountLike, Asset, Fraction, Rounding, decimal_t
 from .orders import Place, Side
 from .protocols import Gate, View
 from .records import Refusal
+from .status import Status
 from .vault import EngineVault
 
 __all__ = [
@@ -76,6 +77,10 @@ def opens(place: Place, view: View) -> bool:
         return True
     ordered = sum(o.place.qty for o in view.orders() if o.place.side is Side.BUY and o.place.instrument == place.instrument)
     return place.qty + ordered > oversold
+
+
+_ACTIVE = Status.ACTIVE
+"""The one status that may take new risk."""
 
 
 def describe(place: Place) -> str:
@@ -138,27 +143,31 @@ def _money(units: int, vault: EngineVault) -> str:
 
 def status(place: Place, view: View, vault: EngineVault) -> Refusal | None:
     """Nothing new unless active; exits unless halted. Nothing new beyond Tradeable, or while coins are missing."""
-    now = vault.status
+    now = vault.sleeve.status
     if not opens(place, view):
-        return None if now.may_exit else refuse("status", "status", place, view, vault, status=now)
-    if not now.may_open:
+        return None if now is _ACTIVE or now.may_exit else refuse("status", "status", place, view, vault, status=now)
+    if now is not _ACTIVE:
         return refuse("status", "status", place, view, vault, status=now)
     core = vault.sleeve.vault
-    if core.short():
+    books = core.books
+    in_suspense = bool(books.ledger.suspense)
+    if in_suspense and core.short():
         return refuse("status", "shortfall", place, view, vault, suspense=core.suspense)
     market = place.instrument
     venue, stands = core.venue_of(market)
-    if not stands.may_open:
+    if stands is not _ACTIVE:
         return refuse("status", "venue", place, view, vault, venue=venue, status=stands)
-    for asset in (market.base, market.quote) if market.contract is None else (market.quote,):
-        if core.unexplained(asset):
-            return refuse("status", "residual", place, view, vault, asset=asset, residual=core.books.unexplained(core.wallet, asset))
-    if market.symbol in core.books.mismatched.get(core.wallet, ()):
+    if in_suspense:
+        for asset in (market.base, market.quote) if market.contract is None else (market.quote,):
+            if core.unexplained(asset):
+                return refuse("status", "residual", place, view, vault, asset=asset, residual=books.unexplained(core.wallet, asset))
+    if books.mismatched and market.symbol in books.mismatched.get(core.wallet, ()):
         return refuse("status", "mismatch", place, view, vault, instrument=market.symbol)
-    own = vault.sleeve.account or 0
-    for (account, code), off in core.books.misplaced.get(core.wallet, {}).items():
-        if account == own and abs(off) > core.books.tolerances.get(code, 0):
-            return refuse("status", "backing", place, view, vault, account=account, asset=code, off=off)
+    if books.misplaced:
+        own = vault.sleeve.account or 0
+        for (account, code), off in books.misplaced.get(core.wallet, {}).items():
+            if account == own and abs(off) > books.tolerances.get(code, 0):
+                return refuse("status", "backing", place, view, vault, account=account, asset=code, off=off)
     tradeable = core.tradeable_units()
     if tradeable < core.allocated_units() + core.earmarked_units():
         needed = view.needs(place)
@@ -173,7 +182,7 @@ def quote(place: Place, view: View, vault: EngineVault) -> Refusal | None:
 
     A sleeve with a sub-account of its own trades there and nowhere else, and nobody else does.
     """
-    asset, market = vault.sleeve.asset, place.instrument
+    asset, market = vault.sleeve.vault.asset, place.instrument
     own, there = vault.sleeve.account, market.account
     if own != there and (own or there):
         return refuse("quote", "account", place, view, vault, traded_in=there, lies_in=own)

@@ -75,12 +75,20 @@ class Inside:
 
     def _others(self, seat: Seat, place: Place) -> Iterable[Order]:
         """Open orders of other sleeves of the account on the other side of this market."""
-        wallet = seat.sleeve.vault.wallet
-        for other in self._seats.values():
-            if other is not seat and other.open_orders and other.sleeve.vault.wallet == wallet:
-                for order in other.open_orders.values():
-                    if order.place.side is not place.side and order.place.instrument.symbol == place.instrument.symbol:
-                        yield order
+        there = self._blotter.open_in.get(place.instrument.symbol)
+        if not there:
+            return ()
+        wallet, own = seat.sleeve.vault.wallet, seat.sleeve.name
+        found = [
+            order
+            for order in there.values()
+            if order.sleeve != own and order.place.side is not place.side and self._seats[order.sleeve].sleeve.vault.wallet == wallet
+        ]
+        if len(found) > 1:  # by sleeve, as they were seated, and of one sleeve the older first
+            names, ids = {order.sleeve for order in found}, {order.id for order in found}
+            seats = [other for name, other in self._seats.items() if name in names]
+            found = [order for other in seats for order in other.open_orders.values() if order.id in ids]
+        return found
 
     def _meets(self, seat: Seat, place: Place, limit: int) -> bool:
         """Whether an order could take what rests at a limit: at its own price, or at the worst that it is sent with."""

@@ -564,6 +564,10 @@ class Ledger:
     def balance(self, account: Account, asset: Asset) -> Amount:
         return Amount(self.units(account, asset), asset)
 
+    def cell(self, account: Account, code: str) -> _Cell | None:
+        """An account in one asset, once it was posted to: it stays the same object, but for one that is HELD. To be read."""
+        return self._cells.get((account, code))
+
     def total(self, owner: str, role: Role, asset: Asset) -> int:
         """The sum over all `of` of an owner's accounts in one role."""
         kept = self._sums.get((owner, role, asset.code))

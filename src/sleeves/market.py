@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from attrs import asdict, field, fields, frozen
 
@@ -116,6 +117,12 @@ def _step(value: str | int | Decimal) -> str:
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
+@lru_cache(maxsize=4096)
+def _account_of(symbol: str) -> int | None:
+    _, colon, number = symbol.rpartition(":")
+    return int(number) if colon and number.isascii() and number.isdigit() else None
+
+
 @frozen(order=False)
 class Instrument:
     """One market: what is traded, in what it is quoted, and in which steps.
@@ -192,8 +199,7 @@ class Instrument:
         >>> Instrument("SOL-PERP:2", base=SOL, quote=USD, kind=Kind.PERP).account
         2
         """
-        _, colon, number = self.symbol.rpartition(":")
-        return int(number) if colon and number.isascii() and number.isdigit() else None
+        return _account_of(self.symbol)
 
     # -- prices ------------------------------------------------------------------------------------------------------
 

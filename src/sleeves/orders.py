@@ -16,7 +16,7 @@ from attrs import field, fields, frozen
 
 from .errors import InvalidMarket
 from .facts import AccountFact, TransferRefused
-from .making import opened
+from .making import maker, opened
 from .market import Instrument, Quote
 from .money import Amount
 from .news import News
@@ -45,6 +45,7 @@ __all__ = [
     "TimeInForce",
     "Transfer",
     "Unanswered",
+    "fill_of",
 ]
 
 
@@ -413,12 +414,25 @@ class Fill:
         if not whole or self.qty <= 0 or self.price <= 0 or self.cost < 0:
             what = f"fill {self.trade_id!r} of {self.instrument}: quantity {self.qty}, price {self.price}, cost {self.cost}"
             raise InvalidMarket(f"{what}: need whole numbers of units, quantity > 0, price > 0, cost >= 0")
-        key = f"{self.venue}|{self.instrument.symbol}|{self.trade_id}|{self.order_id}"
-        if key.count("|") != 3 or self.account or self.leg:
-            more = (self.account, self.leg) if self.account or self.leg else ()
-            parts = (self.venue, self.instrument.symbol, self.trade_id, self.order_id, *more)
-            key = "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in parts)
-        object.__setattr__(self, "key", key)
+        more = (self.account, self.leg) if self.account or self.leg else ()
+        object.__setattr__(self, "key", _key(self.venue, self.instrument.symbol, self.trade_id, self.order_id, *more))
+
+
+def _key(*parts: str) -> str:
+    key = "|".join(parts)
+    if key.count("|") != 3:
+        key = "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in parts)
+    return key
+
+
+_fill = maker(Fill)
+
+
+def fill_of(order: Order, at: int, qty: int, price: int, cost: int, fee: Amount, liquidity: Liquidity, trade_id: str, venue: str) -> Fill:
+    """A fill of an order by a market that has worked it out in whole units: nothing is checked again."""
+    place = order.place
+    market, key = place.instrument, _key(venue, place.instrument.symbol, trade_id, order.id)
+    return _fill(order.id, at, market, place.side, qty, price, cost, fee, liquidity, trade_id, venue, "", "", key)
 
 
 @frozen(order=False, weakref_slot=False)

@@ -116,6 +116,8 @@ class SeatView:
 
     def position(self, instrument: Instrument) -> int:
         position = self._sleeve.position_units(instrument)
+        if not self._assumed:
+            return position
         least = min(0, position)
         for leg in self._assumed:
             if leg.instrument.symbol == instrument.symbol:
@@ -128,7 +130,8 @@ class SeatView:
         return self._coins(instrument.base, instrument) if instrument.contract is None else 0
 
     def spendable(self, instrument: Instrument) -> int:
-        return self.free() if instrument.quote == self._sleeve.asset else self._coins(instrument.quote, instrument)
+        asset = self._sleeve.vault.asset
+        return self.free() if instrument.quote is asset or instrument.quote == asset else self._coins(instrument.quote, instrument)
 
     def _coins(self, coin: Asset, market: Instrument) -> int:
         """Free coins of a kind that trades brought, those of assumed legs as well."""
@@ -150,7 +153,8 @@ class SeatView:
         return market if market is not None and self.book_of(market) is not None else None
 
     def needs(self, place: Place) -> int | None:
-        return self.hold(place) if place.instrument.quote == self._sleeve.asset and self._pays(place) else 0
+        asset, quote = self._sleeve.vault.asset, place.instrument.quote
+        return self.hold(place) if (quote is asset or quote == asset) and self._pays(place) else 0
 
     @staticmethod
     def _pays(place: Place) -> bool:
@@ -204,11 +208,17 @@ class SeatView:
 
     def lost(self) -> int:
         """What open contracts and what is not settled of them have lost, as far as prices are known; never below zero."""
-        lost = -self._sleeve.unsettled_parts()[1]
-        for market, qty in self._sleeve.contracts().items():
-            book = self._boards.get(market.symbol)
-            if book is not None and book.bid:
-                lost -= min(0, market.cost(book.mid, qty, Rounding.FLOOR) - self._sleeve.open_cost_units(market))
+        sleeve, lost = self._sleeve, 0
+        books, own = sleeve.vault.books, sleeve.vault.asset.code
+        for (_, role, of), code, units in books.ledger.cells(sleeve.name):
+            if not units:
+                continue
+            if role is _UNSETTLED:
+                lost -= min(0, units) if code == own else 0
+            elif role is _TRADING:
+                market, book = books.instruments[of], self._boards.get(of)
+                if market.contract is not None and code == market.base.code and book is not None and book.bid:
+                    lost -= min(0, market.cost(book.mid, -units, Rounding.FLOOR) - sleeve.open_cost_units(market))
         return max(0, lost)
 
     def exposure(self, place: Place | None = None) -> MarginAccount | None:
@@ -315,6 +325,7 @@ class SeatView:
         return terms
 
 
+_TRADING, _UNSETTLED = Role.TRADING, Role.UNSETTLED
 _SPENT = frozenset({Role.PNL, Role.FEES, Role.FUNDING})
 
 

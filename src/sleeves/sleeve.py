@@ -15,7 +15,7 @@ from attrs import frozen
 
 from .books import Books
 from .errors import NotEnough, VaultError, WrongStatus
-from .ledger import Account, EntryKind, Role
+from .ledger import Account, EntryKind, Role, _Cell
 from .market import Instrument, Mark
 from .markup import block, figures, table
 from .money import Amount, Asset, Rounding
@@ -135,6 +135,7 @@ class Slice:
         return self.instrument.notional(mark.price, self.qty.units, Rounding.FLOOR) - self.cost
 
 
+_ACTIVE, _TRADING = Status.ACTIVE, Role.TRADING
 ALLOCATED, RECLAIMED, SWEPT = "allocate", "reclaim", "sweep"
 """Why coins are between a core vault and a sleeve with a sub-account of its own."""
 
@@ -165,13 +166,22 @@ class Sleeve(Stateful):
         self._free = Account(name, Role.FREE)
         self._pending = Account(vault.owner, Role.IDLE, name)
         self._trading: dict[str, Account] = {}
+        self._cells: dict[tuple[str, str], _Cell] = {}
+        """By instrument and asset code, its TRADING accounts; under no instrument, FREE."""
         self.losing: Callable[[], int] | None = None
         """What its contracts have lost so far, open ones at the latest prices; set by the desk, which knows them."""
 
     # -- in units, for the desk ---------------------------------------------------------------------------------------
 
     def free_units(self, asset: Asset | None = None) -> int:
-        return self.vault.books.ledger.units(self._free, asset or self.vault.asset)
+        code = self.vault.asset.code if asset is None else asset.code
+        cell = self._cells.get(("", code))
+        if cell is None:
+            cell = self.vault.books.ledger.cell(self._free, code)
+            if cell is None:
+                return 0
+            self._cells["", code] = cell
+        return cell.units
 
     def pending_units(self) -> int:
         return self.vault.books.ledger.units(self._pending, self.vault.asset)
@@ -187,11 +197,21 @@ class Sleeve(Stateful):
 
     def position_units(self, instrument: Instrument) -> int:
         """Base units owned through trades in this instrument."""
-        return -self.vault.books.ledger.units(self._trading_account(instrument), instrument.base)
+        return -self._traded(instrument, instrument.base.code)
 
     def open_cost_units(self, instrument: Instrument) -> int:
         """What the open position cost, in quote units."""
-        return self.vault.books.ledger.units(self._trading_account(instrument), instrument.quote)
+        return self._traded(instrument, instrument.quote.code)
+
+    def _traded(self, instrument: Instrument, code: str) -> int:
+        key = (instrument.symbol, code)
+        cell = self._cells.get(key)
+        if cell is None:
+            cell = self.vault.books.ledger.cell(self._trading_account(instrument), code)
+            if cell is None:
+                return 0
+            self._cells[key] = cell
+        return cell.units
 
     def margin_units(self, instrument: Instrument | None = None) -> int:
         """Set aside behind contracts: of one instrument, or of all."""
@@ -265,6 +285,9 @@ class Sleeve(Stateful):
     @property
     def status(self) -> Status:
         """The strictest of its own status, of what holds it, and of its vault's."""
+        vault = self.vault
+        if self._status is _ACTIVE and not self.latches and vault._status is _ACTIVE and not vault.latches:
+            return _ACTIVE if vault.over is None else vault.over.stands
         return worse(self.stands, self.vault.status)
 
     @property
@@ -363,7 +386,7 @@ class Sleeve(Stateful):
         books = self.vault.books
         found = []
         for (_, role, of), code, units in books.ledger.cells(self.name):
-            if role is Role.TRADING and units:
+            if role is _TRADING and units:
                 instrument = books.instruments[of]
                 if code == instrument.base.code:
                     found.append((instrument, -units))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import booking, contracts, swaps
-from .ledger import Entry
+from .ledger import Account, Entry
 from .orders import Fill, Side
 from .sleeve import Sleeve
 
@@ -19,20 +19,20 @@ def closes(sleeve: Sleeve, fill: Fill) -> bool:
     return sold and not owned and bool(sleeve.kept(fill.instrument.base))
 
 
-def entry_of(sleeve: Sleeve, fill: Fill, *, held: int, by: str) -> Entry:
-    """The entry of a fill that has happened. `held` is the part of its order's hold that it uses up."""
+def entry_of(sleeve: Sleeve, fill: Fill, *, held: int, by: str, account: Account | None = None) -> Entry:
+    """The entry of a fill that has happened. `held` is the part of its order's hold that it uses up, `account` where that stands."""
     market = fill.instrument
     owned, cost = sleeve.position_units(market), sleeve.open_cost_units(market)
     if market.contract is not None:
         margin, free = sleeve.margin_units(market), sleeve.free_units(market.quote)
         return contracts.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, margin=margin, free=free, by=by)
-    if market.quote != sleeve.asset:
+    if market.quote is not sleeve.asset and market.quote != sleeve.asset:
         return _swap(sleeve, fill, held=held, by=by)
     if fill.side is Side.SELL and owned < fill.qty + (fill.fee.units if fill.fee.asset == market.base else 0):
         others = [swaps.Kept(m.symbol, qty, sleeve.open_cost_units(m)) for m, qty in sleeve.kept(market.base) if m.symbol != market.symbol]
         if any(one.qty > 0 for one in others):
             return swaps.sale(sleeve.name, fill, held=held, own=swaps.Kept(market.symbol, owned, cost), others=others, by=by)
-    return booking.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, by=by)
+    return booking.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, by=by, account=account)
 
 
 def _swap(sleeve: Sleeve, fill: Fill, *, held: int, by: str) -> Entry:

@@ -22,10 +22,11 @@ from collections.abc import Mapping
 
 from ..amm import Pool
 from ..errors import InvalidMarket
+from ..making import maker
 from ..margin import liquidation_tick
 from ..market import FundingRate, Instrument
 from ..money import PPM, Amount, Rounding, divide
-from ..orders import Accepted, Canceled, Event, Fill, Liquidity, Order, Rejected, Side, TimeInForce
+from ..orders import Accepted, Canceled, Event, Liquidity, Order, Rejected, Side, TimeInForce, fill_of
 from .account import Account
 from .flow import Leg, price_on
 from .models import FeeIn, Maker, Rules
@@ -173,8 +174,8 @@ class Matcher:
             return "order minimum or lot not met"
         if (place.limit or 0) % market.tick_units or (place.stop or 0) % market.tick_units:
             return "tick size check failed"
-        worth = market.cost(place.limit or place.stop or self.last, place.qty, Rounding.FLOOR)
-        if worth < market.min_notional_units:
+        least = market.min_notional_units
+        if least and market.cost(place.limit or place.stop or self.last, place.qty, Rounding.FLOOR) < least:
             return "cost minimum not met"
         if place.post_only and place.limit is not None and self._would_take(place.side, place.limit):
             return "post only order would take"
@@ -686,7 +687,8 @@ class Matcher:
         buy = side is Side.BUY
         if cost is None:
             live.traded += price * qty
-            cost = market.cost(1, live.traded, Rounding.CEIL if buy else Rounding.FLOOR) - live.paid
+            exact = live.traded * market._times
+            cost = (-(-exact // market._over) if buy else exact // market._over) - live.paid
             live.paid += cost
         if self.rules.pool is not None:
             asset, millionths = market.quote, 0
@@ -695,8 +697,9 @@ class Matcher:
         else:
             asset, millionths = self.rules.fees.due(market, side, qty, cost, liquidity)
         live.fee_due += millionths
-        fee = Amount(divide(live.fee_due, PPM, Rounding.CEIL) - live.fee_paid, asset)
-        live.fee_paid += fee.units
+        charged = -(-live.fee_due // PPM) - live.fee_paid
+        fee = _amount(charged, asset)
+        live.fee_paid += charged
         live.left -= qty
         if self.net is not None:
             self.account.trade(market, qty if buy else -qty, cost if buy else -cost, fee.units)
@@ -711,19 +714,20 @@ class Matcher:
             else:
                 coins[base] -= qty
                 coins[quote] += cost
-            coins[fee.asset.code] -= fee.units
-            for other in self.markets:
-                if other.net is not None and other.net.base:
-                    other._watch()
+            coins[asset.code] -= charged
+            if self.account.nets:
+                for other in self.markets:
+                    if other.net is not None and other.net.base:
+                        other._watch()
         self.trades += 1
         if live.left:
-            spent = cost + (fee.units if fee.asset is market.quote else 0)
+            spent = cost + (charged if asset is market.quote else 0)
             share = min(live.held, max(spent, divide(live.held * qty, live.left + qty, Rounding.DOWN)) if buy else qty)
             live.held -= share
             self._held[live.held_asset] -= share
         else:
             self._off(live)
-        self.outbox.append(Fill(order.id, at, market, side, qty, price, cost, fee, liquidity, f"{self.name}-{self.trades}", self.name))
+        self.outbox.append(fill_of(order, at, qty, price, cost, fee, liquidity, f"{self.name}-{self.trades}", self.name))
         if self.net is not None:
             self.account.after_trade(market, at)
             self._expire_if_nothing_to_reduce(live, at)
@@ -756,6 +760,9 @@ class Matcher:
             elif tick is not None:
                 high = min(high, tick)
         self.low_trigger, self.high_trigger = low, high
+
+
+_amount = maker(Amount)
 
 
 def _within(book: tuple[list[list[int]], list[list[int]]], price: int) -> bool:
