@@ -688,7 +688,7 @@ class Lane:
         found: list[tuple[Seat, Plan[Any]]] = []
         for seat in self._seats:
             make = getattr(seat.engine, "plan", None)
-            plan = make(tape) if callable(make) and seat.decide == seat.engine.decide and not seat.wake else None
+            plan: Any = make(tape) if callable(make) and seat.decide == seat.engine.decide and not seat.wake else None
             if not callable(getattr(plan, "next", None)) or not callable(getattr(plan, "seek", None)):
                 return None
             found.append((seat, plan))
