@@ -72,7 +72,7 @@ class Keep:
         except BaseException as error:
             if db is not None:
                 db.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, (sqlite3.Error, ValueError)):
                 raise JournalError(f"trials cannot be kept in {path}: {error}") from error
             raise
 
@@ -94,7 +94,7 @@ class Keep:
                 raise JournalError(f"{path} is another kind of file: it keeps no trials")
             elif schema > SCHEMA:
                 raise JournalError(f"{path} was written by a later version ({schema}) than this one reads ({SCHEMA})")
-            found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            found = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if found != "ok":
                 raise JournalError(f"{path} is damaged: {found}")
         except BaseException:

@@ -114,10 +114,12 @@ class Sweep(Sequence[Trial]):
 
     def _figure(self, by: str | None) -> str:
         names = self.figures
-        if by is None and names:
+        if not names:
+            raise VaultError(f"no trial of this sweep has any figure: {len(self.failed)} of {len(self)} failed")
+        if by is None:
             return names[0]
         if by not in names:
-            raise VaultError(f"no figure {_safe(by)} in this sweep: there are {', '.join(names) or 'none, since no trial has any'}")
+            raise VaultError(f"no figure {_safe(by)} in this sweep: there are {', '.join(names)}")
         return by
 
     # -- rows ----------------------------------------------------------------------------------------------------------
@@ -182,7 +184,7 @@ class Sweep(Sequence[Trial]):
         kinds = {}
         for name in rows[0] if rows else ():
             values = [row[name] for row in rows if row[name] is not None]
-            kinds[name] = "money" if name in money else _kind(values)
+            kinds[name] = "money" if name in money else _kind(values, gaps=len(values) < len(rows))
             if kinds[name] in ("text", "money"):
                 for row in rows:
                     row[name] = None if row[name] is None else row[name] if isinstance(row[name], str) else str(row[name])
@@ -218,7 +220,9 @@ class Sweep(Sequence[Trial]):
         failed = self.failed
         kept = sum(trial.kept for trial in self._trials)
         first = (
-            f"{len(self)} trials" + (f" of {_safe(self.of)}" if self.of else "") + (f" over {_safe(self.over, 120)}" if self.over else "")
+            f"{len(self)} trial{'s' * (len(self) != 1)}"
+            + (f" of {_safe(self.of)}" if self.of else "")
+            + (f" over {_safe(self.over, 120)}" if self.over else "")
         )
         told_ = [first + (f"; {kept} of them kept from before" if kept else "")]
         if ranked > most:
@@ -334,13 +338,15 @@ def _number(value: Figure) -> float:
     raise VaultError(f"{_safe(value)} is no number that a heat map can show")
 
 
-def _kind(values: Sequence[Any]) -> str:
+def _kind(values: Sequence[Any], *, gaps: bool) -> str:
+    """What is in a column, see `export.frame`: of whole numbers and truths none may be missing."""
     kinds = set(map(type, values))
-    if kinds == {bool}:
+    if kinds == {bool} and not gaps:
         return "bool"
-    if kinds == {int} and all(-(2**63) <= value < 2**63 for value in values):
+    if kinds == {int} and all(-(2**63) <= value < 2**63 for value in values) and not gaps:
         return "whole"
-    return "float" if kinds and kinds <= {int, float} and float in kinds else "text"
+    exact = all(type(value) is float or -(2**53) <= value <= 2**53 for value in values) if kinds <= {int, float} else False
+    return "float" if kinds and exact and (gaps or float in kinds) else "text"
 
 
 def _token(value: Any) -> str:
