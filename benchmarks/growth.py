@@ -155,15 +155,20 @@ class Watch:
 def run_rows(path: Path, kind: str, runs: int) -> dict[str, Any]:
     tape = Tape.open_file(path)
     each = max(2, len(tape) // ORDERS)
-    replay(desk_of([Turns(NEVER, -1)]), tape.slice(0, 1_000), rules=RULES, progress=False, bounds=False)  # what is made once is made here
+
+    def fresh() -> Desk:
+        return desk_of([Turns(each, each // 2) if kind == "trades, asked" else EmaCross(MARKET)])
+
+    def run(desk: Desk, tape: Tape = tape) -> Any:
+        return replay(desk, tape, rules=RULES, progress=watch, bounds=False, plan=kind == "rows, planned")
+
+    watch = Watch()
+    run(fresh(), tape.slice(0, 1_000))  # what is made once, and loaded once, is made here
     seconds, watch, fills = [], Watch(), 0
     for _ in range(runs):
-        desk = desk_of([Turns(each, each // 2) if kind == "trades, asked" else EmaCross(MARKET)])
+        desk = fresh()
 
-        def run(desk: Desk = desk) -> Any:
-            return replay(desk, tape, rules=RULES, progress=watch, bounds=False, plan=kind == "rows, planned")
-
-        taken, fills = work.timed(1, run, lambda report: report.story.sleeves["s0"].fills)
+        taken, fills = work.timed(1, lambda desk=desk: run(desk), lambda report: report.story.sleeves["s0"].fills)
         seconds += taken
         watch.next = 0.0
         watch()

@@ -249,6 +249,37 @@ def test_trades_that_cannot_be_true_are_refused(change: dict[str, Any], says: st
         Tape.from_ticks(BTCUSD, **{"at": [T0, T0 + 5, T0 + 9], "price": [100, 101, 99], "size": [1, 2, 3]} | change)
 
 
+@law
+@given(steps=st.lists(st.sampled_from([0, 0, 1, 2, 50]), min_size=1, max_size=60))
+def test_trades_of_one_instant_are_told_apart_where_repair_is_asked_for(steps: list[int]) -> None:
+    at = [T0 + sum(steps[: place + 1]) for place in range(len(steps))]
+    apart: list[int] = []
+    for now in at:
+        apart.append(max(now, apart[-1] + 1) if apart else now)
+    moved = [row for row, (now, was) in enumerate(zip(apart, at, strict=True), 1) if now != was]
+    price = range(1, len(at) + 1)
+    for patched in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            if patched:
+                patch.setattr(of_columns, "numpy_for", lambda rows: None)
+            tape = Tape.from_ticks(BTCUSD, at=at, price=price, repair=True)
+        assert list(tape.at) == apart
+        assert tape.repairs == Repairs(nudged=Count(len(moved), tuple(moved[:20])))
+    if moved:
+        with pytest.raises(BadTape, match=f"row {moved[0]}: at"):
+            Tape.from_ticks(BTCUSD, at=at, price=price)
+        assert str(tape.repairs).startswith("trades of one instant, each moved a nanosecond behind the one before: ")
+
+
+def test_trades_out_of_order_are_refused_with_repair_too(way: str) -> None:
+    for at, row in (([T0, T0 - 1, T0], 2), ([T0, T0, T0 - 1], 3), ([T0, T0 + 9, T0 + 8], 3)):
+        with pytest.raises(BadTape, match=rf"row {row}: at {at[row - 1]} is earlier than that of the row before it, {at[row - 2]}"):
+            Tape.from_ticks(BTCUSD, at=at, price=[1, 2, 3], repair=True)
+    for wrong, says in (([], "there are no rows"), ([-5, -5], "row 1: at -5 is before 1970"), ([2**63 - 1] * 2, "row 2: at")):
+        with pytest.raises(BadTape, match=says):
+            Tape.from_ticks(BTCUSD, at=wrong, price=[1] * len(wrong), repair=True)
+
+
 # -- what a tape answers ---------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,20 @@ from attrs import frozen
 
 from ..errors import BadTape
 
-__all__ = ["INT64", "PART", "Column64", "Extremes", "Steps", "column64", "ends_listed", "ends_of", "prove", "steps_of", "zeros"]
+__all__ = [
+    "INT64",
+    "PART",
+    "Column64",
+    "Extremes",
+    "Steps",
+    "column64",
+    "ends_listed",
+    "ends_of",
+    "prove",
+    "steps_of",
+    "told_apart",
+    "zeros",
+]
 
 Column64: TypeAlias = "array[int] | memoryview[int]"
 """Signed 64-bit integers side by side: slices, indexes, iterates, and offers its buffer to numpy without a copy."""
@@ -215,6 +228,42 @@ def _fault_of(cells: Mapping[str, int], tick: int, before: int) -> str:
         if not low <= cells[what] <= high:
             return f"{what} {cells[what]} is outside low {low} and high {high}"
     return ""
+
+
+def told_apart(at: Column64, listed: int) -> tuple[Column64, int, list[int]]:
+    """Times of which none is that of the row before it: a row of the same time as the one before is moved a nanosecond behind it.
+
+    Gives the times, how many rows were moved, and the first `listed` of them, counted from 1. Raises `BadTape` with the first
+    row that is earlier than the one before it.
+    """
+    rows, numpy = len(at), numpy_for(len(at))
+    if numpy is not None and rows and at[-1] <= INT64 - rows:
+        given = numpy.frombuffer(at, dtype="int64")
+        back = numpy.flatnonzero(given[1:] < given[:-1])
+        if not len(back):
+            places = numpy.arange(rows, dtype="int64")
+            moved = numpy.maximum.accumulate(given - places) + places
+            which = numpy.flatnonzero(moved != given)
+            if not len(which):
+                return at, 0, []
+            return memoryview(moved).cast("B").cast("q").toreadonly(), len(which), (which[:listed] + 1).tolist()
+        first = int(back[0]) + 1
+    else:
+        apart, rows_moved, before = array("q", at), array("q"), at[0] - 1 if rows else 0
+        first = 0
+        for row, now in enumerate(at):
+            if row and now < at[row - 1]:
+                first = row
+                break
+            if now <= before:
+                if before == INT64:
+                    raise BadTape(f"at {now} cannot be told from that of the row before it within 64 bits", row + 1)
+                apart[row] = now = before + 1
+                rows_moved.append(row + 1)
+            before = now
+        if not first:
+            return (apart, len(rows_moved), rows_moved[:listed].tolist()) if rows_moved else (at, 0, [])
+    raise BadTape(f"at {at[first]} is earlier than that of the row before it, {at[first - 1]}", first + 1)
 
 
 # -- steps of time -------------------------------------------------------------------------------------------------------

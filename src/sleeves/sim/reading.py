@@ -29,6 +29,7 @@ from .cells import Prices, Unit, Volumes, calendar, cells_of, floats_of, instant
 from .columns import INT64, PART, Steps, steps_of
 
 __all__ = [
+    "MAX_LISTED",
     "PRICES",
     "Column",
     "Count",
@@ -82,6 +83,7 @@ class Repairs:
     dropped: Count = Count()
     widened: Count = Count()
     swapped: Count = Count()
+    nudged: Count = Count()
     gaps: int = 0
     missing_bars: int = 0
     longest_gap_ns: int = 0
@@ -109,6 +111,7 @@ _TOLD = {
     "dropped": "rows with a price that is not a positive number, dropped",
     "widened": "rows with open or close outside low..high, widened to hold them",
     "swapped": "rows with high below low, swapped",
+    "nudged": "trades of one instant, each moved a nanosecond behind the one before",
 }
 
 

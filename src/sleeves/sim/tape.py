@@ -35,10 +35,11 @@ from ..market import SECOND, FundingRate, Instrument
 from ..money import BTC, USD
 from ..news import News
 from .arrow import batches_of, contents_of, parts_of, table_of, units_of
-from .columns import PART, Column64, Extremes, column64, ends_listed, ends_of, prove, steps_of, zeros
+from .columns import PART, Column64, Extremes, column64, ends_listed, ends_of, prove, steps_of, told_apart, zeros
 from .contents import Contents, check_along
 from .depth import Depth
 from .reading import (
+    MAX_LISTED,
     PRICES,
     Column,
     Count,
@@ -246,15 +247,30 @@ class Tape:
         return _of_units(instrument, given, check_interval(interval), name)
 
     @classmethod
-    def from_ticks(cls, instrument: Instrument, *, at: Any, price: Any, size: Any = None, interval: int = 0, name: str = "ticks") -> Tape:
+    def from_ticks(
+        cls,
+        instrument: Instrument,
+        *,
+        at: Any,
+        price: Any,
+        size: Any = None,
+        interval: int = 0,
+        repair: bool = False,
+        name: str = "ticks",
+    ) -> Tape:
         """A row for each trade, in the units of `from_units`: its open, high, low and close are one column, `price`.
 
         `size` is in whole lots. A row is over at once, and its engines are asked then, unless an `interval` is given. Raises
-        `BadTape` as `from_units` does; trades of one instant must be told apart by their nanoseconds.
+        `BadTape` as `from_units` does. Trades of one instant must be told apart by their nanoseconds: with `repair`, each is
+        moved one behind the trade before it, and counted in `repairs`.
         """
-        prices = column64(price, "price")
+        prices, moved = column64(price, "price"), Count()
+        if repair:
+            at, count, listed = told_apart(column64(at, "at"), MAX_LISTED)
+            moved = Count(count, tuple(listed))
         given = {"at": at, "open": prices, "high": prices, "low": prices, "close": prices} | ({} if size is None else {"volume": size})
-        return _of_units(instrument, given, 0 if interval == 0 and type(interval) is int else check_interval(interval), name)
+        tape = _of_units(instrument, given, 0 if interval == 0 and type(interval) is int else check_interval(interval), name)
+        return tape._with(repairs=evolve(tape.repairs, nudged=moved)) if moved.count else tape
 
     @classmethod
     def from_arrow(
