@@ -100,7 +100,7 @@ class Crew(AbstractContextManager["Crew"]):
 
     def _send(self, tape: Tape) -> Sent:
         """Where workers find the tape: in its own file if it has one, else in one that lasts as long as the sweep."""
-        if tape._known.get("file") is None:
+        if tape.path is None:
             file = self._file()
             try:
                 tape.save(file)

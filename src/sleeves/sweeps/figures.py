@@ -128,7 +128,7 @@ class _Falls:
     def fold(self, journal: Any) -> _Falls:
         """Read the journal. What a fast replay noted is read as it was noted, and not written out for this."""
         order = Daybook.order
-        kept = journal._kept if isinstance(journal, Memory) else journal
+        kept = journal.kept if isinstance(journal, Memory) else journal
         for one in kept:
             kind = type(one)
             if kind is tuple:
@@ -150,7 +150,7 @@ class _Falls:
 
     def _noted(self, daybook: Daybook, note: Note) -> None:
         place, cost, fee = note[3], note[5], note[6]
-        standing, symbol = self._standing[daybook._sleeve], daybook._market.symbol
+        standing, symbol = self._standing[daybook.sleeve], daybook.market.symbol
         self.fills += 1
         if place.side is Side.BUY:
             standing.cash -= cost + fee
