@@ -7,7 +7,7 @@ The works, each run in a process of its own, which maps a tape file that another
 
     rows, asked      bars; an EMA(10/50) cross is asked on each row (`plan=False`)
     rows, planned    the same bars and engine, by its plan
-    trades, asked    trades; an engine moves an average with each, and a thousand orders are spread over the tape
+    trades, asked    trades; an engine moves an average with each, and a hundred orders are spread over the tape
     sleeves          1 to 1,000 sleeves of one vault, each of which trades at every row: 100,000 fills
     fills            one sleeve trades at every row: what a fill costs with so many fills before it
 
@@ -47,7 +47,7 @@ RULES = Rules(Fees(10, 10), Slippage.none())
 
 MINUTE = 60 * 10**9
 BEGIN = 1_600_000_000 * 10**9
-ORDERS = 1_000
+ORDERS = 100
 SLEEVES = (1, 10, 100, 1_000)
 SLEEVE_FILLS = 100_000
 FILL_ROWS = 200_000

@@ -411,6 +411,7 @@ FORGED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda head: head.update(repairs=[]), "repairs are"),
     (lambda head: head["repairs"].update(gaps=-1), "gaps is -1"),
     (lambda head: head["repairs"].update(off_tick=[1, [-5]]), "off_tick"),
+    (lambda head: head["repairs"].update(invented=[1, [5]]), "say invented, which this version knows nothing of"),
     (lambda head: head["repairs"].update(off_tick=["x", []]), "off_tick"),
     (lambda head: head["repairs"].update(off_tick=None), "off_tick"),
     (lambda head: head.update(instrument="BTC"), "an instrument is a symbol with its terms"),
@@ -429,6 +430,11 @@ def test_a_head_that_cannot_be_true_is_refused(tmp_path: Path, whole: bytes, cha
     message = refused(tmp_path / "forged.tape", forged(whole, change))
     assert message.startswith("forged.tape: ")
     assert says in message
+
+
+def test_a_kind_of_repair_that_a_file_does_not_tell_of_was_not_made(tmp_path: Path, whole: bytes) -> None:
+    path = _written(tmp_path / "older.tape", forged(whole, lambda head: head["repairs"].pop("nudged")))
+    assert Tape.open_file(path, verify=True).repairs == Repairs()
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"5", b"{", b"\xff\xfe", b"[" * 100_000, b'{"rows":' + b"9" * 10_000 + b"}", b"nul"])

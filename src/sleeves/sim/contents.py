@@ -96,9 +96,12 @@ def check_along(contents: Contents, since: int, until: int) -> None:
 def _repairs_again(told: Any) -> Repairs:
     if not isinstance(told, dict):
         raise BadTape(f"its repairs are {told!r:.60}")
+    kinds = {one.name: one for one in fields(Repairs)}
+    if not kinds.keys() >= told.keys():
+        raise BadTape(f"its repairs say {', '.join(sorted(told.keys() - kinds.keys())):.60}, which this version knows nothing of")
     made: dict[str, Any] = {}
-    for one in fields(Repairs):
-        value = told.get(one.name)
+    for one in (kinds[name] for name in told):
+        value = told[one.name]
         if isinstance(one.default, Count):
             count, rows = value if isinstance(value, list) and len(value) == 2 else (None, None)
             if not isinstance(rows, list) or not all(type(number) is int and number >= 0 for number in (count, *rows)):
