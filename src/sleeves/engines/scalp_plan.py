@@ -51,13 +51,15 @@ class Bursts:
         """The rows before this one were looked through."""
         self._moves: list[int] = []
         """Rows of the present stretch with a move that is worth it."""
-        self._begun = self._lived = False
+        self._first = -1
+        """The row that it began at; -1: not yet."""
+        self._lived = False
         self._least = max(self._market.lot_units, self._market.min_qty_units)
 
     def next(self, memory: ScalpMemory, row: int, view: View) -> int:
         watch, count = memory.watches[self._market.symbol], self._rows.count
-        if not self._begun:
-            self._begun, self._lived = True, watch.seen_at >= 0
+        if self._first < 0:
+            self._first, self._lived = row, watch.seen_at >= 0
         if row >= count:
             return count
         busy = watch.since >= 0 or watch.asked_at >= 0 or view.position(self._market) >= self._least or view.orders()
@@ -100,7 +102,7 @@ class Bursts:
             return
         pod = engine.pods[0].name
         ends = self._rows.ends(begin, row).tolist()
-        if row - begin > FEW and watch.samples:
+        if row - begin > FEW:
             since, looks = begin, list[int]()
             for place, now in enumerate(ends, begin):
                 if engine.pass_turn(turns, now):
@@ -120,7 +122,7 @@ class Bursts:
     def _behind(self, time: int, row: int) -> int:
         """The first row before this one, or this one, that is over after a time."""
         if time < 0:
-            return 0
+            return self._first
         at = self._rows.at[:row]
         begin = max(0, int(self._np.searchsorted(at, time, "right")) - 1 - (self._rows.interval == 0))
         return begin + int(self._np.searchsorted(self._rows.ends(begin, row), time, "right"))
@@ -128,7 +130,7 @@ class Bursts:
     def _sample(self, memory: ScalpMemory, row: int) -> None:
         """The samples behind the rows before this one."""
         np, momentum, samples = self._np, self._engine.momentum, memory.watches[self._market.symbol].samples
-        begin = max(0, row - momentum.most_samples)
+        begin = max(self._first, row - momentum.most_samples)
         ends = self._rows.ends(begin, row)
         oldest = int(np.searchsorted(ends, ends[-1] - momentum.window - momentum.history, "right")) - 1
         kept = max(0, oldest)
