@@ -7,7 +7,8 @@
 Each work runs under valgrind (cachegrind without its caches) in two sizes, a process each with a fixed hash seed, a bare environment and
 without random addresses; the difference of the two counts, divided by how much larger the larger one is, is what one unit costs: starting
 up and importing drop out. They are the processor's instructions of CPython and its libraries, so that they hold for one build
-of Python only: the counts are kept by build, and one that is not there is told, not judged. Two runs agree to some 0.1%.
+of Python only: the counts are kept by build, and one that is not there is told, not judged. Two counts of one tree are
+equal.
 
     import      `import sleeves` once, against `pass`
     row         a row of a replay in which nothing is ordered, engine asked
