@@ -44,12 +44,15 @@ def powers(keep: float) -> tuple[float, ...]:
     return tuple(found)
 
 
-def block_sums(columns: Any, alpha: float, keep: float) -> Any:
+def block_sums(np: Any, columns: Any, alpha: float, keep: float) -> Any:
     """What has come in since each block's begin: of a value in row j and column b, the j-th of the b-th block."""
     sums = alpha * columns
     sums[0] += 0.0  # as k s + a x is with s = 0, also for a negative nothing
-    for j in range(1, len(sums)):
-        sums[j] += keep * sums[j - 1]
+    kept, before, *rows = np.empty(sums.shape[1]), *sums
+    for row in rows:
+        np.multiply(before, keep, out=kept)
+        np.add(row, kept, out=row)
+        before = row
     return sums
 
 
@@ -124,7 +127,7 @@ class Ema:
         blocks, more = divmod(len(rest), BLOCK)
         columns = np.zeros((blocks + (more > 0)) * BLOCK)
         columns[: len(rest)] = rest
-        sums = block_sums(np.ascontiguousarray(columns.reshape(-1, BLOCK).T), self._alpha, self._keep)
+        sums = block_sums(np, np.ascontiguousarray(columns.reshape(-1, BLOCK).T), self._alpha, self._keep)
         bases = block_bases(np, sums, self._powers[-1], base)
         averages = np.array(self._powers)[:, None] * bases[:-1] + sums
         found[head:] = averages.T.reshape(-1)[: len(rest)]

@@ -277,20 +277,23 @@ class _Crosses:
         _, _, _, place, _, _, fast_base, slow_base, _ = self._begun
         if place == FRESH and count:
             fast_base = slow_base = float(prices[0])
-        self._fast, self._slow = block_sums(columns, take_fast, keep_fast), block_sums(columns, take_slow, keep_slow)
+        self._fast, self._slow = block_sums(np, columns, take_fast, keep_fast), block_sums(np, columns, take_slow, keep_slow)
         self._fast_bases = block_bases(np, self._fast, both[LAST][0], fast_base)
         self._slow_bases = block_bases(np, self._slow, both[LAST][1], slow_base)
-        fast = self._fast + fades[:, :1] * self._fast_bases[:-1]
-        slow = self._slow + fades[:, 1:] * self._slow_bases[:-1]
-        self._above = (fast > slow * OVER).T.reshape(-1)[:count]
-        self._below = (fast < slow * UNDER).T.reshape(-1)[:count]
+        fast, slow = fades[:, :1] * self._fast_bases[:-1], fades[:, 1:] * self._slow_bases[:-1]
+        fast += self._fast
+        slow += self._slow
+        self._above = (fast > np.multiply(slow, OVER, out=columns)).T.reshape(-1)[:count]
+        self._below = (fast < np.multiply(slow, UNDER, out=columns)).T.reshape(-1)[:count]
 
     def _find(self) -> Any:
         """The places among the prices that are taken at which the averages cross, and that count."""
         np = self._np
-        told = np.flatnonzero(self._above | self._below)
-        before = np.concatenate(([self._begun[8]], self._above[told]))
-        self._turns = told[before[1:] != before[:-1]]
+        above = self._above
+        told = None if (above | self._below).all() else np.flatnonzero(above | self._below)
+        above = np.concatenate(([self._begun[8]], above if told is None else above[told]))
+        turns = np.flatnonzero(above[1:] != above[:-1])
+        self._turns = turns if told is None else told[turns]
         """All crosses, those that do not count as well."""
         return self._turns[self._turns >= self._engine.warm_up - self._begun[2]]
 
@@ -320,7 +323,9 @@ class _Crosses:
         """What came in since the begin of a block; nothing at its begin."""
         if not sums.size:
             return self._np.zeros(len(places))
-        return self._np.where(places, sums[places - 1, self._np.minimum(blocks, sums.shape[1] - 1)], 0.0)
+        found = sums.reshape(-1).take((places - 1) * sums.shape[1] + blocks, mode="wrap")
+        found[places == 0] = 0.0
+        return found
 
 
 _State: TypeAlias = tuple[int, int, int, int, float, float, float, float, bool]
