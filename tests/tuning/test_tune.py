@@ -190,13 +190,16 @@ def test_a_study_of_something_else_is_not_gone_on_with(tmp_path):
     tuned(trials=2, storage=storage, seed=9, name="other")
 
 
-def test_trials_that_an_end_left_open_do_not_change_what_comes(tmp_path):
+@pytest.mark.parametrize(("batch", "stop"), [(1, 13), (4, 14)])
+def test_trials_that_an_end_left_open_do_not_change_what_comes(tmp_path, batch, stop):
     storage = f"sqlite:///{tmp_path / 'studies.db'}"
-    STOP_AT[0] = 4
+    terms = {"trials": 16, "batch": batch, "splits": SPLITS[:1]}
+    whole = tuned(**terms)
+    STOP_AT[0] = stop
     with pytest.raises(KeyboardInterrupt):
-        tuned(counting, storage=storage)
-    assert len(MADE) == 4
-    assert same(tuned(counting, storage=storage), tuned())
+        tuned(counting, storage=storage, **terms)
+    assert len(MADE) == stop
+    assert same(tuned(counting, storage=storage, **terms), whole)
 
 
 def test_a_sampler_and_a_pruner_of_the_callers_own():

@@ -17,7 +17,6 @@ from attrs import field, frozen
 
 from ..desk import Desk
 from ..errors import VaultError
-from ..records import Changed
 from ..report import Report
 from ..sim.models import Rules
 from ..sim.replay import replay
@@ -26,10 +25,10 @@ from ..status import Status
 from .outcome import Objective, Outcome, outcome_of, score
 from .splits import Window
 
-__all__ = ["BEGINS", "BY", "Begin", "Fit", "MakeDesk", "Run", "Scored", "Value", "play", "try_run", "warm_up"]
+__all__ = ["BY", "Begin", "Fit", "MakeDesk", "Run", "Scored", "Value", "play", "try_run", "warm_up"]
 
-BY, BEGINS = "tune", "the window begins"
-"""By whom vaults are paused and resumed around a warm-up, and why they are resumed."""
+BY = "tune"
+"""By whom vaults are paused and resumed around a warm-up."""
 
 MakeDesk: TypeAlias = Callable[..., Desk]
 """Makes a fresh desk from keyword parameters."""
@@ -119,18 +118,9 @@ class Value:
     rows: int
 
     def __call__(self, report: Report) -> dict[str, float | str | None]:
-        outcome = outcome_of(report, self.since, self.rows, _begun(report))
+        outcome = outcome_of(report, self.since, self.rows)
         value, reason = score(self.objective, outcome, report)
         return {"value": value, "reason": reason, "sharpe": sharpe_of(outcome)}
-
-
-def _begun(report: Report) -> int:
-    """How many records the journal had when the window began: all up to the last vault that was resumed."""
-    known = 0
-    for count, record in enumerate(report.desk.books.journal, 1):
-        if isinstance(record, Changed) and (record.by, record.why) == (BY, BEGINS):
-            known = count
-    return known
 
 
 def sharpe_of(outcome: Outcome) -> float | None:
@@ -157,7 +147,7 @@ def warm_up(desk: Desk, tape: Tape, rules: Rules | None = None) -> None:
         desk.pause(vault, by=BY, why="warm-up", at=desk.books.now)
     replay(desk, tape, rules=rules, progress=False, bounds=False)
     for vault in paused:
-        desk.resume(vault, by=BY, why=BEGINS, at=desk.books.now)
+        desk.resume(vault, by=BY, why="the window begins", at=desk.books.now)
 
 
 def try_run(run: Run) -> Scored:
