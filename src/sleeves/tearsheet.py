@@ -191,10 +191,12 @@ class _Closes:
     """The last price of a tape at a time: the close of the last bar that was over."""
 
     def __init__(self, tape: Any) -> None:
-        self._ends, self._close = tape.ends(), tape.close
+        self._at, self._interval, self._close = tape.at, tape.interval, tape.close
 
     def at(self, now: int) -> int | None:
-        row = bisect_right(self._ends, now) - 1
+        row = bisect_right(self._at, now) - 1
+        if row >= 0 and self._at[row] + self._interval > now:
+            row -= 1  # it is not over, and the one before is: a bar is over where the next begins, if not sooner
         return None if row < 0 else int(self._close[row])
 
 
