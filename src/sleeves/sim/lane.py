@@ -786,28 +786,39 @@ class Lane:
 
         Returns the row that comes next, and whether the desk had to act.
         """
-        desk, matcher, book, seat = self._desk, self._matcher, self._book, trip.seat
+        desk, matcher, book, seat, journal = self._desk, self._matcher, self._book, trip.seat, self._journal
         plan_next, seek, decide, deal, memory, view = trip.plan.next, trip.plan.seek, seat.decide, self.deal, trip.memory, trip.view
         begins, opens, closes, volumes, lot = tape.at, tape.open, tape.close, tape.volume, self._market.lot_units
-        known, size, since, stop, now, acted = tape.has_volume, len(tape), trip.since, trip.next, 0, False
-        view.book = book
+        size, since, stop, now, acted = len(tape), trip.since, trip.next, 0, False
+        known, symbol, every, mark = tape.has_volume, self._market.symbol, desk.mark_every, marks[-1]
+        if any(one.repeats for one in desk._seats.values()):
+            until = 0  # how often a refusal was repeated is written with the next mark
+        if stop < until:
+            view.book, book.volume = book, -1
         while stop < until and seat.wake != NEVER:
             if stop > row:
-                if desk._due >= 0 or marks[-1] < stop:
-                    self._pass(row, stop, tape, ends, marks)
-                else:
-                    book.at = ends[stop - 1]
+                if desk._due >= 0:
+                    self.mark()
+                while mark < stop:
+                    if mark >= row:
+                        due = ends[mark]
+                        journal.note((mark_of, due, symbol, closes[mark], due), 1)
+                        self._noted += 1
+                        desk._mark_at = due - due % every + every
+                    marks.pop()
+                    mark = marks[-1]
+                book.at = ends[stop - 1]
             now = ends[stop]
-            matcher.last = close = closes[stop]
-            if now >= desk._mark_at:
+            if mark <= stop or desk._due >= 0:
                 self._mark_if_over(now)
+            matcher.last = close = closes[stop]
             book.before = book.at or now
-            book.at = now
+            book.at = view.now = now
             book.bid = book.ask = close
-            book.volume = volumes[stop] * lot if known else -1
+            if known:
+                book.volume = volumes[stop] * lot
             seek(memory, since, stop)
             row = since = stop + 1
-            view.now = now
             try:
                 wishes: object = decide(memory, view)
             except Exception as error:
@@ -870,11 +881,17 @@ class Lane:
 
     def _mark_rows(self, ends: Sequence[int]) -> list[int]:
         """The rows at whose ends marks fall due, the last first; at the bottom one that is never come to."""
-        every, at, rows, row = self._desk.mark_every, self._desk._mark_at, [], 0
-        while (row := bisect_left(ends, at, row)) < len(ends):
+        every, at, rows = self._desk.mark_every, self._desk._mark_at, []
+        size, row = len(ends), bisect_left(ends, at)
+        step = max(1, (ends[-1] - ends[0]) // max(1, size - 1))
+        while row < size:
             rows.append(row)
-            at = ends[row] - ends[row] % every + every
-            row += 1
+            now = ends[row]
+            at = now - now % every + every
+            next_row = row + max(1, (at - now + step - 1) // step)  # as it is where rows are equally long
+            if next_row >= size or not ends[next_row - 1] < at <= ends[next_row]:
+                next_row = bisect_left(ends, at, row + 1)
+            row = next_row
         return [NEVER, *reversed(rows)]
 
     def _pass(self, row: int, stop: int, tape: Tape, ends: Sequence[int], marks: list[int]) -> None:
