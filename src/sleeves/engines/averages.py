@@ -48,8 +48,9 @@ def block_sums(np: Any, columns: Any, alpha: float, keep: float) -> Any:
     """What has come in since each block's begin: of a value in row j and column b, the j-th of the b-th block."""
     sums = alpha * columns
     sums[0] += 0.0  # as k s + a x is with s = 0, also for a negative nothing
-    kept, before, *rows = np.empty(sums.shape[1]), *sums
-    for row in rows:
+    kept, rows = np.empty(sums.shape[1]), list(sums)
+    before = rows[0]
+    for row in rows[1:]:
         np.multiply(before, keep, out=kept)
         np.add(row, kept, out=row)
         before = row
