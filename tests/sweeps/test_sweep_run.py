@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures as cf
 import functools
+import json
 import multiprocessing
 import os
 import signal
@@ -409,3 +410,13 @@ def test_without_cloudpickle_a_notebook_is_told_what_to_do():
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(HERE)}, capture_output=True, text=True, timeout=120
     )
     assert "was written in a notebook" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_sweeps_runs():
+    """At a tiny size, to its line of JSON; each way comes to the same there, and nothing is timed here."""
+    script = HERE.parent / "benchmarks" / "sweeps.py"
+    small = "--rows 600 --pairs 3 --runs 1 --most 1".split()
+    done = subprocess.run([sys.executable, str(script), *small], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["benchmark"] == "sweeps"
