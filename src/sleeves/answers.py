@@ -176,18 +176,20 @@ class Answers:
         if exit_ and (view._last_exit is None or fill.at > view._last_exit):
             view._last_exit = fill.at
         if closed and sleeve.is_flat():
-            sleeve.vault.sweep(sleeve, ref=fill.key, at=fill.at)
+            if sleeve.policy.share_ppm:
+                sleeve.vault.sweep(sleeve, ref=fill.key, at=fill.at)
             sleeve.vault.land(sleeve, at=fill.at)
         commands: list[Command] = []
         if contract is not None:
-            commands += self._netting.retry(fill.instrument)
-        if contract is not None and closed:
-            commands += self._netting.settle_if_closed(sleeve, fill.instrument)
+            if self._books.quarantine:
+                commands += self._netting.retry(fill.instrument)
+            if closed:
+                commands += self._netting.settle_if_closed(sleeve, fill.instrument)
         if seat.flatten_by:
             return [*commands, *self._stops.flatten(seat, fill.at)]
         if overdrawn:
             return [*commands, *self._stops.cancel_opening(seat)]
-        if contract is not None or (not sleeve.status.may_open and fill.side is Side.BUY):
+        if contract is not None or (fill.side is Side.BUY and not sleeve.status.may_open):
             return [*commands, *self._stops.cancel_opening(seat, closing=True)]
         return commands
 

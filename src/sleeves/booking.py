@@ -501,7 +501,8 @@ class Allowance:
             return None
         if place.limit is not None:
             return place.limit
-        return place.instrument.shift(ask if place.stop is None else place.stop, self.slippage_ppm, Rounding.FLOOR)
+        price, tick = ask if place.stop is None else place.stop, place.instrument.tick_units
+        return max(1, price * (PPM + self.slippage_ppm) // (PPM * tick)) * tick
 
     def worst_contract(self, place: Place, book: Book, opening: int) -> int | None:
         """The worst price at which an order that opens contracts may fill; None for one that only closes some."""

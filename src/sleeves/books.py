@@ -189,16 +189,18 @@ class Books:
         ledger = self.ledger
         entries = [record for record in records if type(record) is Entry]
         if len(entries) == 1 and entries[0].kind not in _FROM_OUTSIDE:
-            touched = ledger.check(entries[0])
+            entry = entries[0]
+            touched = ledger.check(entry)
             try:
                 self.journal.append(*records)
             except JournalError as error:
                 self.failed = str(error)
                 raise
-            ledger.apply(entries[0], touched)
-            self.changes += entries[0].kind not in _ORDERS
-            if entries[0].kind is EntryKind.ADJUST:
-                self._follow(records)
+            ledger.apply(entry, touched)
+            if entry.kind not in _ORDERS:
+                self.changes += 1
+                if entry.kind is EntryKind.ADJUST:
+                    self._follow(records)
             if self.state is not None:
                 self._remember(records)
             if self.listeners:

@@ -230,7 +230,7 @@ class Desk:
             TransferRefused: self._transfer_refused,
             Unanswered: self._answers.unanswered,
             OrderReport: self._answers.reported,
-            **dict.fromkeys((FundingRate, FairValue, PoolState, Reading, TokenFacts), self._heard),
+            **dict.fromkeys(_TOLD, self._heard),
         }
         if self.books.state is not None:
             self._remember(self.books.state)
@@ -476,10 +476,11 @@ class Desk:
         handle = self._steps.get(type(event))
         if handle is None:
             raise TypeError(f"{event!r} is not an event that a desk knows")
-        if not isinstance(event, News):  # an outside feed's clock is not the books'
+        if type(event) not in _TOLD:  # an outside feed's clock is not the books'
             if 0 <= self._due < event.at:
                 self.mark(self._due)
-            self.books.now = max(self.books.now, event.at)
+            if event.at > self.books.now:
+                self.books.now = event.at
         commands = handle(event)
         if self._passages.waiting and not self.recovering:
             return [*commands, *self._passages.due(self.books.now)]
@@ -1297,6 +1298,7 @@ class Desk:
         raise VaultError(f"no sleeve {name!r} at this desk")
 
 
+_TOLD = frozenset({FundingRate, FairValue, PoolState, Reading, TokenFacts})
 _order_of, _placed_of = maker(Order), maker(Placed)
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from attrs import evolve, frozen
@@ -247,11 +248,16 @@ class Account(NamedTuple):
         return cls(match.group(1), Role(match.group(2)), match.group(3) or "")
 
 
+@lru_cache(maxsize=4096)
+def _is_owner(name: str) -> bool:
+    return _OWNER.fullmatch(name) is not None
+
+
 def _check_account(account: Account) -> None:
     """An account that is booked must read back from its text."""
     owner, role, of = account
     words = isinstance(owner, str) and isinstance(of, str) and isinstance(role, Role)
-    if not words or _OWNER.fullmatch(owner) is None or _OF.fullmatch(of) is None:
+    if not words or not _is_owner(owner) or _OF.fullmatch(of) is None:
         raise LedgerError(f"{account!r} cannot be an account: owner and of are text without blanks, the owner without /")
 
 
@@ -311,6 +317,7 @@ _BITS: Mapping[Role, int] = {
 _MAY_TOUCH: Mapping[EntryKind, int] = {kind: _PASSES if kind in PASSAGES else _MOVES for kind in INTERNAL}
 """By kind that stays within one sleeve: which roles it may touch."""
 _HELD, _SUSPENSE = Role.HELD, Role.SUSPENSE
+_HOLDS = frozenset({EntryKind.HOLD, EntryKind.RELEASE})
 _STANDS = frozenset({Role.TRADING, Role.UNSETTLED, Role.MARGIN})
 
 
@@ -369,6 +376,18 @@ class Ledger:
         """Raise what `post` would raise; change nothing. Returns the cells of the postings, for `apply`."""
         cells = self._cells
         kind, postings = entry.kind, entry.postings
+        if len(postings) == 2 and kind in _HOLDS:  # there are two for every order: seen at one look, where nothing is wrong
+            (one_account, asset, units), (other_account, other_asset, other_units) = postings
+            code = asset.code
+            one_cell, other_cell = cells.get((one_account, code)), cells.get((other_account, code))
+            if one_cell is not None and asset is other_asset is one_cell.asset and type(units) is int and units + other_units == 0:
+                if other_cell is None and other_account != one_account:
+                    other_cell = self._fresh(other_account, asset, code, ())
+                    _check_account(other_account)
+                if other_cell is not None and one_account[0] == other_account[0] and type(other_units) is int and type(entry.by) is str:
+                    inside = one_cell.bits & other_cell.bits & _MOVES and other_cell.asset is asset
+                    if inside and entry.by and one_cell.units + units >= 0 and other_cell.units + other_units >= 0:
+                        return [one_cell, other_cell]
         allowed = _MAY_TOUCH.get(kind, 0)
         internal = allowed != 0
         own = allowed or _OWN

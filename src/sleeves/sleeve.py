@@ -287,7 +287,8 @@ class Sleeve(Stateful):
         """The strictest of its own status, of what holds it, and of its vault's."""
         vault = self.vault
         if self._status is _ACTIVE and not self.latches and vault._status is _ACTIVE and not vault.latches:
-            return _ACTIVE if vault.over is None else vault.over.stands
+            over = vault.over
+            return _ACTIVE if over is None or (over._status is _ACTIVE and not over.latches) else over.stands
         return worse(self.stands, self.vault.status)
 
     @property

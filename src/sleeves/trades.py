@@ -10,13 +10,15 @@ from .sleeve import Sleeve
 __all__ = ["closes", "entry_of"]
 
 
+_BUY = Side.BUY
+
+
 def closes(sleeve: Sleeve, fill: Fill) -> bool:
     """Whether a fill takes away from what the sleeve has: of that market, or of that coin wherever it was bought."""
     owned = sleeve.position_units(fill.instrument)
-    if owned * fill.side.sign < 0:
-        return True
-    sold = fill.side is Side.SELL and fill.instrument.contract is None
-    return sold and not owned and bool(sleeve.kept(fill.instrument.base))
+    if fill.side is _BUY:
+        return owned < 0
+    return owned > 0 or (not owned and fill.instrument.contract is None and bool(sleeve.kept(fill.instrument.base)))
 
 
 def entry_of(sleeve: Sleeve, fill: Fill, *, held: int, by: str, account: Account | None = None) -> Entry:
@@ -28,7 +30,7 @@ def entry_of(sleeve: Sleeve, fill: Fill, *, held: int, by: str, account: Account
         return contracts.fill(sleeve.name, fill, held=held, position=owned, open_cost=cost, margin=margin, free=free, by=by)
     if market.quote is not sleeve.asset and market.quote != sleeve.asset:
         return _swap(sleeve, fill, held=held, by=by)
-    if fill.side is Side.SELL and owned < fill.qty + (fill.fee.units if fill.fee.asset == market.base else 0):
+    if fill.side is not _BUY and owned < fill.qty + (fill.fee.units if fill.fee.asset == market.base else 0):
         others = [swaps.Kept(m.symbol, qty, sleeve.open_cost_units(m)) for m, qty in sleeve.kept(market.base) if m.symbol != market.symbol]
         if any(one.qty > 0 for one in others):
             return swaps.sale(sleeve.name, fill, held=held, own=swaps.Kept(market.symbol, owned, cost), others=others, by=by)

@@ -146,8 +146,9 @@ class Account:
         return joint_of(tuple(coins), tuple(contracts), quote.scale)
 
     def price(self, market: Instrument, price: int) -> None:
-        """The latest price of a spot market."""
-        self.prices[market.base.code, market.quote.code] = (market, price)
+        """The latest price of a spot market, where a coin may be collateral."""
+        if self.rules.collateral:
+            self.prices[market.base.code, market.quote.code] = (market, price)
 
     def alone(self, net: _Net) -> bool:
         """Whether nothing but this contract and its quote coin moves the account's margin in that quote."""
