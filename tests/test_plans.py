@@ -18,7 +18,7 @@ from helpers import BTCUSD
 from sleeves import ETH, QUIET, USD, CoreVault, Desk, Instrument, Place, Side
 from sleeves.engines import EmaCross, Feedback, Idle, Momentum, Pod, Scalp, Trend, cross, scalp_plan, trend_plan
 from sleeves.engines.averages import BLOCK
-from sleeves.engines.passes import numpy_or_none
+from sleeves.engines.passes import Rows, numpy_or_none
 from sleeves.errors import EngineFault, InvalidAmount, InvalidMarket, VaultError
 from sleeves.market import HOUR, MINUTE, SECOND, Kind
 from sleeves.sim import Fees, Latency, Rules, Slippage, Tape, replay
@@ -301,6 +301,18 @@ def test_a_trend_is_planned_in_stretches_of_any_length(tape, engine, rules, stre
         check_plan(Stretched(engine, trend_plan.Trends, stretch), tape, rules=rules)
 
 
+@law
+@given(STEPS.flatmap(any_tape), trends())
+def test_the_lowest_of_eight_hours_is_the_streams(tape, engine):
+    """To the instant: a price is of the window while it is no older than eight hours."""
+    stretch = trend_plan._Stretch(engine, Rows(numpy_or_none(), tape, engine.every), 0, len(tape), trend_plan._Past())
+    memory, shown, ends = engine.begin(), trend_plan._Shown(BTCUSD, None), tape.ends()
+    for place, lowest in enumerate(stretch.lowest.tolist()):
+        row = stretch.row(place)
+        engine.decide(memory, shown.at(ends[row], tape.close[row]))
+        assert memory.lows[0][1] == lowest
+
+
 @heavy
 @given(STEPS.flatmap(any_tape), st.lists(trends(), min_size=1, max_size=3), venues())
 def test_trends_by_plan_write_the_same_journal(tape, engines, rules):
@@ -371,6 +383,18 @@ def test_scalp_has_no_plan_for_several_markets_nor_for_ticks():
 def test_idle_is_asked_nowhere():
     tried = check_plan(Idle(BTCUSD), tape_of([1_000, 1_001, 1_002]))
     assert (tried.asked, tried.named) == (1, 0)
+
+
+# -- trades instead of bars ------------------------------------------------------------------------------------------------
+
+
+@law
+@given(tapes(step=7 * SECOND), st.one_of(crosses(step=7 * SECOND), trends(step=7 * SECOND)), venues())
+def test_a_tape_of_trades_is_planned_as_well(tape, engine, rules):
+    """A row is over with its trade."""
+    ticks = Tape.from_ticks(BTCUSD, at=tape.at, price=tape.close, size=tape.volume if tape.has_volume else None)
+    check_plan(engine, ticks, rules=rules)
+    assert_same_journals(ticks, [engine], rules)
 
 
 # -- what has no plan ------------------------------------------------------------------------------------------------------
