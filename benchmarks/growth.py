@@ -72,7 +72,8 @@ def make(path: Path, rows: int, trades: bool) -> None:
             size = min(PIECE, rows - first)
             row = np.arange(first, first + size, dtype=np.int64)
             paths = last * np.exp(np.cumsum(rng.normal(0, 0.00004 if trades else 0.0004, (size, 1 if trades else 3)).reshape(-1)))
-            paths = 300_000 + (paths - 300_000) % 100_000  # a walk that is long stays in sight
+            over = (paths - 200_000) % 400_000  # a walk that is long stays between 2,000 and 4,000: it turns there
+            paths = 200_000 + np.minimum(over, 400_000 - over)
             units = np.maximum(np.rint(paths), 100).astype(np.int64).reshape(size, -1)
             close = units[:, -1].copy()
             if trades:
