@@ -213,6 +213,27 @@ def test_an_executor_of_others_that_breaks_is_said_to_be_broken():
         sweep(moody, [{"mood": "die:"}, *CALM], TAPE, executor=executor)
 
 
+def test_an_executor_that_was_shut_down_is_said_to_take_no_work():
+    with cf.ThreadPoolExecutor(1) as executor:
+        pass
+    with pytest.raises(VaultError, match="the executor takes no work: RuntimeError"):
+        sweep(cross, GRID, TAPE, executor=executor)
+
+
+class Deaf(cf.Executor):
+    """Its workers cannot read what they are sent."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future: cf.Future[object] = cf.Future()
+        future.set_exception(ModuleNotFoundError("No module named 'mine'"))
+        return future
+
+
+def test_workers_that_cannot_import_the_work_are_told_of_at_once():
+    with pytest.raises(VaultError, match=r"no worker could take up the work \(ModuleNotFoundError.*must be importable"):
+        sweep(cross, GRID, TAPE, executor=Deaf())
+
+
 @pytest.mark.slow
 def test_an_executor_that_a_function_makes_is_made_anew():
     made = []

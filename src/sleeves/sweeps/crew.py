@@ -320,6 +320,8 @@ def _fill(crew: Crew, waiting: deque[_Chunk], flying: dict[cf.Future[Any], _Chun
             future = crew.submit(chunk)
         except cf.BrokenExecutor as error:
             return error
+        except RuntimeError as error:
+            raise VaultError(f"the executor takes no work: {error_text(error)}") from error
         waiting.remove(chunk)
         flying[future] = chunk
     return None
