@@ -374,7 +374,7 @@ class Extremes:
 
     def __init__(self, low: Column64, high: Column64) -> None:
         self._low, self._high = low, high
-        self._parts: dict[int, tuple[int, int, list[int], list[int]]] = {}
+        self._parts: dict[int, tuple[int, int, array[int], array[int]]] = {}
 
     def first(self, row: int, low: int, high: int, stop: int) -> int:
         """The first row from `row` on whose low is at most `low` or whose high is at least `high`; `stop` where none is before it."""
@@ -404,16 +404,16 @@ class Extremes:
                 return row
         return -1
 
-    def _part(self, number: int) -> tuple[int, int, list[int], list[int]]:
+    def _part(self, number: int) -> tuple[int, int, array[int], array[int]]:
         first = number * PART
         low, high = self._low[first : first + PART], self._high[first : first + PART]
         numpy = numpy_for(len(self._low))
         if numpy is not None:
             starts = numpy.arange(0, len(low), STEP)
-            lows = numpy.minimum.reduceat(numpy.frombuffer(low, dtype="int64"), starts).tolist()
-            highs = numpy.maximum.reduceat(numpy.frombuffer(high, dtype="int64"), starts).tolist()
+            lows = array("q", numpy.minimum.reduceat(numpy.frombuffer(low, dtype="int64"), starts).tobytes())
+            highs = array("q", numpy.maximum.reduceat(numpy.frombuffer(high, dtype="int64"), starts).tobytes())
         else:
-            lows = [min(low[place : place + STEP]) for place in range(0, len(low), STEP)]
-            highs = [max(high[place : place + STEP]) for place in range(0, len(high), STEP)]
+            lows = array("q", (min(low[place : place + STEP]) for place in range(0, len(low), STEP)))
+            highs = array("q", (max(high[place : place + STEP]) for place in range(0, len(high), STEP)))
         self._parts[number] = part = (min(lows), max(highs), lows, highs)
         return part
