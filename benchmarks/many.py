@@ -50,8 +50,10 @@ def child(data: Path, runs: int, pairs: int, *, beside: bool) -> dict[str, Any]:
         for report in reports:
             report.proof.require()
         told["proved_s"] = round(time.perf_counter() - begin, 4)
-    fills = sum(report.story.sleeves["cross"].fills for report in reports)
-    return told | {"fills": fills, "equity": sum(worth(sleeve, tape.close[-1]) for _, sleeve in stands)}
+    told["equity"] = sum(worth(sleeve, tape.close[-1]) for _, sleeve in stands)
+    if runs == 1:
+        return told
+    return told | {"fills": sum(report.story.sleeves["cross"].fills for report in reports)}
 
 
 def main() -> None:

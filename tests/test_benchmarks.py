@@ -80,7 +80,7 @@ def test_replay_makes_the_same_of_both_paths_and_of_tape_file_and_columns(tmp_pa
     script = str(FOLDER / "replay.py")
     run(script, "--make", str(tape), "--rows", "1500")
     found = [
-        json.loads(run(script, "--data", str(data), "--path", path, "--runs", "1").splitlines()[-1])
+        json.loads(run(script, "--data", str(data), "--path", path, "--runs", "2").splitlines()[-1])
         for data, path in ((rows, "event"), (tape, "event"), (tape, "plan"))
     ]
     assert found[0]["fills"] > 10
