@@ -85,6 +85,9 @@ def test_out_of_sample_is_printed_first_and_all_of_it_is_in_the_rows():
     assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
     assert text.startswith("Out of sample")
     rows = one.rows()
+    total = next(line for line in text.splitlines() if line.startswith("in all")).split()
+    assert total[3] == f"{one.profit.decimal:z,.2f}"
+    assert total[-2] == f"{sum(Decimal(row['hold_profit']) for row in rows):z,.2f}"
     assert [row["fold"] for row in rows] == [1, 2, 3, 4]
     assert sum(Decimal(row["test_profit"]) for row in rows) == one.profit.decimal
     assert {"dip", "keep", "hold_profit", "deflated_sharpe", "train_value"} <= set(rows[0])

@@ -132,6 +132,15 @@ def test_a_warm_up_leaves_the_memory_that_a_longer_run_would_have():
     assert warmed == Averages.seen
 
 
+@settings(max_examples=25)
+@given(start=st.integers(0, 100), dip=st.sampled_from([0.001, 0.01]), keep=st.integers(1, 30))
+def test_the_drawdown_is_the_deepest_fall_of_the_profit_between_any_two_marks(start, dip, keep):
+    report, outcome = play(Run(swinging, {"dip": dip, "keep": keep}, TAPE, Window(start, start + 120), CHEAP))
+    made = [one.equity - one.paid_in + one.taken_out for one in report.story.sleeves["a"].samples]
+    falls = [before - after for n, before in enumerate(made) for after in made[n:]]
+    assert outcome.drawdown.units == max(falls)
+
+
 def test_several_sleeves_count_as_one():
     def two():
         vault = CoreVault(USD, total="20000", tradeable="20000")
