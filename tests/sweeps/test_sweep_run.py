@@ -437,7 +437,7 @@ def test_without_cloudpickle_a_notebook_is_told_what_to_do():
 def test_the_benchmark_of_sweeps_runs():
     """At a tiny size, to its line of JSON; each way comes to the same there, and nothing is timed here."""
     script = HERE.parent / "benchmarks" / "sweeps.py"
-    small = "--rows 600 --pairs 3 --runs 1 --most 1".split()
+    small = ["--rows", "600", "--pairs", "3", "--runs", "1", "--most", "1"]
     done = subprocess.run([sys.executable, str(script), *small], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["benchmark"] == "sweeps"

@@ -352,6 +352,20 @@ def _after_death(chunk: _Chunk, error: BaseException) -> Iterator[_Chunk | Outco
 # -- in the processes of an own pool -------------------------------------------------------------------------------------
 
 
+class _Process(SpawnProcess):
+    """A process that does not hear Ctrl-C, from its first moment on: what it would say of it helps nobody."""
+
+    def start(self) -> None:
+        if not hasattr(signal, "pthread_sigmask"):
+            super().start()
+            return
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child has what its parent has; here it only waits
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Recorded(SpawnContext):
     """The context that starts processes afresh, which remembers those that it started: so that they can be ended at once."""
 
@@ -359,7 +373,7 @@ class _Recorded(SpawnContext):
         self.made: list[SpawnProcess] = []
 
     def Process(self, *args: Any, **named: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802 the context's own name
-        process = SpawnProcess(*args, **named)
+        process = _Process(*args, **named)
         self.made.append(process)
         return process
 
