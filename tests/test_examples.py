@@ -40,7 +40,20 @@ def test_an_example_imports_public_names_only(path):
 
 def test_the_examples_are_all_tried():
     known = {"planned", "quiet_and_flash", "own_engine", "paper_and_replay", "shared_position", "restart", "past"}
-    known |= {"four_engines", "funding", "depeg", "scalp", "arbitrage", "live_desk", "drill", "megavault", "kraken", "drift", "dashboard"}
+    known |= {
+        "four_engines",
+        "funding",
+        "depeg",
+        "scalp",
+        "arbitrage",
+        "live_desk",
+        "drill",
+        "megavault",
+        "kraken",
+        "drift",
+        "dashboard",
+        "sweep",
+    }
     assert known <= {path.stem for path in EXAMPLES}
 
 
