@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 from .. import booking
@@ -23,6 +24,7 @@ from ..blotter import Working
 from ..booking import Allowance, released_cost
 from ..daybook import Daybook, Note, mark_of
 from ..desk import Desk, Raised
+from ..errors import EngineFault
 from ..gates import CORE
 from ..inside import SelfTrade
 from ..journal import Memory
@@ -32,7 +34,7 @@ from ..ledger import _Sum as LedgerSum
 from ..market import Instrument
 from ..money import PPM, Asset
 from ..orders import Command, Place, Side
-from ..protocols import Plan
+from ..protocols import Plan, View
 from ..seat import NEVER, Seat
 from ..state import MOST_SENT
 from .exchange import Exchange
@@ -121,18 +123,74 @@ class _Noted:
         self.held, self.code, self.venue = held, code, venue
 
 
+class _Guarded:
+    """A plan whose faults are its engine's: what it raises, and answers that no plan may give."""
+
+    __slots__ = ("_next", "_seek", "_sleeve")
+
+    def __init__(self, plan: Plan[Any], sleeve: str) -> None:
+        self._next, self._seek, self._sleeve = plan.next, plan.seek, sleeve
+
+    def next(self, memory: Any, row: int, view: View) -> int:
+        try:
+            found = self._next(memory, row, view)
+        except Exception as error:
+            raise self._fault(error) from error
+        if type(found) is not int or found < row:
+            raise EngineFault(
+                f"the plan of sleeve {self._sleeve} answered {found!r} for the next row from {row} on: need a whole number, not below"
+            )
+        return found
+
+    def seek(self, memory: Any, since: int, row: int) -> None:
+        try:
+            self._seek(memory, since, row)
+        except Exception as error:
+            raise self._fault(error) from error
+
+    def _fault(self, error: Exception) -> EngineFault:
+        return EngineFault(f"the plan of sleeve {self._sleeve} raised {type(error).__name__}: {error}")
+
+
+def _plan_of(seat: Seat, tape: Tape) -> Plan[Any] | None:
+    """The plan that a seat's engine has for a tape, if it is one to believe: of the class that says how it decides.
+
+    One that is inherited knows nothing of what a subclass decides, so that it says `plan = Its.plan` where it still holds.
+    """
+    engine = seat.engine
+    own: dict[str, Any] = getattr(engine, "__dict__", {})
+    make = own.get("plan") or (None if "plan" not in vars(type(engine)) or "decide" in own else engine.plan)  # type: ignore[attr-defined]
+    if not callable(make) or seat.decide != engine.decide:
+        return None
+    try:
+        signature(make).bind(tape)
+    except (TypeError, ValueError):
+        return None  # something else of the same name
+    try:
+        plan: Any = make(tape)
+    except Exception as error:
+        raise EngineFault(f"the plan of sleeve {seat.sleeve.name} raised {type(error).__name__}: {error}") from error
+    return plan if callable(getattr(plan, "next", None)) and callable(getattr(plan, "seek", None)) else None
+
+
 class _Trip:
     """One seat's way along a tape: the row that its plan names next, and how far its memory has come."""
 
     __slots__ = ("asked", "memory", "next", "plan", "seat", "since", "view")
 
     def __init__(self, seat: Seat, plan: Plan[Any]) -> None:
-        self.seat, self.plan, self.memory, self.view = seat, plan, seat.memory, seat.view
+        self.seat, self.plan, self.memory, self.view = seat, _Guarded(plan, seat.sleeve.name), seat.memory, seat.view
         self.since = 0
         """The rows before this one are in the memory."""
         self.asked = -1
         """The last row that is known as one at which the engine was asked, or would have been; -1 for none."""
-        self.next = plan.next(self.memory, 0, self.view)
+        self.next = self.plan.next(self.memory, 0, self.view)
+
+    def come_to(self, row: int, ends: Sequence[int]) -> None:
+        """Have the memory, and the seat's rhythm, stand as before this row; of an engine that is asked no more they stay."""
+        if self.seat.wake != NEVER:
+            self.wake_before(row, ends)
+            self.plan.seek(self.memory, self.since, row)
 
     def wake_before(self, row: int, ends: Sequence[int]) -> None:
         """Have the seat's rhythm stand as if its engine had been asked on every row before this one, whenever it was time."""
@@ -160,6 +218,8 @@ class Lane:
         journal = desk.books.journal
         assert isinstance(journal, Memory), "only a journal in memory takes notes"
         self._desk, self._books, self._journal, self._exchange = desk, desk.books, journal, exchange
+        self._listeners = desk.books.listeners
+        """Whoever is told of each record: while there is one, none is only noted."""
         self._matcher = exchange.markets[0]
         self._market = self._matcher.instrument
         self._ledger, self._followers = desk.books.ledger, desk.books.ledger._followers
@@ -168,8 +228,6 @@ class Lane:
         self._roundings, self._worst_ppm = self._allowance.roundings(self._market), PPM + self._allowance.slippage_ppm
         rules = self._matcher.rules
         self._taker_ppm, self._venue_ppm = rules.fees.taker_ppm, max(0, rules.fees.taker_ppm, rules.fees.maker_ppm)
-        if rules.fees.taken_in is not FeeIn.QUOTE:
-            self._venue_ppm = 0
         self._slips = None if type(rules.slippage) is Slippage and not rules.slippage.high_ppm else rules.slippage.fill_price
         self._part = rules.participation_ppm
         self._pending: list[_Noted] = []
@@ -197,7 +255,7 @@ class Lane:
             return None
         if books.state is not None or books.listeners or books.perpetuals or type(desk.allowance) is not Allowance:
             return None
-        if type(fees) is not Fees or (fees.taken_in is not FeeIn.QUOTE and fees.taker_ppm) or matcher.rules.latency.total:
+        if type(fees) is not Fees or fees.taken_in is not FeeIn.QUOTE or matcher.rules.latency.total:
             return None
         if desk._arms or desk._limits or desk._inside.policy is SelfTrade.CROSS or desk.recovering:
             return None
@@ -244,7 +302,7 @@ class Lane:
         if place.limit is not None or place.stop is not None or place.good_til is not None:
             return None
         foreign = len(journal._kept) + journal._more - self._noted
-        if track.sound != foreign and not self._sound(track, foreign):
+        if self._listeners or (track.sound != foreign and not self._sound(track, foreign)):
             return None
         qty, sent = place.qty, seat.view._sent
         if not track.ready or seat.refusal is not None or self._matcher._live or (sent and now < sent[-1]):
@@ -314,7 +372,7 @@ class Lane:
         if type(place) is not Place or track is None or (place.instrument is not market and place.instrument != market):
             return False
         foreign = len(journal._kept) + journal._more - self._noted
-        if (track.sound != foreign and not self._sound(track, foreign)) or not track.ready or self._part is not None:
+        if (track.sound != foreign and not self._sound(track, foreign)) or not track.ready or self._part is not None or self._listeners:
             return False
         if place.limit is not None or place.stop is not None or place.good_til is not None or matcher._live:
             return False
@@ -503,6 +561,14 @@ class Lane:
         if track.shares and place.side is Side.SELL:
             self._sweep(track, note, at)
 
+    def leave(self) -> None:
+        """The run is over, or was broken off: what is noted and not filled is handed over, and the desk knows how late it is."""
+        now, desk = self._book.at, self._desk
+        self._books.now = max(self._books.now, now)
+        desk._priced = max(desk._priced, now)
+        self._date()
+        self.hand_over()
+
     def _date(self) -> None:
         """The books know the time of the venue's latest fact."""
         last, name = self._books.last, self._matcher.name
@@ -542,7 +608,7 @@ class Lane:
     def mark(self) -> None:
         """Make the mark that is due, at the price that is shown."""
         desk, book = self._desk, self._book
-        if not self._marks or not book.bid or any(seat.repeats for seat in desk._seats.values()):
+        if not self._marks or self._listeners or not book.bid or any(seat.repeats for seat in desk._seats.values()):
             desk.mark(desk._due)
             return
         due, every = desk._due, desk.mark_every
@@ -687,9 +753,8 @@ class Lane:
             return None
         found: list[tuple[Seat, Plan[Any]]] = []
         for seat in self._seats:
-            make = getattr(seat.engine, "plan", None)
-            plan: Any = make(tape) if callable(make) and seat.decide == seat.engine.decide and not seat.wake else None
-            if not callable(getattr(plan, "next", None)) or not callable(getattr(plan, "seek", None)):
+            plan = None if seat.wake else _plan_of(seat, tape)
+            if plan is None:
                 return None
             found.append((seat, plan))
         return [_Trip(seat, plan) for seat, plan in found]
@@ -705,13 +770,15 @@ class Lane:
         marks = self._mark_rows(ends)
         row = told = 0
         calm = self._calm()
-        alone = trips[0] if len(trips) == 1 else None
+        alone, faults = trips[0] if len(trips) == 1 else None, len(desk.faults)
         while True:
+            if len(desk.faults) > faults:  # the run ends with this block, as one that asks on every row
+                size, faults = min(size, -(-row // BLOCK) * BLOCK), len(desk.faults)
             if alone is not None and calm and not matcher._live and not alone.seat.every:
                 row, changed = self._stroll(alone, row, min(size, told + BLOCK), tape, ends, marks)
                 if changed:
                     calm = self._calm()
-                if row - told >= BLOCK:
+                if row - told >= BLOCK and len(desk.faults) == faults:
                     yield row - told
                     told = row
             stop = min([trip.next for trip in trips]) if alone is None else alone.next
@@ -739,8 +806,7 @@ class Lane:
             row = stop + 1
             if not calm:
                 for trip in trips:
-                    trip.wake_before(stop, ends)
-                    trip.plan.seek(trip.memory, trip.since, stop)
+                    trip.come_to(stop, ends)
                     trip.since = row
                 self._quote(now, close, volume)
                 calm = self._calm()
@@ -772,12 +838,11 @@ class Lane:
                 self.fill(begins[row], opens[row], volumes[row] if known else -1)
                 for trip in trips:
                     trip.next = trip.plan.next(trip.memory, row, trip.view)
-            if row - told >= BLOCK:
+            if row - told >= BLOCK and len(desk.faults) == faults:
                 yield row - told
                 told = row
         for trip in trips:
-            trip.plan.seek(trip.memory, trip.since, size)
-            trip.wake_before(size, ends)
+            trip.come_to(size, ends)
         self._date()
         yield size - told
 
@@ -791,7 +856,7 @@ class Lane:
         begins, opens, closes, volumes, lot = tape.at, tape.open, tape.close, tape.volume, self._market.lot_units
         size, since, stop, now, acted = len(tape), trip.since, trip.next, 0, False
         known, symbol, every, mark = tape.has_volume, self._market.symbol, desk.mark_every, marks[-1]
-        if any(one.repeats for one in desk._seats.values()):
+        if any(one.repeats for one in desk._seats.values()) or self._listeners:
             until = 0  # how often a refusal was repeated is written with the next mark
         if stop < until:
             view.book, book.volume = book, -1
@@ -904,13 +969,13 @@ class Lane:
             marks.pop()
         if marks[-1] <= last:
             closes, symbol, every = tape.close, self._market.symbol, desk.mark_every
-            repeats = any(seat.repeats for seat in desk._seats.values())
+            repeats = any(seat.repeats for seat in desk._seats.values()) or bool(self._listeners)
             while marks[-1] < last:
                 mark = marks.pop()
                 due = ends[mark]
                 if repeats:  # how often a refusal was repeated is written with the first mark
                     self._show(mark, tape, ends)
-                    desk._due, repeats = due, False
+                    desk._due, repeats = due, bool(self._listeners)
                     self.mark()
                 else:
                     self._journal.note((mark_of, due, symbol, closes[mark], due), 1)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from typing import Literal, overload
 
 from ..desk import Desk
@@ -136,7 +136,9 @@ def replay_many(
     found: list[Report | EngineFault] = []
     runs = {place: _rows_done(desk, exchange, plan, blocks) for place, (desk, exchange) in enumerate(zip(desks, exchanges, strict=True))}
     faults: dict[int, EngineFault] = {}
-    with bar(len(desks) * sum(map(len, tapes)), "rows", progress) as advance, _rare_collections():
+    with ExitStack() as stack, bar(len(desks) * sum(map(len, tapes)), "rows", progress) as advance, _rare_collections():
+        for run in runs.values():
+            stack.callback(run.close)
         while runs:
             for place, run in list(runs.items()):
                 try:
@@ -182,14 +184,15 @@ def _exchange(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rul
 
 def _play(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] | None, progress: Progress, plan: bool = True) -> Exchange:
     exchange = _exchange(desk, tapes, rules)
-    with bar(sum(map(len, tapes)), "rows", progress) as advance, _rare_collections():
-        for done in _rows_done(desk, exchange, plan, _Blocks(tapes[0])):
+    run = _rows_done(desk, exchange, plan, _Blocks(tapes[0]))
+    with bar(sum(map(len, tapes)), "rows", progress) as advance, _rare_collections(), closing(run):
+        for done in run:
             if advance is not None:
                 advance(done)
     return exchange
 
 
-def _rows_done(desk: Desk, exchange: Exchange, plan: bool, blocks: _Blocks) -> Iterator[int]:
+def _rows_done(desk: Desk, exchange: Exchange, plan: bool, blocks: _Blocks) -> Generator[int, None, None]:
     """Play all of an exchange's tapes; yields, now and then, how many rows were done since it last did."""
     tapes = exchange.tapes
     lane = Lane.of(desk, exchange)
@@ -217,24 +220,26 @@ class _Blocks:
         return zip(*self._block, strict=True)
 
 
-def _run_lane(desk: Desk, tape: Tape, lane: Lane, plan: bool, blocks: _Blocks) -> Iterator[int]:
+def _run_lane(desk: Desk, tape: Tape, lane: Lane, plan: bool, blocks: _Blocks) -> Generator[int, None, None]:
     """One market of coins: what most rows and orders come to is done on the lane. Yields how many rows were done."""
     known_faults = len(desk.faults)
-    trips = lane.plans(tape) if plan else None
-    if trips is not None:
-        for done in lane.visit(tape, trips):
-            _raise_fault(desk, known_faults)
-            yield done
-    else:
+    try:
+        trips = lane.plans(tape) if plan else None
+        if trips is not None:
+            for done in lane.visit(tape, trips):
+                _raise_fault(desk, known_faults)
+                yield done
+            return
         for first in range(0, len(tape), BLOCK):
             last = min(first + BLOCK, len(tape))
             lane.play(blocks.rows(first, last), volumes=tape.has_volume)
             _raise_fault(desk, known_faults)
             yield last - first
-    lane.hand_over()
+    finally:
+        lane.leave()
 
 
-def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, blocks: _Blocks) -> Iterator[int]:
+def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, blocks: _Blocks) -> Generator[int, None, None]:
     """One market and nothing but its rows: the loop that `Exchange.play` is, without an object per row."""
     quote = desk.quote
     matcher = exchange.markets[0]
@@ -258,7 +263,7 @@ def _run(desk: Desk, tape: Tape, exchange: Exchange, index: int, blocks: _Blocks
         yield last - first
 
 
-def _run_all(desk: Desk, exchange: Exchange, indexes: Sequence[int]) -> Iterator[int]:
+def _run_all(desk: Desk, exchange: Exchange, indexes: Sequence[int]) -> Generator[int, None, None]:
     """Several markets, funding, books: step by step, as `VirtualDriver` plays them."""
     outbox, quote = exchange.outbox, desk.quote
     known_faults, done = len(desk.faults), 0
