@@ -356,7 +356,7 @@ class Dying(Memory):
         ends = [self._durable, *(end for end in self._ends if end > self._durable)]
         kept = ends[self._dice.below(len(ends))]
         again = Dying(self._dice, self.fails_ppm)
-        again._records = self._records[:kept]
+        again._kept = list(self._records[:kept])
         again._durable = kept
         snapshot = self.load()
         if snapshot is not None and snapshot[0] <= kept:

@@ -103,7 +103,7 @@ class _Track:
         self.shares = bool(seat.sleeve.policy.share_ppm)
         self.sound = -1
         """How many records the desk itself had written when nothing was found to stand in this seat's way."""
-        self.daybook = Daybook(name, market, seat.engine.name, venue)
+        self.daybook = _daybook(seat, market, venue)
         self.writes, self.fills = self.daybook.both, self.daybook.fills
 
     def look(self, cells: Mapping[tuple[Account, str], Cell]) -> None:
@@ -111,6 +111,12 @@ class _Track:
         found = [cell if (cell := cells.get(key)) is not None and not cell.rare else NONE for key in self.keys]
         self.free, self.free_base, self.trading, self.trading_base, self.fees, self.pnl = found
         self.ready = NONE not in found[:4]
+
+
+def _daybook(seat: Seat, market: Instrument, venue: str) -> Daybook:
+    """The daybook of a seat: the one that it wrote into before, on another tape, where it did."""
+    one = Daybook(seat.sleeve.name, market, seat.engine.name, venue)
+    return next((known for known in seat.sleeve.books.daybooks if known.same(one)), one)
 
 
 class _Noted:
@@ -186,11 +192,16 @@ class _Trip:
         """The last row that is known as one at which the engine was asked, or would have been; -1 for none."""
         self.next = self.plan.next(self.memory, 0, self.view)
 
+    def look(self, row: int) -> None:
+        """See what comes next, from this row on; nothing for an engine that is asked no more."""
+        self.next = NEVER if self.seat.wake == NEVER else self.plan.next(self.memory, row, self.view)
+
     def come_to(self, row: int, ends: Sequence[int]) -> None:
         """Have the memory, and the seat's rhythm, stand as before this row; of an engine that is asked no more they stay."""
         if self.seat.wake != NEVER:
             self.wake_before(row, ends)
             self.plan.seek(self.memory, self.since, row)
+            self.since = row
 
     def wake_before(self, row: int, ends: Sequence[int]) -> None:
         """Have the seat's rhythm stand as if its engine had been asked on every row before this one, whenever it was time."""
@@ -231,6 +242,8 @@ class Lane:
         self._slips = None if type(rules.slippage) is Slippage and not rules.slippage.high_ppm else rules.slippage.fill_price
         self._part = rules.participation_ppm
         self._pending: list[_Noted] = []
+        self.left_at = 0
+        """The row at which the run by plan has ended."""
         self._noted = 0
         """Records that were noted by this lane."""
         self._latest = desk.books.last.get(exchange.name, 0)
@@ -461,6 +474,9 @@ class Lane:
     def fill(self, at: int, price: int, volume: int) -> None:
         """A row's first price: what was ordered is filled, or handed to the desk and the exchange, which then play the row."""
         pending = self._pending
+        if self._listeners:
+            self.hand_over()
+            return
         if self._part is not None and volume >= 0:
             room = volume * self._part // PPM * self._market.lot_units
             if sum(one.place.qty for one in pending) > room:
@@ -562,7 +578,8 @@ class Lane:
             self._sweep(track, note, at)
 
     def leave(self) -> None:
-        """The run is over, or was broken off: what is noted and not filled is handed over, and the desk knows how late it is."""
+        """A block of rows is over, or the run was broken off: whoever looks on finds what is noted and not filled at the desk and
+        at the exchange, and the desk knows how late it is."""
         now, desk = self._book.at, self._desk
         self._books.now = max(self._books.now, now)
         desk._priced = max(desk._priced, now)
@@ -760,37 +777,43 @@ class Lane:
         return [_Trip(seat, plan) for seat, plan in found]
 
     def visit(self, tape: Tape, trips: Sequence[_Trip]) -> Iterator[int]:
-        """Play a tape by going only where something can happen. Yields, now and then, how many rows were done since it last did.
+        """Play a tape by going only where something can happen. Yields, block by block, how many rows were done.
 
-        What happens between, marks, is noted in its place; at the end all stands as if each row had been played.
+        What happens between, marks, is noted in its place; at each block's end all stands as if each row had been played.
+        `left_at` is where it ended: before the tape's end where somebody has started an engine anew.
         """
         desk, books, matcher, book, pending = self._desk, self._books, self._matcher, self._book, self._pending
         ends, opens, closes, volumes, begins = tape.ends(), tape.open, tape.close, tape.volume, tape.at
         size, lot, known = len(tape), self._market.lot_units, tape.has_volume
         marks = self._mark_rows(ends)
-        row = told = 0
-        calm = self._calm()
-        alone, faults = trips[0] if len(trips) == 1 else None, len(desk.faults)
+        row, calm, limit = 0, self._calm(), min(size, BLOCK)
+        alone = trips[0] if len(trips) == 1 else None
         while True:
-            if len(desk.faults) > faults:  # the run ends with this block, as one that asks on every row
-                size, faults = min(size, -(-row // BLOCK) * BLOCK), len(desk.faults)
             if alone is not None and calm and not matcher._live and not alone.seat.every:
-                row, changed = self._stroll(alone, row, min(size, told + BLOCK), tape, ends, marks)
+                row, changed = self._stroll(alone, row, limit, tape, ends, marks)
                 if changed:
                     calm = self._calm()
-                if row - told >= BLOCK and len(desk.faults) == faults:
-                    yield row - told
-                    told = row
             stop = min([trip.next for trip in trips]) if alone is None else alone.next
             if not calm:
                 stop = row
             elif matcher._live:
-                stop = tape.first_beyond(row, matcher.low_trigger, matcher.high_trigger, min(stop, size))
-            stop = min(stop, size)
+                stop = tape.first_beyond(row, matcher.low_trigger, matcher.high_trigger, min(stop, limit))
+            stop = min(stop, limit)
             if stop > row:
                 self._pass(row, stop, tape, ends, marks)
-            if stop == size:
-                break
+                row = stop
+            if stop == limit:  # whoever looks on finds all as if each row had been played
+                for trip in trips:
+                    trip.come_to(stop, ends)
+                self.leave()
+                yield BLOCK if stop % BLOCK == 0 else stop % BLOCK
+                self.left_at = stop
+                if stop == size or any(trip.seat.memory is not trip.memory for trip in trips):
+                    return  # an engine that was started anew knows nothing of the rows before
+                limit, calm = min(size, limit + BLOCK), self._calm()
+                for trip in trips:
+                    trip.look(stop)
+                continue
             now, close = ends[stop], closes[stop]
             volume = volumes[stop] * lot if known else -1
             if matcher._live and (tape.low[stop] <= matcher.low_trigger or tape.high[stop] >= matcher.high_trigger):
@@ -800,7 +823,7 @@ class Lane:
                     drain(desk, self._exchange, now)
                     calm = self._calm()
                     for trip in trips:
-                        trip.next = trip.plan.next(trip.memory, stop, trip.view)
+                        trip.look(stop)
             else:
                 matcher.last = close
             row = stop + 1
@@ -811,7 +834,7 @@ class Lane:
                 self._quote(now, close, volume)
                 calm = self._calm()
                 for trip in trips:
-                    trip.next = trip.plan.next(trip.memory, row, trip.view)
+                    trip.look(row)
                 continue
             if now >= desk._mark_at:
                 self._mark_if_over(now)
@@ -833,28 +856,21 @@ class Lane:
                         drain(desk, self._exchange, now)
                 calm = self._calm()
                 for trip in trips:
-                    trip.next = trip.plan.next(trip.memory, row, trip.view)
-            if pending and row < size:
+                    trip.look(row)
+            if pending and row < limit:
                 self.fill(begins[row], opens[row], volumes[row] if known else -1)
                 for trip in trips:
-                    trip.next = trip.plan.next(trip.memory, row, trip.view)
-            if row - told >= BLOCK and len(desk.faults) == faults:
-                yield row - told
-                told = row
-        for trip in trips:
-            trip.come_to(size, ends)
-        self._date()
-        yield size - told
+                    trip.look(row)
 
-    def _stroll(self, trip: _Trip, row: int, until: int, tape: Tape, ends: Sequence[int], marks: list[int]) -> tuple[int, bool]:
-        """Go from row to row that the only plan names, as long as nothing but orders come of it that `deal` takes.
+    def _stroll(self, trip: _Trip, row: int, limit: int, tape: Tape, ends: Sequence[int], marks: list[int]) -> tuple[int, bool]:
+        """Go from row to row that the only plan names, up to a limit, as long as nothing but orders come of it that `deal` takes.
 
         Returns the row that comes next, and whether the desk had to act.
         """
         desk, matcher, book, seat, journal = self._desk, self._matcher, self._book, trip.seat, self._journal
         plan_next, seek, decide, deal, memory, view = trip.plan.next, trip.plan.seek, seat.decide, self.deal, trip.memory, trip.view
         begins, opens, closes, volumes, lot = tape.at, tape.open, tape.close, tape.volume, self._market.lot_units
-        size, since, stop, now, acted = len(tape), trip.since, trip.next, 0, False
+        since, stop, now, acted, until = trip.since, trip.next, 0, False, limit
         known, symbol, every, mark = tape.has_volume, self._market.symbol, desk.mark_every, marks[-1]
         if any(one.repeats for one in desk._seats.values()) or self._listeners:
             until = 0  # how often a refusal was repeated is written with the next mark
@@ -888,14 +904,16 @@ class Lane:
                 wishes: object = decide(memory, view)
             except Exception as error:
                 wishes = Raised(error)
-            if wishes is not None and (row == size or not deal(seat, wishes, now, begins[row], opens[row])):
+            if wishes is not None and (row == limit or not deal(seat, wishes, now, begins[row], opens[row])):
                 self._act(seat, wishes, now)
                 acted = True
-                if row < size and self._pending:
+                if row < limit and self._pending:
                     self.fill(begins[row], opens[row], volumes[row] if known else -1)
-            stop = plan_next(memory, row, view)
             if acted:
+                trip.look(row)
+                stop = trip.next
                 break
+            stop = plan_next(memory, row, view)
         trip.since, trip.next = since, stop
         if now:
             self._books.now = max(self._books.now, now)
@@ -983,7 +1001,7 @@ class Lane:
                     desk._mark_at = due - due % every + every
             if marks[-1] == last:
                 desk._due = ends[last]
-        if desk._due < 0 and stop < len(ends) and not self._matcher._live:
+        if desk._due < 0 and stop % BLOCK and stop < len(ends) and not self._matcher._live:
             book.at = ends[last]  # of which the next price, which is shown at once, only says when it was
             return
         self._show(last, tape, ends)

@@ -229,10 +229,10 @@ def _run_lane(desk: Desk, tape: Tape, lane: Lane, plan: bool, blocks: _Blocks) -
             for done in lane.visit(tape, trips):
                 _raise_fault(desk, known_faults)
                 yield done
-            return
-        for first in range(0, len(tape), BLOCK):
+        for first in range(lane.left_at, len(tape), BLOCK):
             last = min(first + BLOCK, len(tape))
             lane.play(blocks.rows(first, last), volumes=tape.has_volume)
+            lane.leave()
             _raise_fault(desk, known_faults)
             yield last - first
     finally:
