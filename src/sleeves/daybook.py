@@ -48,6 +48,11 @@ class Daybook:
         self.fills: list[Note] = []
         """The notes of fills, so that each is found again by its order or its key. Whoever notes adds to it; numbers only rise."""
 
+    def same(self, other: Daybook) -> bool:
+        """Whether another is of the same sleeve, market, author and venue."""
+        mine, its = (self._sleeve, self._by, self._venue), (other._sleeve, other._by, other._venue)
+        return mine == its and self._market == other._market
+
     @property
     def sleeve(self) -> str:
         return self._sleeve

@@ -568,3 +568,41 @@ def test_a_plan_that_raises_is_a_fault_of_its_engine(where):
         run_of(Bad(MARKET, {4: ("buy", 50)}))
     assert isinstance(told.value.__cause__, ArithmeticError)
     assert run_of(Bad(MARKET, {4: ("buy", 50)}), plan=False).story.sleeves["s0"].fills == 1
+
+
+def test_an_engine_that_names_its_market_twice_goes_the_long_way():
+    engines = []
+    for way in (the_lane, the_long_way):
+        engine = Planned(MARKET, {1: ("buy", 50), 2: ("sell all", 0), 9: ("buy", 50)})
+        engine.watches = (MARKET, MARKET)
+        with way():
+            engines.append(run_of(engine))
+    assert engines[0].desk.books.journal.digest() == engines[1].desk.books.journal.digest()
+    assert not engines[0].desk.books.daybooks
+
+
+def test_who_looks_on_between_blocks_sees_sound_books():
+    rows = 16_384 + 50
+    for planned in (False, True):
+        desk = desk_of(MARKET, [(QUIET, {**ONCE, 16_383: ("buy", 50)})], planned=planned)
+        seen = []
+
+        def look(done, desk=desk, seen=seen):
+            seen.append((desk.check(deep=True).require(), [order.id for order in desk.open_orders()], desk.books.now))
+
+        replay(desk, flat([200_000] * rows), rules=FREE, progress=look, bounds=False)
+        assert [one[1] for one in seen] == [["s0-3"], []]
+        assert seen[0][2] == BEGIN + 16_384 * MINUTE
+
+
+def test_a_desk_that_replays_again_and_again_keeps_one_daybook():
+    desk = desk_of(MARKET, [(QUIET, {row: ("buy", 50) if row % 2 else ("sell all", 0) for row in range(1, 400)})])
+    for part in range(5):
+        prices = [200_000] * 20
+        tape = Tape.from_units(
+            MARKET, at=[BEGIN + MINUTE * (n + 20 * part) for n in range(20)], open=prices, high=prices, low=prices, close=prices
+        )
+        replay(desk, tape, rules=FREE, progress=False, bounds=False)
+        if desk.open_orders():
+            break
+    assert len(desk.books.daybooks) == 1

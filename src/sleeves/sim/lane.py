@@ -273,7 +273,8 @@ class Lane:
         if desk._arms or desk._limits or desk._inside.policy is SelfTrade.CROSS or desk.recovering:
             return None
         lane = cls(desk, exchange)
-        return lane if lane._tracks and lane._calm() else None
+        twice = len({id(seat) for seat in lane._seats}) < len(lane._seats)  # an engine that names its market two times
+        return lane if lane._tracks and lane._calm() and not twice else None
 
     def _calm(self) -> bool:
         """Whether nothing at the desk waits for a time or a price: then a price only wakes engines."""
