@@ -12,10 +12,10 @@ from attrs import define
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sleeves import ETH, FLASH, QUIET, USD, Allowance, Cancel, CoreVault, Desk, Instrument, Place, ProfitPolicy, Side, TimeInForce
+from sleeves import ETH, FLASH, QUIET, USD, Allowance, Asset, Cancel, CoreVault, Desk, Instrument, Place, ProfitPolicy, Side, TimeInForce
 from sleeves.errors import EngineFault, VaultError
 from sleeves.gates import Cooldown
-from sleeves.market import MINUTE
+from sleeves.market import DAY, MINUTE
 from sleeves.orders import Accepted, Canceled, OrderStatus
 from sleeves.records import Marked, Placed
 from sleeves.seat import NEVER
@@ -606,3 +606,55 @@ def test_a_desk_that_replays_again_and_again_keeps_one_daybook():
         if desk.open_orders():
             break
     assert len(desk.books.daybooks) == 1
+
+
+WEI = Instrument("WEI/USD", base=Asset("WEI", 18), quote=USD, tick="0.01", lot="0.000000000000000001")
+
+
+class Wei:
+    """Buys five coins of eighteen decimals, more units than 2**62, whole or not at all, and sells them."""
+
+    name, watches, every = "wei", (WEI,), 0
+
+    def begin(self):
+        return Count()
+
+    def decide(self, memory, view):
+        memory.rows += 1
+        if memory.rows % 4 == 1:
+            return (Place(WEI, Side.BUY, 5 * 10**18, tif=TimeInForce.FOK),)
+        return (Place(WEI, Side.SELL, view.position(WEI), tif=TimeInForce.FOK),) if memory.rows % 4 == 3 else None
+
+
+def test_a_quantity_beyond_any_price_fills_whole_on_both_ways():
+    prices = [200_000 + row for row in range(40)]
+    tape = Tape.from_units(WEI, at=[BEGIN + MINUTE * n for n in range(40)], open=prices, high=prices, low=prices, close=prices)
+    reports = []
+    for way in (the_lane, the_long_way):
+        vault = CoreVault(USD, total="90000", tradeable="90000")
+        sleeve = vault.sleeve("s0", QUIET, allocate="90000")
+        desk = Desk(vault)
+        desk.assign(Wei(), to=sleeve)
+        with way():
+            reports.append(replay(desk, tape, rules=FREE, progress=False, bounds=False))
+    assert [report.story.sleeves["s0"].fills for report in reports] == [20, 20]
+    same(*reports)
+
+
+def test_a_reserve_that_flexes_is_sized_with_what_orders_hold():
+    """A mark that falls due between an order and its fill: tapes with gaps, and a reserve that follows the week's volatility."""
+    from sleeves import Reserve
+
+    ts = [BEGIN - BEGIN % DAY + n * 7 * MINUTE for n in range(1500)]
+    prices = [200_000 + (row * 7919) % 3001 for row in range(1500)]
+    market = Instrument("ETH/USD", base=ETH, quote=USD, tick="0.01", lot="0.001")
+    tape = Tape.from_units(market, at=ts, open=prices, high=prices, low=prices, close=prices, interval=MINUTE)
+    reports = []
+    for way in (the_lane, the_long_way):
+        vault = CoreVault(USD, total="60000", tradeable="30000", reserve=Reserve.flex())
+        sleeve = vault.sleeve("s0", QUIET, allocate="9000")
+        desk = Desk(vault)
+        desk.assign(Scripted(market, {row: ("buy", 50) if row % 2 else ("sell all", 0) for row in range(1, 1500)}), to=sleeve)
+        with way():
+            reports.append(replay(desk, tape, rules=FREE, progress=False, bounds=False))
+    same(*reports)

@@ -23,7 +23,7 @@ from ..orders import Liquidity, Order, Side, TimeInForce
 from .account import Account
 from .book import OrderBook, Removed, Result, Trade, Why
 from .flow import Action, Quotes, Take, price_on
-from .matcher import FAR, Matcher, _Live
+from .matcher import ALL, FAR, Matcher, _Live
 from .models import Rules
 from .tape import Depth
 
@@ -159,7 +159,7 @@ class BookMarket(Matcher):
         path = (open_, low, high, close, close) if close >= open_ else (open_, high, low, close, close)
         self.legs = [(at + interval * n // 4, path[n], at + interval * (n + 1) // 4, path[n + 1]) for n in range(4)]
         self._since = at
-        self._room = FAR
+        self._room = ALL
         self._actions = self._flow.row(at, self.legs)[::-1]
         self.end_orders(at)
         self._point(at, open_)

@@ -255,8 +255,7 @@ class Lane:
         for seat in self._seats:
             if len(seat.gates) == len(CORE) and seat.sleeve.asset == self._market.quote and not seat.sleeve.apart:
                 self._tracks[seat] = _Track(seat, self._market, exchange.name)
-        flexes = any(vault.reserve_rule is not None and vault.reserve_rule.flexes for vault in desk._vaults)
-        self._marks = len(desk._boards) == 1 and not flexes and all(len(seat.gates) == len(CORE) for seat in desk._seats.values())
+        self._marks = len(desk._boards) == 1 and all(len(seat.gates) == len(CORE) for seat in desk._seats.values())
         """Whether a mark is nothing but the price of this market."""
 
     @classmethod
@@ -272,6 +271,8 @@ class Lane:
             return None
         if desk._arms or desk._limits or desk._inside.policy is SelfTrade.CROSS or desk.recovering:
             return None
+        if any(vault.reserve_rule is not None and vault.reserve_rule.flexes for vault in desk._vaults):
+            return None  # a mark sizes it by all that is there, what is held included
         lane = cls(desk, exchange)
         twice = len({id(seat) for seat in lane._seats}) < len(lane._seats)  # an engine that names its market two times
         return lane if lane._tracks and lane._calm() and not twice else None

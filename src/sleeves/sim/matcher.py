@@ -36,6 +36,8 @@ __all__ = ["Matcher"]
 
 FAR = 1 << 62
 """A price that is never reached."""
+ALL = 1 << 256
+"""A quantity that no order has: nothing limits what fills."""
 
 
 class _Live:
@@ -111,7 +113,7 @@ class Matcher:
         self.legs: list[Leg] = []
         """What is left of the present row: straight lines of the price."""
         self._since = 0
-        self._room = FAR
+        self._room = ALL
         self._single = 0
         """The base units that were traded at the one price of the row, where it has but one and says how much."""
         self._breaks: tuple[tuple[int, ...], int | None] | None = None
@@ -246,7 +248,7 @@ class Matcher:
 
     def begin(self, at: int, interval: int, open_: int, high: int, low: int, close: int, volume: int = -1) -> None:
         """A row begins: its first price. `move` goes on with it, and `finish` ends it."""
-        self._room = FAR
+        self._room = ALL
         if self.rules.participation_ppm is not None and volume >= 0:
             self._room = divide(volume * self.rules.participation_ppm, PPM, Rounding.DOWN) * self.instrument.lot_units
         self._single = volume * self.instrument.lot_units if low == high and volume > 0 else 0
@@ -620,7 +622,7 @@ class Matcher:
     def _reducible(self, live: _Live) -> int:
         """How much of a reduce-only order of contracts there is a position for."""
         if self.net is None or not live.order.reduce_only:
-            return FAR
+            return ALL
         return max(0, -live.order.place.side.sign * self.net.base)
 
     def _take_levels(self, live: _Live, at: int, qty: int, bound: int | None) -> int:

@@ -9,7 +9,6 @@ import copy
 import gc
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from threading import Lock
 from typing import Literal, overload
 
 from ..desk import Desk
@@ -350,20 +349,17 @@ class _Bounds:
 
 _inside: list[tuple[int, int, int]] = []
 """The collector's thresholds of before, once for each run that is under way: several threads may run one each."""
-_door = Lock()
 
 
 @contextmanager
 def _rare_collections() -> Iterator[None]:
     """Let the garbage collector run less often meanwhile: a journal grows by objects that are all meant to stay."""
-    with _door:
-        before = _inside[0] if _inside else gc.get_threshold()
-        _inside.append(before)
-        gc.set_threshold(max(before[0], 100_000) if before[0] else 0, max(before[1], 50), max(before[2], 100))
+    before = _inside[0] if _inside else gc.get_threshold()
+    _inside.append(before)
+    gc.set_threshold(max(before[0], 100_000) if before[0] else 0, max(before[1], 50), max(before[2], 100))
     try:
         yield
     finally:
-        with _door:
-            _inside.pop()
-            if not _inside:
-                gc.set_threshold(*before)
+        _inside.pop()
+        if not _inside:
+            gc.set_threshold(*before)
