@@ -122,6 +122,7 @@ ORDER = [
     "sim.book_market",
     "sim.past",
     "sim.exchange",
+    "sim.trips",
     "sim.lane",
     "sim.replay",
     "sim.driver",

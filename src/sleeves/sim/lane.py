@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from inspect import signature
 from typing import Any
 
 from .. import booking
@@ -24,7 +23,6 @@ from ..blotter import Working
 from ..booking import Allowance, released_cost
 from ..daybook import Daybook, Note, mark_of
 from ..desk import Desk, Raised
-from ..errors import EngineFault
 from ..gates import CORE
 from ..inside import SelfTrade
 from ..journal import Memory
@@ -34,12 +32,13 @@ from ..ledger import _Sum as LedgerSum
 from ..market import Instrument
 from ..money import PPM, Asset
 from ..orders import Command, Place, Side
-from ..protocols import Plan, View
+from ..protocols import Plan
 from ..seat import NEVER, Seat
 from ..state import MOST_SENT
 from .exchange import Exchange
 from .models import FeeIn, Fees, Slippage
 from .tape import Tape
+from .trips import Trip, plan_of
 
 __all__ = ["BLOCK", "Lane", "carry", "drain"]
 
@@ -127,99 +126,6 @@ class _Noted:
     def __init__(self, track: _Track, n: int, at: int, place: Place, worst: int | None, held: int, code: str, venue: int) -> None:
         self.track, self.n, self.at, self.place, self.worst = track, n, at, place, worst
         self.held, self.code, self.venue = held, code, venue
-
-
-class _Guarded:
-    """A plan whose faults are its engine's: what it raises, and answers that no plan may give."""
-
-    __slots__ = ("_next", "_seek", "_sleeve")
-
-    def __init__(self, plan: Plan[Any], sleeve: str) -> None:
-        self._next, self._seek, self._sleeve = plan.next, plan.seek, sleeve
-
-    def next(self, memory: Any, row: int, view: View) -> int:
-        try:
-            found = self._next(memory, row, view)
-        except Exception as error:
-            raise self._fault(error) from error
-        if type(found) is not int or found < row:
-            raise EngineFault(
-                f"the plan of sleeve {self._sleeve} answered {found!r} for the next row from {row} on: need a whole number, not below"
-            )
-        return found
-
-    def seek(self, memory: Any, since: int, row: int) -> None:
-        try:
-            self._seek(memory, since, row)
-        except Exception as error:
-            raise self._fault(error) from error
-
-    def _fault(self, error: Exception) -> EngineFault:
-        return EngineFault(f"the plan of sleeve {self._sleeve} raised {type(error).__name__}: {error}")
-
-
-def _plan_of(seat: Seat, tape: Tape) -> Plan[Any] | None:
-    """The plan that a seat's engine has for a tape, if it is one to believe: of the class that says how it decides.
-
-    One that is inherited knows nothing of what a subclass decides, so that it says `plan = Its.plan` where it still holds.
-    """
-    engine = seat.engine
-    own: dict[str, Any] = getattr(engine, "__dict__", {})
-    make = own.get("plan") or (None if "plan" not in vars(type(engine)) or "decide" in own else engine.plan)  # type: ignore[attr-defined]
-    if not callable(make) or seat.decide != engine.decide:
-        return None
-    try:
-        signature(make).bind(tape)
-    except (TypeError, ValueError):
-        return None  # something else of the same name
-    try:
-        plan: Any = make(tape)
-    except Exception as error:
-        raise EngineFault(f"the plan of sleeve {seat.sleeve.name} raised {type(error).__name__}: {error}") from error
-    return plan if callable(getattr(plan, "next", None)) and callable(getattr(plan, "seek", None)) else None
-
-
-class _Trip:
-    """One seat's way along a tape: the row that its plan names next, and how far its memory has come."""
-
-    __slots__ = ("asked", "memory", "next", "plan", "seat", "since", "view")
-
-    def __init__(self, seat: Seat, plan: Plan[Any]) -> None:
-        self.seat, self.plan, self.memory, self.view = seat, _Guarded(plan, seat.sleeve.name), seat.memory, seat.view
-        self.since = 0
-        """The rows before this one are in the memory."""
-        self.asked = -1
-        """The last row that is known as one at which the engine was asked, or would have been; -1 for none."""
-        self.next = self.plan.next(self.memory, 0, self.view)
-
-    def look(self, row: int) -> None:
-        """See what comes next, from this row on; nothing for an engine that is asked no more."""
-        self.next = NEVER if self.seat.wake == NEVER else self.plan.next(self.memory, row, self.view)
-
-    def come_to(self, row: int, ends: Sequence[int]) -> None:
-        """Have the memory, and the seat's rhythm, stand as before this row; of an engine that is asked no more they stay."""
-        if self.seat.wake != NEVER:
-            self.wake_before(row, ends)
-            self.plan.seek(self.memory, self.since, row)
-            self.since = row
-
-    def wake_before(self, row: int, ends: Sequence[int]) -> None:
-        """Have the seat's rhythm stand as if its engine had been asked on every row before this one, whenever it was time."""
-        every, size = self.seat.every, len(ends)
-        if not every:
-            return
-        asked = self.asked
-        while True:
-            wake = self.seat.wake if asked < 0 else ends[asked] + every
-            due = asked + 1
-            if due < size and ends[due] < wake:
-                due = bisect_left(ends, wake, due)
-            if due >= row:
-                break
-            asked = due
-        self.asked = asked
-        if asked >= 0:
-            self.seat.wake = ends[asked] + every
 
 
 class Lane:
@@ -762,7 +668,7 @@ class Lane:
 
     # -- by plan -----------------------------------------------------------------------------------------------------------
 
-    def plans(self, tape: Tape) -> list[_Trip] | None:
+    def plans(self, tape: Tape) -> list[Trip] | None:
         """How every engine here would go along a tape, or None where one has to be asked on every row.
 
         Plans begin with fresh memories at the first price of all.
@@ -772,13 +678,13 @@ class Lane:
             return None
         found: list[tuple[Seat, Plan[Any]]] = []
         for seat in self._seats:
-            plan = None if seat.wake else _plan_of(seat, tape)
+            plan = None if seat.wake else plan_of(seat, tape)
             if plan is None:
                 return None
             found.append((seat, plan))
-        return [_Trip(seat, plan) for seat, plan in found]
+        return [Trip(seat, plan) for seat, plan in found]
 
-    def visit(self, tape: Tape, trips: Sequence[_Trip]) -> Iterator[int]:
+    def visit(self, tape: Tape, trips: Sequence[Trip]) -> Iterator[int]:
         """Play a tape by going only where something can happen. Yields, block by block, how many rows were done.
 
         What happens between, marks, is noted in its place; at each block's end all stands as if each row had been played.
@@ -864,7 +770,7 @@ class Lane:
                 for trip in trips:
                     trip.look(row)
 
-    def _stroll(self, trip: _Trip, row: int, limit: int, tape: Tape, ends: Sequence[int], marks: list[int]) -> tuple[int, bool]:
+    def _stroll(self, trip: Trip, row: int, limit: int, tape: Tape, ends: Sequence[int], marks: list[int]) -> tuple[int, bool]:
         """Go from row to row that the only plan names, up to a limit, as long as nothing but orders come of it that `deal` takes.
 
         Returns the row that comes next, and whether the desk had to act.
@@ -939,7 +845,7 @@ class Lane:
             if self._matcher.outbox:
                 drain(self._desk, self._exchange, now)
 
-    def _ask(self, trip: _Trip, row: int, now: int, commands: list[Command] | None) -> tuple[list[Command] | None, bool]:
+    def _ask(self, trip: Trip, row: int, now: int, commands: list[Command] | None) -> tuple[list[Command] | None, bool]:
         """Ask one engine at a row that its plan names. Returns the commands so far, and whether the desk itself had to act."""
         seat, memory, view = trip.seat, trip.memory, trip.view
         if seat.wake == NEVER:
