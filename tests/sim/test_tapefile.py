@@ -219,6 +219,25 @@ def test_a_file_that_has_changed_is_not_opened_again(tmp_path: Path) -> None:
         pickle.loads(sent)
 
 
+def test_a_file_that_changes_while_it_is_opened_again_is_not_taken_for_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, plain = tmp_path / "small.tape", tapefile.map_file
+    small().save(path)
+    sent = pickle.dumps(Tape.open_file(path))
+    os.utime(path, ns=(1, 1))
+    other = small().slice(0)
+    other.close[0] = other.low[0]
+
+    def and_then(*given: Any) -> Any:
+        opened = plain(*given)
+        other.save(path)  # between the first look and the second
+        return opened
+
+    monkeypatch.setattr(tapefile, "map_file", and_then)
+    assert other.digest() != small().digest()
+    with pytest.raises(BadTape, match=r"small\.tape is not the file any more"):
+        pickle.loads(sent)
+
+
 # -- parts -------------------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import logging
+import os
 import subprocess
 import sys
 import warnings
@@ -153,12 +154,11 @@ def test_processes_make_the_same_tries():
 
 
 MADE = []
-STOP_AT = [0]
 
 
 def counting(dip, keep):
     MADE.append((dip, keep))
-    if len(MADE) == STOP_AT[0]:
+    if len(MADE) == int(os.environ.get("STOP_AT", "0")):
         raise KeyboardInterrupt
     return swinging(dip, keep)
 
@@ -166,7 +166,6 @@ def counting(dip, keep):
 @pytest.fixture(autouse=True)
 def fresh():
     MADE.clear()
-    STOP_AT[0] = 0
 
 
 def test_a_study_that_is_kept_goes_on_where_it_was(tmp_path):
@@ -174,6 +173,7 @@ def test_a_study_that_is_kept_goes_on_where_it_was(tmp_path):
     whole = tuned(trials=8)
     first = tuned(counting, trials=3, storage=storage)
     assert [len(fold.tries) for fold in first.folds] == [3] * 4
+    MADE.clear()  # a function is also what it uses by name
     assert same(tuned(counting, trials=8, storage=storage), whole), "as if it had never been interrupted"
     MADE.clear()
     assert same(tuned(counting, trials=8, storage=storage), whole)
@@ -193,15 +193,48 @@ def test_a_study_of_something_else_is_not_gone_on_with(tmp_path):
     tuned(trials=2, storage=storage, seed=9, name="other")
 
 
+class Kept:
+    def __init__(self, keep):
+        self.keep = keep
+
+
+def of_kept(kept):
+    return lambda dip: swinging(dip, kept.keep)
+
+
+def test_a_study_of_another_function_sampler_or_version_is_not_gone_on_with(tmp_path, monkeypatch):
+    terms = {"storage": f"sqlite:///{tmp_path / 'studies.db'}", "space": {"dip": (0.001, 0.03)}, "trials": 2, "splits": SPLITS[:1]}
+    one, two = (lambda report: 1.0), (lambda report: 2.0)
+    first = {"sampler": optuna.samplers.RandomSampler(seed=1), "objective": one, "pruner": optuna.pruners.MedianPruner()}
+    same_again = tuned(of_kept(Kept(5)), **terms, **first)
+    assert same(tuned(of_kept(Kept(5)), **terms, **first), same_again)
+    others = [
+        (of_kept(Kept(20)), {}),
+        (of_kept(Kept(5)), {"objective": two}),
+        (of_kept(Kept(5)), {"sampler": optuna.samplers.RandomSampler(seed=2)}),
+        (of_kept(Kept(5)), {"pruner": optuna.pruners.MedianPruner(n_startup_trials=9)}),
+    ]
+    for make, change in others:
+        with pytest.raises(VaultError, match="another name"):
+            tuned(make, **{**terms, **first, **change})
+    with pytest.raises(VaultError, match=r"it must be certain what was tried: .* closed over kept: a builtins\.object cannot be told"):
+        tuned(of_kept(object()), **terms, **first)
+    monkeypatch.setattr("sleeves.__version__", "99.0")
+    with pytest.raises(VaultError, match="another name"):
+        tuned(of_kept(Kept(5)), **terms, **first)
+
+
 @pytest.mark.parametrize(("batch", "stop"), [(1, 13), (4, 14)])
-def test_trials_that_an_end_left_open_do_not_change_what_comes(tmp_path, batch, stop):
+def test_trials_that_an_end_left_open_do_not_change_what_comes(tmp_path, monkeypatch, batch, stop):
     storage = f"sqlite:///{tmp_path / 'studies.db'}"
     terms = {"trials": 16, "batch": batch, "splits": SPLITS[:1]}
     whole = tuned(**terms)
-    STOP_AT[0] = stop
+    monkeypatch.setenv("STOP_AT", str(stop))
     with pytest.raises(KeyboardInterrupt):
         tuned(counting, storage=storage, **terms)
     assert len(MADE) == stop
+    monkeypatch.delenv("STOP_AT")
+    MADE.clear()
     assert same(tuned(counting, storage=storage, **terms), whole)
 
 

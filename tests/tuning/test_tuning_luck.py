@@ -97,3 +97,16 @@ def test_tries_are_whole_and_there_is_one(tries):
 def test_a_negative_variance_is_none():
     with pytest.raises(InvalidAmount):
         expected_best(10, -0.1)
+
+
+@pytest.mark.parametrize("returns", [[1e200, -1e200, 3e200], [10**400, 1.0], [1e160, -1e160, 2.0], [1e308, 1e308, -1e308]])
+def test_returns_that_no_float_can_square_are_refused_and_not_a_crash(returns):
+    with pytest.raises(InvalidAmount):
+        shape_of(returns)
+
+
+def test_very_many_tries_have_their_best_too():
+    assert 8 < expected_best(10**16) < expected_best(10**17) < expected_best(10**20) < 12
+    for too_many in (10**101, 10**400):
+        with pytest.raises(InvalidAmount, match="at most"):
+            expected_best(too_many)

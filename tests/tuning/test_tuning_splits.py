@@ -253,7 +253,9 @@ def test_an_empty_tape_is_no_tape():
 def test_the_sample_prints_as_a_table_and_slices_as_it_says():
     tape = Tape.sample()
     splits = walk_forward(tape, train=60 * DAY, test=20 * DAY, gap=DAY, warm=2 * DAY)
-    assert str(splits).splitlines()[-1] == "of 4,368 rows: 2,880 tested, 1,416 trained, 0 purged, 48 warm-up, 24 left over"
+    assert (
+        str(splits).splitlines()[-1] == "of 4,368 rows: 2,880 tested, 1,416 only trained on, 0 only purged, 48 only warm-up, 24 left over"
+    )
     assert len(str(splits).splitlines()) == 7
     row = splits.rows()[0]
     cut = tape.slice(splits[0].test.start, splits[0].test.stop)

@@ -494,8 +494,12 @@ class Tape:
         return self.slice(start, stop)
 
     def digest(self) -> str:
-        """SHA-256 in hex over the instrument's symbol and terms, all six columns, funding, books and news: the same on every machine."""
-        digest = hashlib.sha256(json.dumps(["tape 1", self.instrument.symbol, self.instrument.terms(), len(self)], sort_keys=True).encode())
+        """SHA-256 in hex over all of the tape that a run can hang on, the same on every machine: the instrument's symbol and terms, the
+        interval, whether volume is known, all six columns, funding, books and news. Its name and its repairs do not count.
+        """
+        sizes = [len(self), len(self.funding), len(self.depths), len(self.news)]
+        head = ["tape 2", self.instrument.symbol, self.instrument.terms(), self.interval, self.has_volume, sizes]
+        digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
         for column in self._columns():
             if sys.byteorder == "big":
                 column = array("q", column)

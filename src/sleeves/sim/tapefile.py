@@ -133,11 +133,13 @@ def map_again(mark: _Mark) -> Mapped:
         with suppress(OSError), open(path, "rb") as file:
             if _stat(file) == (size, changed):
                 return known
-    opened = map_file(path)
-    _, now_size, now_changed, now_digest = opened.mark
-    if (now_size, now_digest) != (size, digest):
-        raise BadTape(f"{Path(path).name} is not the file any more that this tape was opened from")
-    return opened if now_changed == changed else map_file(path, verify=True)
+    for verify in (False, True):
+        opened = map_file(path, verify)
+        if (opened.mark[1], opened.mark[3]) != (size, digest):
+            raise BadTape(f"{Path(path).name} is not the file any more that this tape was opened from")
+        if verify or opened.mark[2] == changed:
+            break
+    return opened
 
 
 def _stat(file: BinaryIO) -> tuple[int, int]:

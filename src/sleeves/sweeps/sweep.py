@@ -21,7 +21,7 @@ from ..sim import Rules, Tape
 from .crew import crew_of, work
 from .figures import Measure, figures
 from .grid import Params, combinations
-from .identity import code_of, told
+from .identity import told
 from .keep import Keep
 from .results import Sweep, Trial
 from .trial import TOGETHER, Job, Outcome, carry_out
@@ -152,9 +152,9 @@ def _what(job: Job, tapes: Sequence[Tape]) -> str:
     return told(
         {
             "sleeves": __version__,
-            "make_desk": code_of(job.make_desk),
-            "measure": code_of(job.measure),
-            "tapes": [tape.digest() for tape in tapes],
+            "make_desk": job.make_desk,
+            "measure": job.measure,
+            "tapes": tapes,
             "rules": job.rules,
             "digest": job.digest,
         }

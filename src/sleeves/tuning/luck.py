@@ -29,6 +29,9 @@ __all__ = ["Shape", "deflated", "expected_best", "probable", "shape_of", "years_
 _NORMAL = NormalDist()
 _EULER_MASCHERONI = 0.5772156649015329
 
+MOST_TRIES = 10**100
+"""More tries than any search makes."""
+
 
 @frozen(order=False)
 class Shape:
@@ -45,21 +48,30 @@ def shape_of(returns: Sequence[float]) -> Shape | None:
 
     The deviation of the Sharpe ratio is that of a sample (n - 1), as in `sleeves.risk`; skewness and kurtosis are plain moments.
     """
-    if not all(isinstance(one, (int, float)) and math.isfinite(one) for one in returns):
-        raise InvalidAmount(f"returns must be finite numbers: {next(one for one in returns if not _finite(one))!r}")
+    if not all(map(_finite, returns)):
+        raise InvalidAmount(f"returns must be finite numbers: {next(one for one in returns if not _finite(one))!r:.80}")
     count = len(returns)
     if count < 2:
         return None
-    mean = math.fsum(returns) / count
-    second, third, fourth = (math.fsum((one - mean) ** power for one in returns) / count for power in (2, 3, 4))
-    deviation = math.sqrt(second * count / (count - 1))
-    if deviation <= 1e-12 * max(1.0, abs(mean)):
-        return None
-    return Shape(count, mean / deviation, third / second**1.5, fourth / second**2)
+    try:
+        mean = math.fsum(returns) / count
+        second, third, fourth = (math.fsum((one - mean) ** power for one in returns) / count for power in (2, 3, 4))
+        deviation = math.sqrt(second * count / (count - 1))
+        if deviation <= 1e-12 * max(1.0, abs(mean)):
+            return None
+        shape = Shape(count, mean / deviation, third / second**1.5, fourth / second**2)
+    except OverflowError as error:
+        raise InvalidAmount("returns are too large: their fourth powers do not fit a float") from error
+    if not all(map(math.isfinite, (shape.sharpe, shape.skewness, shape.kurtosis))):
+        raise InvalidAmount("returns are too large: their fourth powers do not fit a float")
+    return shape
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    except OverflowError:  # a whole number that fits no float
+        return False
 
 
 def _tries(tries: int) -> int:
@@ -78,7 +90,9 @@ def expected_best(tries: int, variance: float = 1.0) -> float:
         raise InvalidAmount(f"variance {variance!r} must be a finite number, and not negative")
     if _tries(tries) == 1:
         return 0.0
-    usual, rare = _NORMAL.inv_cdf(1 - 1 / tries), _NORMAL.inv_cdf(1 - 1 / (tries * math.e))
+    if tries > MOST_TRIES:
+        raise InvalidAmount(f"tries must be at most {MOST_TRIES:,}")
+    usual, rare = -_NORMAL.inv_cdf(1 / tries), -_NORMAL.inv_cdf(1 / (tries * math.e))  # by the other tail, which 1 - 1/n would round
     return math.sqrt(variance) * ((1 - _EULER_MASCHERONI) * usual + _EULER_MASCHERONI * rare)
 
 

@@ -171,7 +171,10 @@ OBJECTIVES: Mapping[str, Callable[[Outcome], float | None]] = {
 profit over its deepest fall. None where it is not defined."""
 
 Objective: TypeAlias = str | Callable[[Report], float | None]
-"""One of `OBJECTIVES`, or a function of the report; the higher the better. None says that there is nothing to judge."""
+"""One of `OBJECTIVES`, or a function of the report; the higher the better. None says that there is nothing to judge.
+
+The report is of the whole run, the rows of its warm-up with it, on which nothing is held: its profit is the window's, its ratios are
+not. Those of `OBJECTIVES` are of the window alone."""
 
 
 def check_objective(objective: object) -> Objective:

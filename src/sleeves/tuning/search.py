@@ -122,7 +122,7 @@ class Search:
         if known is None and not study.trials:
             study.set_user_attr("sleeves", self.identity)
         elif known != self.identity:
-            what = "another tape, space, split, objective, seed, set of rules or function"
+            what = "another tape, space, split, objective, seed, sampler, set of rules, function or version of sleeves"
             raise VaultError(f"the study {study.study_name!r} is kept in this storage already, of {what}: give this one another name")
         for trial in study.get_trials(deepcopy=False, states=(self.optuna.trial.TrialState.RUNNING,)):
             study.tell(trial.number, state=self.optuna.trial.TrialState.FAIL)  # of a process that ended in between

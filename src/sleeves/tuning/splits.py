@@ -188,12 +188,29 @@ class Splits(Sequence[Split]):
 
     def __str__(self) -> str:
         lines = [
-            f"{row['split']}: trains on {row['train_rows']:,} rows from {_day(self.at[one.train.start])}, purges {row['purged']:,}, "
-            f"tests on {row['test_rows']:,} rows from {_day(self.at[one.test.start])}"
+            f"{row['split']}: {_warmed(one.train)}trains on {row['train_rows']:,} rows from {_day(self.at[one.train.start])}, "
+            f"purges {row['purged']:,}, tests on {row['test_rows']:,} rows from {_day(self.at[one.test.start])}"
             for row, one in zip(self.rows(), self.splits, strict=True)
         ]
-        told = ", ".join(f"{count:,} {name}" for name, count in self.uses().items())
-        return "\n".join([*lines, f"of {len(self.at):,} rows: {told}", *self.empty])
+        return "\n".join([*lines, f"of {len(self.at):,} rows: {self.told()}", *self.empty])
+
+    def told(self) -> str:
+        """`uses` in words: each row by the first of these that some split makes of it."""
+        return ", ".join(f"{count:,} {_USES[name]}" for name, count in self.uses().items())
+
+
+_USES = {
+    "tested": "tested",
+    "trained": "only trained on",
+    "purged": "only purged",
+    "warm-up": "only warm-up",
+    "left over": "left over",
+}
+
+
+def _warmed(window: Window) -> str:
+    rows = window.start - window.warm
+    return f"after {rows:,} of warm-up " if rows else ""
 
 
 class _Clock:

@@ -20,7 +20,7 @@ from ..progress import Progress, bar
 from ..sim.models import Rules
 from ..sim.tape import Tape
 from ..sweeps import Trial, sweep
-from ..sweeps.identity import code_of
+from ..sweeps.identity import told
 from .doubts import LEAST_TRADES
 from .hold import hold
 from .outcome import Objective, check_objective, score
@@ -57,7 +57,8 @@ def tune(
 
     `make_desk(**params)` makes a fresh desk; `space` says what is varied (see `sleeves.tuning.space`), `splits` where
     (`walk_forward`), `objective` what is sought: one of `OBJECTIVES`, or a function of the `Report`, the higher the better. A
-    try without a fill, whose objective is None or not finite, or that raises, has no value and is never the best.
+    try without a fill, whose objective is None or not finite, or that raises, has no value and is never the best. The report is of
+    the whole run, its warm-up with it: a ratio of a function's own is thinned by those days, one of `OBJECTIVES` is not.
 
     `fit(tape, **params)` learns on the rows of the train window, and alone on those: what it answers with is given to
     `make_desk` besides. `sampler` is one of Optuna's, or a function from a seed to one; Optuna's TPE by default. `pruner` is
@@ -66,7 +67,8 @@ def tune(
     `objective` are sent there.
 
     The same seed and batch make the same tries, wherever they are run. `storage` is Optuna's, a URL or an object: studies are
-    kept there under `name`, and go on where they were.
+    kept there under `name`, and go on where they were; functions and a sampler must be such that it can be told for certain whether
+    they are the same, see `sleeves.sweeps.sweep`.
 
     Raises `MissingExtra` without Optuna; `VaultError` for what cannot be searched, when each try of a fold raised (with the first
     error as the cause), and for a study of something else; `BadTape` for splits of another tape.
@@ -95,14 +97,12 @@ def tune(
         raise VaultError(f"pruner is one of Optuna's, not {pruner!r}")
     rules = rules if rules is not None else Rules()
     evaluate: Evaluate = _here if executor is None else _Swept(executor)
-    terms = (
-        [] if storage is None else [tape.digest(), params, rules, seed, size, type(sampler), _code(make_desk), _code(sought), _code(fit)]
-    )
+    terms = "" if storage is None else _terms(tape, params, rules, seed, size, sampler, pruner, make_desk, sought, fit)
     folds = []
     with quiet(optuna), bar(trials * len(given), "tries", progress) as tell:
         for number, split in enumerate(given, 1):
             run = Run(make_desk, {}, tape, split.train, rules, fit, (split.train.start, split.train.stop), sought)
-            who = hashlib.sha256(repr([*terms, split]).encode()).hexdigest()
+            who = hashlib.sha256(repr([terms, split]).encode()).hexdigest()
             search = Search(optuna, params, run, number, seed, trials, size, evaluate, sampler, pruner, storage, name, who, tell)
             folds.append(_fold(number, split, search.tries(), run))
     return Tuned(
@@ -114,20 +114,20 @@ def tune(
         rules=rules,
         seed=seed,
         least_trades=least_trades,
-        about=(_made(trials, sought, seed, size, sampler), f"data: {tape}", f"rows: {_used(given)}", *given.empty, *rules.describe()),
+        about=(_made(trials, sought, seed, size, sampler), f"data: {tape}", f"rows: {given.told()}", *given.empty, *rules.describe()),
         has_book=bool(tape.depths),
         learns=fit is not None,
     )
 
 
-def _code(what: object) -> str:
-    """A function by its source, or by its name where that cannot be had."""
-    if what is None or isinstance(what, str):
-        return what or ""
+def _terms(*terms: object) -> str:
+    """What is searched, as text: another text is another study. Raises `VaultError` where it cannot be told, functions included."""
+    from .. import __version__
+
     try:
-        return code_of(what)  # type: ignore[arg-type]
-    except VaultError:
-        return _named(what)
+        return told([__version__, *terms])
+    except VaultError as error:
+        raise VaultError(f"with a storage, it must be certain what was tried: {error}") from error
 
 
 def _named(what: object) -> str:
@@ -138,10 +138,6 @@ def _named(what: object) -> str:
 def _made(trials: int, sought: Objective, seed: int, size: int, sampler: object) -> str:
     by = "TPE" if sampler is None else getattr(sampler, "__name__", type(sampler).__name__)
     return f"{trials} tries on each train window for the most {_named(sought)}; seed {seed}, {size} at a time, sampler {by}"
-
-
-def _used(splits: Splits) -> str:
-    return ", ".join(f"{count:,} {what}" for what, count in splits.uses().items())
 
 
 def _asset(folds: Sequence[Fold], tape: Tape) -> Asset:

@@ -113,7 +113,10 @@ class Tuned:
 
     @property
     def profit(self) -> Amount:
-        """What was made out of sample in all windows together, after all fees, each on a fresh desk."""
+        """What was made out of sample in all windows together, after all fees, each on a fresh desk.
+
+        A window that broke before its end, or in which nothing was run, is not in it.
+        """
         return self.asset.units(sum(one.profit.units for one in self.outside))
 
     @property
@@ -190,19 +193,21 @@ class Tuned:
             out = fold.outside
             figures = [f"{out.days:.4g}", self._money(out), self._coins(out.per_day), _ratio(out.gain, "{:.1%}"), _ratio(out.sharpe)]
             rows.append([since, *figures, str(out.trades), self._money(fold.hold), inside])
-        made, chosen = self.outside, self.inside
+        came = [fold for fold in self.folds if fold.outside is not None]
+        made, chosen = self.outside, [fold.inside for fold in came if fold.inside is not None]
         days, returns = sum(one.days for one in made), [gain for one in made for gain in one.returns]
-        held = self.asset.units(sum(fold.hold.profit.units for fold in self.folds if fold.hold is not None))
+        held = self.asset.units(sum(fold.hold.profit.units for fold in came if fold.hold is not None))
         gain = compound(returns) if returns else None
         figures = [
             f"{days:.4g}",
-            f"{self.profit.decimal:z,.2f}",
-            f"{_per_day(made):z,.2f}",
+            self._coins(self.profit.decimal),
+            self._coins(_per_day(made)),
             _ratio(gain, "{:.1%}"),
             _ratio(sharpe(returns)),
         ]
         trades = str(sum(one.trades for one in made))
-        rows.append(["in all", *figures, trades, self._coins(held.decimal), self._coins(_per_day(chosen))])
+        label = "in all" if len(came) == len(self.folds) else f"{len(came)} of {len(self.folds)} in all"
+        rows.append([label, *figures, trades, self._coins(held.decimal), self._coins(_per_day(chosen))])
         rows.append(["nothing done", "", self._coins(0.0), self._coins(0.0), "0.0%", "n/a", "0", "", ""])
         return rows
 
@@ -240,6 +245,14 @@ class Tuned:
         return f"Out of sample: {windows}, each on a fresh desk with what was chosen before it. {self.asset}, after fees"
 
     def _verdict(self) -> str:
+        """How probable it is that this was more than chance; first of all, what of it is missing."""
+        broken = sum(bool(fold.broken) for fold in self.folds)
+        if broken:
+            what = f"{broken} test window{'s' * (broken > 1)} broke before the end: what was lost in there is in none of these figures"
+            return f"{what}; {self._probably()}"
+        return self._probably()
+
+    def _probably(self) -> str:
         if self.chance is None:
             return "too few days to say how probable it is that this was more than chance"
         return f"a true Sharpe ratio above zero out of sample: probable by {self.chance:.0%}, before all doubts"
