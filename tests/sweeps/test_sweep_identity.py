@@ -8,10 +8,12 @@ import logging
 import subprocess
 import sys
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from enum import Enum
 
 import attrs
+import numpy as np
+import pandas as pd
 import pytest
 
 from sleeves import BTC, USD, Instrument
@@ -76,6 +78,10 @@ CHANGES = {
     "the package above": (
         {"made": "from pa.inner import make\n", "pa/__init__": "ONE = 1\n", "pa/inner": "import pa\ndef make(f):\n    return pa.ONE\n"},
         {"pa/__init__": "ONE = 2\n"},
+    ),
+    "a package without a file, imported within": (
+        {"made": "def make(f):\n    from ns.deep import one\n    return one\n", "ns/deep": "one = 1\n"},
+        {"ns/deep": "one = 2\n"},
     ),
     "the class of a value": (
         {
@@ -167,7 +173,7 @@ class Maker:
         return SIZE
 
 
-@pytest.mark.parametrize("function", [by_global, through, Maker(), Maker().make, Maker, functools.partial(through, 3)], ids=repr)
+@pytest.mark.parametrize("function", [by_global, through, Maker(), Maker().make, Maker, functools.partial(through, 3)], ids=range(6))
 def test_the_value_of_a_global_counts_as_it_is_now(monkeypatch, function):
     """As in a notebook, or a script that takes it from its arguments: no source is another one."""
     before = code_of(function)
@@ -232,6 +238,10 @@ def test_values_of_other_kinds_are_told_apart():
         (Terms(1), Terms(2)),
         (Terms(1, 1), Terms(1, 2)),
         (OrderedDict(a=1), OrderedDict(a=2)),
+        (OrderedDict(a=1), {"a": 1}),
+        (defaultdict(int), defaultdict(list)),
+        (np.array([1, 2]), np.array([1, 3])),
+        (pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [1, 3]})),
         ([{"a": 1, "b": 2}], [{"b": 2, "a": 1}]),
         (range(3), range(4)),
         (Maker(1), Maker(2)),
@@ -264,9 +274,12 @@ SCRIPT = """
 from sleeves.sweeps.identity import code_of
 from sleeves.engines import EmaCross
 from sweep_desks import MARKET, cross
+import numpy, pandas
 ENGINE, NAMES, WAYS = EmaCross(MARKET, 3, 5), {"one", "two", "three"}, {"a": [cross, print]}
+ARRAY = numpy.array([1.5, 2.5])
+FRAME = pandas.DataFrame({"a": [1, 2]})
 def make(fast):
-    return ENGINE, NAMES, WAYS, fast in {"x", "y", "z"}
+    return ENGINE, NAMES, WAYS, ARRAY, FRAME, fast in {"x", "y", "z"}
 print(code_of(make), code_of(cross))
 """
 

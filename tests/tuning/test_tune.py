@@ -514,6 +514,12 @@ def test_an_engine_that_breaks_in_its_test_window_does_not_take_the_others_along
     assert all(fold.outside is not None for number, fold in enumerate(one.folds) if number != 1)
     assert "broken" in {doubt.code for doubt in one.doubts} and "broken" in str(one)
     assert one.profit.units == sum(fold.outside.profit.units for fold in one.folds if fold.outside is not None)
+    came = [fold for fold in one.folds if fold.outside is not None]
+    total = next(line for line in str(one).splitlines() if line.startswith("3 of 4 in all"))
+    held = sum(fold.hold.profit.decimal for fold in came)
+    inside = sum(float(fold.inside.profit.decimal) for fold in came) / sum(fold.inside.days for fold in came)
+    assert total.split()[-2:] == [f"{held:z,.2f}", f"{inside:z,.2f}"], "the same windows on both sides"
+    assert "1 test window broke before the end: what was lost in there is in none of these figures" in str(one)
 
 
 def test_an_engine_that_keeps_something_outside_of_its_memory_is_found_out():

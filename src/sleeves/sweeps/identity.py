@@ -114,6 +114,8 @@ class _Telling:
             return {"set": sorted(_line(self.tell(one, deep + 1)) for one in value)}
         if isinstance(value, Mapping) and (kind in (dict, types.MappingProxyType) or not _own_kind(kind)):
             pairs = [[self.tell(name, deep + 1), self.tell(one, deep + 1)] for name, one in value.items()]
+            if kind not in (dict, types.MappingProxyType):
+                return {"of": _qualified(kind), "dict": pairs, "else": self.tell(getattr(value, "default_factory", None), deep + 1)}
             return {"dict": pairs if deep else sorted(pairs, key=lambda pair: _line(pair[0]))}
         if isinstance(value, Set) and not _own_kind(kind):
             return {"set": sorted(_line(self.tell(one, deep + 1)) for one in value)}
@@ -149,7 +151,7 @@ class _Telling:
         if isinstance(value, type):
             return {"class": self._meet(value)} if _own_kind(value) else {"named": _qualified(value)}
         if isinstance(value, types.FunctionType):
-            if _own_function(value) or value.__closure__:
+            if _own_function(value) or (value.__closure__ and not _importable(value)):
                 return {"function": self._meet(value)}
             return {"named": _qualified(value)}
         if isinstance(value, functools.partial):
@@ -338,6 +340,14 @@ def _own_function(function: types.FunctionType) -> bool:
     return _own(path) if not path.startswith("<") else _own_module(function.__module__)
 
 
+def _importable(function: types.FunctionType) -> bool:
+    """Whether a function that is installed is found by its name: no other one is meant then."""
+    found: Any = sys.modules.get(function.__module__)
+    for name in function.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is function and not _own_module(function.__module__)
+
+
 def _files(names: Set[str]) -> dict[str, str]:
     """By the name of the module, the digest of each of the user's own files among these, and of all that they import."""
     found: dict[str, str] = {}
@@ -345,7 +355,7 @@ def _files(names: Set[str]) -> dict[str, str]:
     while ahead:
         name = ahead.pop()
         path = _path(name)
-        if path is None or not _own(path):
+        if not path or not _own(path):
             continue
         try:
             source = Path(path).read_bytes()
@@ -360,20 +370,22 @@ def _files(names: Set[str]) -> dict[str, str]:
 
 
 def _path(name: str) -> str | None:
-    """The file of a module, one that was not imported yet included; None where there is none."""
+    """The file of a module, one that was not imported yet included; empty where it stands in none, None where there is no such module."""
     module = sys.modules.get(name)
     if module is not None:
-        return getattr(module, "__file__", None)
+        return getattr(module, "__file__", None) or ""
     if name.partition(".")[0] in sys.stdlib_module_names:
         return None
     above = name.rpartition(".")[0]
-    if above and _path(above) is None:
-        return None
+    if above:
+        package = _path(above)
+        if package is None or (package and not _own(package)):  # what is installed is not imported for this
+            return None
     try:
         spec = importlib.util.find_spec(name)
     except Exception:  # as its import would: there is nothing that could be used
         return None
-    return spec.origin if spec is not None and spec.has_location else None
+    return None if spec is None else spec.origin or "" if spec.has_location else ""
 
 
 _IMPORTS: dict[tuple[str, str], tuple[str, ...]] = {}
