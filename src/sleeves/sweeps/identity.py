@@ -38,9 +38,12 @@ _PACKAGE = str(Path(__file__).parents[1])
 _DEEPEST = 50
 
 
-def told(value: Any) -> str:
-    """The value as canonical text. Raises `VaultError` for a kind of value that has none."""
-    telling = _Telling()
+def told(value: Any, *, pickles: bool = True) -> str:
+    """The value as canonical text; what is of no known kind by what pickle keeps of it, if `pickles`.
+
+    Raises `VaultError` for a kind of value that has none.
+    """
+    telling = _Telling(pickles)
     said = telling.tell(value, 0)
     code = telling.code()
     return _line(said if code is None else {"value": said, "code": code})
@@ -76,7 +79,8 @@ def _untold(value: object) -> VaultError:
 class _Telling:
     """One value being told: it is told in place, and the functions and classes that it comes by one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, pickles: bool = True) -> None:
+        self._pickles = pickles
         self._met: list[Any] = []
         """Functions and classes that were come by, in order."""
         self._places: dict[int, int] = {}
@@ -174,7 +178,7 @@ class _Telling:
 
     def _pickled(self, value: Any, deep: int) -> Any:
         """Whatever else there is, by what pickle would restore of it, its class with it."""
-        if type(value) is object or deep > _DEEPEST:
+        if type(value) is object or not self._pickles or deep > _DEEPEST:
             raise _untold(value)
         file = io.BytesIO()
         try:
