@@ -658,3 +658,11 @@ def test_a_reserve_that_flexes_is_sized_with_what_orders_hold():
         with way():
             reports.append(replay(desk, tape, rules=FREE, progress=False, bounds=False))
     same(*reports)
+
+
+@pytest.mark.parametrize("plan", [None, 1, "yes"])
+def test_plan_is_yes_or_no(plan):
+    with pytest.raises(VaultError, match="must be True, to go by plan"):
+        run_of(Planned(MARKET, {}), plan=plan)
+    with pytest.raises(VaultError, match="must be True, to go by plan"):
+        replay_many([desk_of(MARKET, [])], flat([200_000] * 5), plan=plan)

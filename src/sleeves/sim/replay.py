@@ -57,6 +57,7 @@ def replay(
     has lived beyond the tape's begin, or has open orders or contracts.
     """
     tapes = _tapes(desk, tape)
+    _check_plan(plan)
     _check_fit(desk, tapes, rules)
     kept = _copy_of(desk) if bounds else "not asked for"
     exchange = _play(desk, tapes, rules, progress, plan)
@@ -124,6 +125,7 @@ def replay_many(
     unless `catch` is True: then that desk's `EngineFault` stands in the place of its report, and the others go on.
     """
     tapes = _tapes(desks[0] if desks else None, tape)
+    _check_plan(plan)
     for desk in desks:
         if not isinstance(desk, Desk):
             raise VaultError(f"replay_many runs Desks, not {type(desk).__name__}")
@@ -190,6 +192,11 @@ def _play(desk: Desk, tapes: Sequence[Tape], rules: Rules | Mapping[str, Rules] 
             if advance is not None:
                 advance(done)
     return exchange
+
+
+def _check_plan(plan: object) -> None:
+    if type(plan) is not bool:
+        raise VaultError(f"plan {plan!r} must be True, to go by plan where there is one, or False, to ask on every row")
 
 
 def _rows_done(desk: Desk, exchange: Exchange, plan: bool, blocks: _Blocks) -> Generator[int, None, None]:

@@ -19,9 +19,10 @@ import attrs
 
 from ..desk import Desk
 from ..errors import EngineFault, VaultError
+from ..gates import describe
 from ..market import Instrument
 from ..money import AmountLike
-from ..orders import Intent
+from ..orders import Intent, Place
 from ..policy import QUIET
 from ..protocols import Plan, Planned, View
 from ..sim.models import Rules
@@ -48,6 +49,10 @@ class PlanTried:
     asked: int
     named: int
     wished: int
+
+    def __str__(self) -> str:
+        told = f"{self.rows:,} rows: the plan named {self.named:,} of them, and at {self.wished:,} of those something was wished for"
+        return told if self.wished else f"{told}: on this tape nothing was proved"
 
 
 def check_plan(engine: Planned[Any], tape: Tape, *, money: AmountLike = "100000", rules: Rules | None = None) -> PlanTried:
@@ -108,13 +113,13 @@ class _Both:
         if self._named > row:
             wishes = self._decided(self._streamed, view)
             if wishes is not None:
-                raise PlanBroken(row, f"the engine wishes for {wishes}, and the plan does not name the row")
+                raise PlanBroken(row, f"the engine wishes for {_told(wishes)}, and the plan does not name the row")
             return None
         self._seek(row)
         self.named += 1
         wishes, planned = self._decided(self._streamed, view), self._decided(self._planned, view)
         if wishes != planned:
-            raise PlanBroken(row, f"the stream wishes for {wishes}, the plan for {planned}")
+            raise PlanBroken(row, f"the stream wishes for {_told(wishes)}, the plan for {_told(planned)}")
         self.wished += wishes is not None
         self._since = row + 1
         self._ask(row + 1, view)
@@ -179,3 +184,8 @@ def _parts(thing: object) -> dict[str, object]:
 def _slots(kind: type) -> Sequence[str]:
     slots = kind.__dict__.get("__slots__", ())
     return [name for name in ((slots,) if isinstance(slots, str) else tuple(slots)) if name not in ("__weakref__", "__dict__")]
+
+
+def _told(wishes: list[Intent] | None) -> str:
+    """Wishes in a few words."""
+    return " and ".join(describe(one) if isinstance(one, Place) else str(one) for one in wishes) if wishes else "nothing"
