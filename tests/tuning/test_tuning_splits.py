@@ -261,3 +261,19 @@ def test_the_sample_prints_as_a_table_and_slices_as_it_says():
     cut = tape.slice(splits[0].test.start, splits[0].test.stop)
     assert (cut.at[0], len(cut)) == (row["test_since"], row["test_rows"])
     assert list(splits[1:3]) == [splits[1], splits[2]]
+
+
+@pytest.mark.parametrize("spans", [{"train": 60, "test": 21}, {"train": HOUR - 1, "test": DAY}, {"train": DAY, "test": HOUR - 1}])
+def test_a_window_shorter_than_a_row_is_refused_at_once(spans):
+    with pytest.raises(VaultError, match="is shorter than a row of .*, 3600000000000 ns: write lengths such as 30"):
+        walk_forward(Tape.sample(), **spans)
+
+
+def test_no_more_tests_than_somebody_could_read(monkeypatch):
+    splits = walk_forward(Tape.sample(), train=DAY, test=DAY)
+    tests = len(list(splits)) + len(splits.empty)
+    monkeypatch.setattr("sleeves.tuning.splits.MOST", tests)
+    assert list(walk_forward(Tape.sample(), train=DAY, test=DAY)) == list(splits)
+    monkeypatch.setattr("sleeves.tuning.splits.MOST", tests - 1)
+    with pytest.raises(VaultError, match=f"would be more than {tests - 1}"):
+        walk_forward(Tape.sample(), train=DAY, test=DAY)

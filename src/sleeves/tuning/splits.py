@@ -26,6 +26,9 @@ from ..market import DAY, HOUR, MINUTE, SECOND
 
 __all__ = ["Rows", "Span", "Split", "Splits", "Window", "walk_forward"]
 
+MOST = 10_000
+"""The most tests that a tape is split into."""
+
 
 class Times(Protocol):
     """What is asked of a tape."""
@@ -268,12 +271,15 @@ def walk_forward(
     what an engine sees before a window counts: the first of the train window, and what lies right before the test.
 
     What is left at the end and is too short for a test is left over. Where the tape has a hole, a window without a row is
-    left out and told in `empty`. Raises `VaultError` for lengths that cannot be, and a train window no longer than its
-    warm-up; `BadTape` when the tape is too short for one test.
+    left out and told in `empty`. Raises `VaultError` for lengths that cannot be, a window shorter than a row, more than
+    `MOST` tests, and a train window no longer than its warm-up; `BadTape` when the tape is too short for one test.
     """
     _check(train, test, folds, gap, warm)
     if not len(tape):
         raise BadTape("a tape without a row cannot be split")
+    for what, span in (("train", train), ("test", test)):
+        if not isinstance(span, Rows) and span is not None and span < tape.interval:
+            raise VaultError(f"{what} {span} ns is shorter than a row of {_told(tape)}, {tape.interval} ns: write lengths such as 30 * DAY")
     clock = _Clock(tape)
     trained = clock.later(clock.since, train)
     tested = None if trained is None else clock.later(trained, gap)
@@ -289,6 +295,8 @@ def walk_forward(
             splits.append(found)
         else:
             empty.append(f"left out, the test from {_day(tested)} to {_day(until)}: {found}")
+        if len(splits) + len(empty) > MOST:
+            raise VaultError(f"tests of {_said(length)} over {_told(tape)} would be more than {MOST:,}: nobody reads so many")
         tested = until
         until = clock.later(tested, length)
     if not splits:
