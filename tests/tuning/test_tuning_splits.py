@@ -275,5 +275,5 @@ def test_no_more_tests_than_somebody_could_read(monkeypatch):
     monkeypatch.setattr("sleeves.tuning.splits.MOST", tests)
     assert list(walk_forward(Tape.sample(), train=DAY, test=DAY)) == list(splits)
     monkeypatch.setattr("sleeves.tuning.splits.MOST", tests - 1)
-    with pytest.raises(VaultError, match=f"would be more than {tests - 1}"):
+    with pytest.raises(VaultError, match=rf"would be more than {tests - 1}:"):
         walk_forward(Tape.sample(), train=DAY, test=DAY)
