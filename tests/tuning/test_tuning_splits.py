@@ -265,7 +265,7 @@ def test_the_sample_prints_as_a_table_and_slices_as_it_says():
 
 @pytest.mark.parametrize("spans", [{"train": 60, "test": 21}, {"train": HOUR - 1, "test": DAY}, {"train": DAY, "test": HOUR - 1}])
 def test_a_window_shorter_than_a_row_is_refused_at_once(spans):
-    with pytest.raises(VaultError, match="is shorter than a row of .*, 3600000000000 ns: write lengths such as 30"):
+    with pytest.raises(VaultError, match=r"is shorter than a row of .*, 3600000000000 ns: write lengths such as 30"):
         walk_forward(Tape.sample(), **spans)
 
 
