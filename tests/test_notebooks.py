@@ -42,7 +42,8 @@ def test_a_notebook_is_stored_without_outputs_and_without_traces_of_who_ran_it(n
             assert cell.execution_count is None
     text = (TUTORIAL / f"{name}.ipynb").read_text()
     assert nbformat.writes(notebook, indent=1) + "\n" == text, "written as nbformat writes it"
-    assert not re.search(r"127\.0\.0\.1|localhost|/home/|/root/|/work/|/tmp/", text)
+    places = "|".join(f"/{folder}/" for folder in ("home", "root", "work", "tmp"))
+    assert not re.search(rf"127\.0\.0\.1|localhost|{places}", text)
     assert "asyncio.run(" not in re.sub(r"`[^`]*`", "", text), "it fails in a notebook"
 
 
