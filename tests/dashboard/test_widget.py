@@ -619,7 +619,7 @@ def test_a_thousand_changes_missed_are_told_as_one():
         widget = one.desk.widget()
         front = Front(Wire.wires[0])
         feed = widget._teller._bell().feed
-        for _ in range(100):
+        for _ in range(280):  # more than a desk plays before the widget has told all for the first time, and MANY more
             one.play(1)
             feed.refresh()
         sent = len(front.wire.frames)
