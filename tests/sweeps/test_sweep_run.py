@@ -315,7 +315,9 @@ def test_stopped_here_it_tells_what_there_is(serial):
 
 
 STOPPED = """
-import os, sys, time
+import os, signal, sys, time
+# a run of tests in the background of a shell has its children ignore the signal: this one is to hear it, as in a terminal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from sleeves.sweeps import SweepStopped, sweep
 from sweep_desks import moody, walk
 def told(count):
