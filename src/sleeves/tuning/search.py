@@ -24,7 +24,7 @@ from .space import Choice, Param
 from .splits import Window
 from .tuned import Try
 
-__all__ = ["RUNGS", "Evaluate", "Search", "import_optuna", "quiet"]
+__all__ = ["RUNGS", "Evaluate", "Search", "import_optuna", "opened", "quiet"]
 
 RUNGS = (0.25, 0.5)
 """With a pruner: after which parts of the train window it is asked. Each is a run of its own, from the window's begin."""
@@ -55,6 +55,22 @@ def quiet(optuna: Any) -> Iterator[None]:
             yield
     finally:
         optuna.logging.set_verbosity(before)
+
+
+@contextmanager
+def opened(optuna: Any, storage: Any) -> Iterator[Any]:
+    """A storage for studies: one that is named by its URL is opened once, and closed at the end; one that is handed in stays open."""
+    if not isinstance(storage, str):
+        yield storage
+        return
+    kept = optuna.storages.get_storage(storage)
+    try:
+        yield kept
+    finally:
+        kept.remove_session()
+        engine = getattr(getattr(kept, "_backend", kept), "engine", None)  # Optuna closes no connection of its own accord
+        if engine is not None:
+            engine.dispose()
 
 
 @define

@@ -25,7 +25,7 @@ from .doubts import LEAST_TRADES
 from .hold import hold
 from .outcome import Objective, check_objective, score
 from .play import Begin, Fit, MakeDesk, Run, Scored, Value, play, try_run
-from .search import Evaluate, Search, import_optuna, quiet
+from .search import Evaluate, Search, import_optuna, opened, quiet
 from .space import Given, space_of
 from .splits import Split, Splits
 from .tuned import Fold, Try, Tuned
@@ -99,11 +99,11 @@ def tune(
     evaluate: Evaluate = _here if executor is None else _Swept(executor)
     terms = "" if storage is None else _terms(tape, params, rules, seed, size, sampler, pruner, make_desk, sought, fit)
     folds = []
-    with quiet(optuna), bar(trials * len(given), "tries", progress) as tell:
+    with quiet(optuna), opened(optuna, storage) as kept, bar(trials * len(given), "tries", progress) as tell:
         for number, split in enumerate(given, 1):
             run = Run(make_desk, {}, tape, split.train, rules, fit, (split.train.start, split.train.stop), sought)
             who = hashlib.sha256(repr([terms, split]).encode()).hexdigest()
-            search = Search(optuna, params, run, number, seed, trials, size, evaluate, sampler, pruner, storage, name, who, tell)
+            search = Search(optuna, params, run, number, seed, trials, size, evaluate, sampler, pruner, kept, name, who, tell)
             folds.append(_fold(number, split, search.tries(), run))
     return Tuned(
         folds=tuple(folds),
