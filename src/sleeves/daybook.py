@@ -13,7 +13,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Any, TypeAlias
 
-from . import booking
+from .booking import fill as booked
+from .booking import hold
 from .market import Instrument
 from .money import Amount, Asset
 from .orders import Fill, Liquidity, Order, Place, Side
@@ -74,13 +75,13 @@ class Daybook:
         _, n, at, place, worst, held = note
         order = self.ordered(n, at, place, worst)
         placed = Placed(at, order, self._by, place.side is not Side.BUY)
-        return placed, booking.hold(self._sleeve, order.id, self._holds(place), held, at=at, by=self._by)
+        return placed, hold(self._sleeve, order.id, self._holds(place), held, at=at, by=self._by)
 
     def fill(self, note: Note) -> tuple[Record, ...]:
         """Write out a fill, and the entry that books it."""
         held, position, open_cost = note[7:10]
         fill = self.written(note)
-        return fill, booking.fill(self._sleeve, fill, held=held, position=position, open_cost=open_cost, by=self._venue)
+        return fill, booked(self._sleeve, fill, held=held, position=position, open_cost=open_cost, by=self._venue)
 
     def both(self, note: Note) -> tuple[Record, ...]:
         """Write out an order and its fill, noted as one fill."""
