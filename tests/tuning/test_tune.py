@@ -21,6 +21,7 @@ from sleeves.market import DAY, HOUR
 from sleeves.sim import Fees, Rules, Slippage, Tape, replay
 from sleeves.tuning import Rows, Split, Splits, tune, walk_forward
 from sleeves.tuning.play import Run, play
+from sleeves.tuning.search import opened
 from tuning_stand import CHEAP, MARKET, SPACE, Swing, Told, desk_of, swinging, tape_of, walk
 
 TAPE = walk(480)
@@ -608,3 +609,19 @@ def test_a_perpetual_is_tuned_and_held_against_too():
     one = tuned(make, {"keep": (1, 12)}, perp, trials=3)
     assert all(fold.outside is not None and fold.outside.fills for fold in one.folds), str(one)
     assert all(fold.hold is not None and fold.hold.fills == 1 for fold in one.folds)
+
+
+def test_a_storage_named_by_its_url_is_closed_at_the_end_and_one_that_is_handed_in_is_not(tmp_path):
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    with opened(optuna, url) as kept:
+        optuna.create_study(storage=kept, study_name="one")
+        engine = kept._backend.engine
+        assert engine.pool.checkedin()
+    assert not engine.pool.checkedin()
+    own = optuna.storages.RDBStorage(url)
+    with opened(optuna, own) as kept:
+        assert kept is own
+        assert kept.get_all_studies()
+    assert own.engine.pool.checkedin()
+    own.remove_session()
+    own.engine.dispose()
